@@ -1,0 +1,54 @@
+// The engine: one thread that schedules, launches and samples; no locks in its hot path.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/request.h"
+#include "model/model.h"
+
+namespace mica {
+
+struct EngineOptions {
+  int32_t block_size = 32;  // tokens per KV block
+  size_t kv_bytes = 0;      // memory for the KV cache; 0 = a share of what is free
+  int32_t max_context = 0;  // prompt + answer of one request; 0 = the model's, or what fits
+  int32_t max_batch_sequences = 32;   // sequences in one step (mlx-lm: --decode-concurrency)
+  int32_t prefill_step_tokens = 512;  // prompt tokens of one step (mlx-lm: --prefill-step-size)
+  int32_t max_queue = 1024;           // waiting requests; beyond it `submit` refuses
+  bool prefix_cache = true;
+};
+
+// Counters since start and gauges now; a consistent copy.
+struct EngineStats {
+  uint64_t requests = 0, finished = 0, failed = 0, cancelled = 0;
+  uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  uint64_t steps = 0;
+  double busy_seconds = 0;
+  int32_t running = 0, waiting = 0;
+  int32_t blocks_total = 0, blocks_used = 0, blocks_cached = 0;
+};
+
+class Engine {
+ public:
+  Engine(Backend& backend, Model& model, const EngineOptions& options);
+  ~Engine();  // ends every request with kCancelled and joins the thread
+
+  // Thread-safe. Throws Error(kUsage) for a request that can never run (empty prompt, a token id
+  // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text).
+  // nullptr when the queue is full.
+  std::shared_ptr<EventStream> submit(Request request, std::function<void()> on_event = nullptr);
+
+  EngineStats stats() const;
+  int32_t max_context() const;
+  // False after a fault of the backend; the reason is then in `fault()`.
+  bool healthy() const;
+  std::string fault() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mica

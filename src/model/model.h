@@ -1,0 +1,45 @@
+// A loaded model: one readable forward pass per architecture over a ragged batch.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "checkpoint/weights.h"
+#include "model/config.h"
+#include "ops/arena.h"
+#include "ops/backend.h"
+#include "ops/batch.h"
+
+namespace mica {
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  const ModelConfig& config() const { return config_; }
+
+  // What each caching layer needs, in the order of KvCache::layers.
+  virtual std::vector<CacheSpec> cache_layers() const = 0;
+
+  // Bytes of activations that `forward` takes for up to `tokens` tokens and `rows` logit rows.
+  virtual size_t arena_bytes(int64_t tokens, int64_t rows) const = 0;
+
+  // Appends the batch to the cache and returns the logits f32 [R, V] of batch.logit_rows, valid
+  // until the arena is reset.
+  virtual Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) = 0;
+
+  // Bytes of weights that a decode step of one token reads (experts: the chosen ones only).
+  virtual size_t bytes_per_token() const = 0;
+  // Resident bytes of all prepared weights.
+  virtual size_t weight_bytes() const = 0;
+
+ protected:
+  explicit Model(ModelConfig config) : config_(std::move(config)) {}
+  ModelConfig config_;
+};
+
+// Looks up config.model_type in the registry (model/registry.cpp) and loads. Throws
+// Error(kCheckpoint) with the known types when there is none.
+std::unique_ptr<Model> load_model(const ModelConfig& config, WeightSource& weights,
+                                  Backend& backend);
+
+}  // namespace mica

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "ops/backend.h"
+#include "ops/batch.h"
+
+namespace mica {
+
+// Normalises q and k per head (where weights are given), rotates them, and writes k and v into the
+// cache. Rotation of the pair (i, i + rotary/2), or (2i, 2i + 1) when `interleaved`, by the angle
+// positions[t] * inverse_frequencies[i]; sizes beyond `rotary` pass unchanged.
+struct RopeAppendParams {
+  Tensor q;       // [T, H, Dh], in and out
+  Tensor k;       // [T, G, Dh]
+  Tensor v;       // [T, G, Dh]
+  Tensor q_norm;  // f32 [Dh] or empty
+  Tensor k_norm;  // f32 [Dh] or empty
+  float eps = 1e-6f;
+  Tensor inverse_frequencies;  // f32 [rotary / 2]; empty: no rotation
+  float magnitude = 1;         // multiplies the rotated values (yarn, longrope)
+  bool interleaved = false;    // mlx "traditional"
+  Tensor positions;            // i32 [T]
+  Tensor slots;                // i32 [T]: block * block_size + offset
+  KvLayer cache;               // [blocks, G, block_size, Dh]
+};
+
+}  // namespace mica

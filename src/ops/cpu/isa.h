@@ -1,0 +1,34 @@
+// What this processor can do, found at run time.
+#pragma once
+
+#include <string>
+
+namespace mica {
+
+// Ordered: a processor that has one has those before it.
+enum class Isa {
+  kPortable,    // plain C++
+  kAvx2,        // AVX2, FMA, F16C
+  kAvx512Vnni,  // AVX-512 F, BW, DQ, VL, VNNI
+};
+
+const char* name(Isa isa);  // "portable", "avx2", "avx512"
+
+// The best set of this processor.
+Isa best_isa();
+
+// The set named by BackendOptions::isa ("" = best). Throws Error(kUsage) for an unknown name and
+// Error(kDevice) where the processor lacks it.
+Isa choose_isa(const std::string& name);
+
+// Threads to use by default: distinct physical cores in the affinity mask, at most the cgroup's
+// CPU quota, at least 1.
+int default_threads();
+
+// "AMD EPYC 9354 32-Core Processor", or "CPU".
+std::string processor_name();
+
+// A hint inside a spin loop.
+void cpu_relax();
+
+}  // namespace mica

@@ -15,7 +15,8 @@ struct RopeAppendParams {
   Tensor q_norm;  // f32 [Dh] or empty
   Tensor k_norm;  // f32 [Dh] or empty
   float eps = 1e-6f;
-  Tensor inverse_frequencies;  // f32 [rotary / 2]; empty: no rotation
+  Tensor inverse_frequencies;  // f32 [rotary / 2], or [T, rotary / 2] a table per token;
+                               // empty: no rotation
   float magnitude = 1;         // multiplies the rotated values (yarn, longrope)
   bool interleaved = false;    // mlx "traditional"
   Tensor positions;            // i32 [T]

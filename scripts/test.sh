@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds everything and runs all checks and tests.
+#   scripts/test.sh            release build
+#   scripts/test.sh dev        under AddressSanitizer and UndefinedBehaviorSanitizer
+#   scripts/test.sh tsan       under ThreadSanitizer
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/install-deps.sh
+preset=${1:-release}
+directory=build
+[ "$preset" = release ] || directory=build-$preset
+scripts/format.sh --check
+python3 tools/check_layers.py
+scripts/build.sh "$preset" | tail -n 3
+ctest --test-dir "$directory" --output-on-failure -j "$(nproc)"

@@ -31,7 +31,8 @@ void create_folders(const fs::path& path) {
 
 // Is the open lock file still the one at `path`? Some tools remove theirs when they release it.
 bool is_current(int fd, const fs::path& path) {
-  struct stat opened {}, named {};
+  struct stat opened {
+  }, named{};
   return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
@@ -66,8 +67,9 @@ void create_cache_tag(const fs::path& root) {
 void throw_write_error(const fs::path& path, int error_number) {
   const char* remedy = "check the folder, or set HF_HUB_CACHE to another one";
   if (error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG)
-    remedy = "free some space or set HF_HUB_CACHE to a folder on another disk; what was "
-             "downloaded is kept and the next pull continues there";
+    remedy =
+        "free some space or set HF_HUB_CACHE to a folder on another disk; what was "
+        "downloaded is kept and the next pull continues there";
   else if (error_number == EACCES || error_number == EPERM || error_number == EROFS)
     remedy = "make it writable for this user, or set HF_HUB_CACHE to a folder that is";
   throw Error(ErrorKind::kCheckpoint, "[hub] {}: can't be written: {}; {}", path.string(),
@@ -114,7 +116,9 @@ RepoCache::RepoCache(const fs::path& root, const std::string& repo) : root_(root
 fs::path RepoCache::snapshot(const std::string& commit) const {
   return folder_ / "snapshots" / commit;
 }
-fs::path RepoCache::blob(const std::string& etag) const { return folder_ / "blobs" / etag; }
+fs::path RepoCache::blob(const std::string& etag) const {
+  return folder_ / "blobs" / etag;
+}
 fs::path RepoCache::incomplete(const std::string& etag) const {
   return folder_ / "blobs" / (etag + ".incomplete");
 }

@@ -20,7 +20,9 @@ DigestKind digest_kind(std::string_view etag) {
   return etag.size() == 40 ? DigestKind::kGitBlob : DigestKind::kNone;
 }
 
-void Digest::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+void Digest::Free::operator()(evp_md_ctx_st* context) const {
+  EVP_MD_CTX_free(context);
+}
 
 Digest::Digest(DigestKind kind, uint64_t size) : context_(EVP_MD_CTX_new()) {
   MICA_CHECK(kind != DigestKind::kNone);

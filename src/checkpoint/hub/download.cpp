@@ -76,7 +76,9 @@ void BlobDownload::restart() {
   hooks_.on_bytes(0);
 }
 
-bool BlobDownload::is_complete() const { return size_ ? offset_ == *size_ : ended_; }
+bool BlobDownload::is_complete() const {
+  return size_ ? offset_ == *size_ : ended_;
+}
 
 // Decides from the headers where the bytes that follow belong.
 void BlobDownload::begin_body(const HttpResponse& response) {
@@ -90,8 +92,7 @@ void BlobDownload::begin_body(const HttpResponse& response) {
   }
   if (response.status == 206 && range_start(response.header("content-range")) != offset_)
     throw Error(ErrorKind::kNetwork, "[hub] {}: asked for bytes from {}, found Content-Range '{}'",
-                printable(response.url), offset_,
-                printable(response.header("content-range"), 80));
+                printable(response.url), offset_, printable(response.header("content-range"), 80));
   const std::optional<uint64_t> length = response.number("content-length");
   if (!size_ && length && response.status == 200) size_ = *length;
   if (size_ && length && offset_ + *length > *size_)
@@ -108,8 +109,7 @@ void BlobDownload::append(const char* data, size_t size) {
                 size_.value_or(kMaxUnstatedSize));
   size_t done = 0;
   while (done < size) {
-    const ssize_t n =
-        ::pwrite(fd_, data + done, size - done, static_cast<off_t>(offset_ + done));
+    const ssize_t n = ::pwrite(fd_, data + done, size - done, static_cast<off_t>(offset_ + done));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) throw_write_error(incomplete_, n < 0 ? errno : ENOSPC);
     done += static_cast<size_t>(n);
@@ -149,8 +149,7 @@ std::optional<HttpResponse> BlobDownload::fetch_all() {
     if (!response.transient || ++failures >= patience_.attempts) return response;
     if (!size_) restart();
     const double pause = pause_before_retry(patience_, failures, response);
-    hooks_.on_note(
-        fmt::format("{}; next try in {:.0f} s", describe(response), std::ceil(pause)));
+    hooks_.on_note(fmt::format("{}; next try in {:.0f} s", describe(response), std::ceil(pause)));
     hooks_.wait(pause);
   }
   return std::nullopt;
@@ -193,8 +192,8 @@ std::optional<HttpResponse> BlobDownload::run() {
                 "[hub] {}: expected the {} {}, the {} bytes that came have {}; the file was "
                 "removed, pull again, and if it stays so the server or a proxy damages it",
                 printable(file_.name),
-                digest_kind(file_.etag) == DigestKind::kSha256 ? "SHA-256" : "git hash",
-                file_.etag, offset_, found);
+                digest_kind(file_.etag) == DigestKind::kSha256 ? "SHA-256" : "git hash", file_.etag,
+                offset_, found);
   }
   publish();
   return std::nullopt;

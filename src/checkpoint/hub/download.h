@@ -23,8 +23,8 @@ class BlobDownload {
   // `url` is of the endpoint; `incomplete` and `blob` lie on one file system. The caller holds the
   // blob's lock.
   BlobDownload(HttpClient& client, const HubPatience& patience, std::string url,
-               const RemoteFile& file, std::filesystem::path incomplete,
-               std::filesystem::path blob, const DownloadHooks& hooks);
+               const RemoteFile& file, std::filesystem::path incomplete, std::filesystem::path blob,
+               const DownloadHooks& hooks);
   ~BlobDownload();
   BlobDownload(const BlobDownload&) = delete;
   BlobDownload& operator=(const BlobDownload&) = delete;

@@ -103,8 +103,8 @@ struct HttpClient::Exchange {
   HttpResponse& response;
   size_t header_bytes = 0;
   bool headers_told = false;
-  std::string refusal;            // why a callback stopped the transfer
-  std::exception_ptr exception;   // what a callback of the request threw
+  std::string refusal;           // why a callback stopped the transfer
+  std::exception_ptr exception;  // what a callback of the request threw
 
   bool add_header(std::string_view line) {
     header_bytes += line.size();
@@ -214,8 +214,7 @@ void HttpClient::perform(const HttpRequest& request, const std::string& url,
   const HubPatience& patience = options_.patience;
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, std::lround(patience.connect_seconds * 1000));
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 256L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
-                   std::max(1L, std::lround(patience.stall_seconds)));
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, std::max(1L, std::lround(patience.stall_seconds)));
   if (!request.sink)  // a short answer: also bounded as a whole
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, std::lround(patience.stall_seconds * 4000));
   if (!options_.certificates.empty())
@@ -302,8 +301,7 @@ std::string describe(const HttpResponse& response) {
   return text;
 }
 
-double pause_before_retry(const HubPatience& patience, int failures,
-                          const HttpResponse& response) {
+double pause_before_retry(const HubPatience& patience, int failures, const HttpResponse& response) {
   const double pause = std::ldexp(patience.first_pause, std::min(failures - 1, 10));
   return std::max(std::min(pause, 30.0), response.retry_after);
 }

@@ -57,8 +57,8 @@ class HttpClient {
   void set_headers(const HttpRequest& request, const std::string& url);
 
   const HubOptions& options_;
-  std::string origin_;  // the only one that gets the token
-  void* curl_;          // CURL*
+  std::string origin_;           // the only one that gets the token
+  void* curl_;                   // CURL*
   void* header_list_ = nullptr;  // curl_slist*
 };
 

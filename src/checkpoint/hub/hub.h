@@ -1,11 +1,11 @@
 // Models of the hub: downloads into, and look-ups in, the cache folder that other tools share.
 //
 // Layout of the cache (docs of huggingface_hub, "Manage your cache"):
-//   models--ORG--NAME/blobs/<etag>                    content; <etag>.incomplete while it is fetched
-//   models--ORG--NAME/snapshots/<commit>/<file>  →    relative symlink to ../../blobs/<etag>
-//   models--ORG--NAME/refs/<revision>                 the commit that a branch or tag stood for
-//   models--ORG--NAME/.no_exist/<commit>/<file>       a file that the hub said it doesn't have
-//   .locks/models--ORG--NAME/<etag>.lock              flock(2) while a blob is fetched
+//   models--ORG--NAME/blobs/<etag>                    content; <etag>.incomplete while it is
+//   fetched models--ORG--NAME/snapshots/<commit>/<file>  →    relative symlink to
+//   ../../blobs/<etag> models--ORG--NAME/refs/<revision>                 the commit that a branch
+//   or tag stood for models--ORG--NAME/.no_exist/<commit>/<file>       a file that the hub said it
+//   doesn't have .locks/models--ORG--NAME/<etag>.lock              flock(2) while a blob is fetched
 // Mica writes refs/<revision> last, so an interrupted pull is never taken for a whole model.
 #pragma once
 
@@ -53,9 +53,9 @@ struct HubOptions {
   std::filesystem::path cache;  // the folder of models--…
   std::string certificates;     // a PEM file of trusted authorities; empty: the system's
   bool offline = false;
-  int parallel = 4;                   // files at once
-  std::vector<std::string> include;   // glob patterns; empty: what a model needs
-  std::vector<std::string> exclude;   // glob patterns, stronger than `include`
+  int parallel = 4;                  // files at once
+  std::vector<std::string> include;  // glob patterns; empty: what a model needs
+  std::vector<std::string> exclude;  // glob patterns, stronger than `include`
   HubPatience patience;
   // Called from several threads, one call at a time. May be empty.
   std::function<void(const PullProgress&)> progress;

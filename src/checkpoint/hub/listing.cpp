@@ -33,12 +33,13 @@ const Json& member(const Json& object, const char* key, Json::value_t type,
 
 std::string login_help(const HubOptions& options) {
   if (options.token.empty())
-    return fmt::format("set HF_TOKEN to a token of an account that may read it ({}/settings/tokens)",
-                       options.endpoint);
-  return fmt::format("the token from {} was sent: check that it is valid and may read this model "
-                     "({}/settings/tokens)",
-                     options.token_source.empty() ? "the options" : options.token_source,
-                     options.endpoint);
+    return fmt::format(
+        "set HF_TOKEN to a token of an account that may read it ({}/settings/tokens)",
+        options.endpoint);
+  return fmt::format(
+      "the token from {} was sent: check that it is valid and may read this model "
+      "({}/settings/tokens)",
+      options.token_source.empty() ? "the options" : options.token_source, options.endpoint);
 }
 
 }  // namespace
@@ -59,8 +60,8 @@ Listing parse_listing(std::string_view json, const std::string& url) {
                                        printable(listing.commit, 80)));
   const Json& files = member(root, "siblings", Json::value_t::array, url);
   if (files.size() > kMaxFiles)
-    throw_bad_listing(url, fmt::format("expected at most {} files, found {}", kMaxFiles,
-                                       files.size()));
+    throw_bad_listing(url,
+                      fmt::format("expected at most {} files, found {}", kMaxFiles, files.size()));
   for (const Json& file : files) {
     if (!file.is_object()) throw_bad_listing(url, "expected objects in 'siblings'");
     std::string name = member(file, "rfilename", Json::value_t::string, url).get<std::string>();
@@ -71,8 +72,7 @@ Listing parse_listing(std::string_view json, const std::string& url) {
     listing.files.push_back(std::move(name));
   }
   std::sort(listing.files.begin(), listing.files.end());
-  listing.files.erase(std::unique(listing.files.begin(), listing.files.end()),
-                      listing.files.end());
+  listing.files.erase(std::unique(listing.files.begin(), listing.files.end()), listing.files.end());
   return listing;
 }
 

@@ -11,7 +11,9 @@
 namespace mica::hub {
 namespace {
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
 
 bool is_name(std::string_view text) {
   const auto edge = [](char c) { return c == '-' || c == '.'; };
@@ -87,7 +89,7 @@ const std::vector<std::string>& default_include() {
 // Copies of the weights that Mica doesn't read, some of them larger than the model itself.
 const std::vector<std::string>& default_exclude() {
   static const std::vector<std::string> patterns = {
-      "*.bin",  "*.pth",   "*.pt",     "*.gguf",  "*.h5",
+      "*.bin",      "*.pth",  "*.pt",     "*.gguf",  "*.h5",
       "original/*", "onnx/*", "coreml/*", "metal/*", "consolidated*.safetensors"};
   return patterns;
 }
@@ -107,7 +109,9 @@ bool is_repo_id(std::string_view text) {
   return is_name(text.substr(0, slash)) && is_name(text.substr(slash + 1));
 }
 
-bool is_revision(std::string_view text) { return is_relative_path(text, 255, 16); }
+bool is_revision(std::string_view text) {
+  return is_relative_path(text, 255, 16);
+}
 
 bool is_commit(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -116,11 +120,12 @@ bool is_commit(std::string_view text) {
 }
 
 bool is_full_commit(std::string_view text) {
-  return text.size() == 40 &&
-         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-bool is_file_name(std::string_view text) { return is_relative_path(text, 1024, 32); }
+bool is_file_name(std::string_view text) {
+  return is_relative_path(text, 1024, 32);
+}
 
 bool is_etag(std::string_view text) {
   return !text.empty() && text.size() <= 128 && text.front() != '.' &&
@@ -180,7 +185,8 @@ std::vector<std::string> nearest_names(const std::string& name,
     const std::string other = lower(candidate);
     const bool part = wanted.size() >= 3 && other.find(wanted) != std::string::npos;
     const size_t distance = part ? 0 : edit_distance(wanted, other);
-    if (distance <= std::max<size_t>(3, wanted.size() / 3)) ranked.emplace_back(distance, candidate);
+    if (distance <= std::max<size_t>(3, wanted.size() / 3))
+      ranked.emplace_back(distance, candidate);
   }
   std::sort(ranked.begin(), ranked.end());
   if (ranked.size() > 3) ranked.resize(3);
@@ -204,8 +210,7 @@ ModelId parse_model_id(const std::string& text) {
                 "letters, digits, '-', '_' and '.', at most one '/'",
                 hub::printable(text));
   if (!hub::is_revision(id.revision))
-    throw Error(ErrorKind::kUsage,
-                "[hub] '{}': expected a branch, tag or commit, found '{}'",
+    throw Error(ErrorKind::kUsage, "[hub] '{}': expected a branch, tag or commit, found '{}'",
                 hub::printable(text), hub::printable(id.revision));
   return id;
 }

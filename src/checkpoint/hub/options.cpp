@@ -27,7 +27,9 @@ std::string home_directory() {
   return user && user->pw_dir ? user->pw_dir : "/";
 }
 
-bool is_name_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool is_name_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
 
 // "~" at the start, $NAME and ${NAME}; an unknown variable stays as it is written.
 std::string expanded(std::string text) {

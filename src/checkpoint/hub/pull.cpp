@@ -34,7 +34,9 @@ struct Item {
 // Leaves a transfer because another file's failure ends the pull; never leaves this file.
 struct GivenUp {};
 
-uint64_t saturating_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
+uint64_t saturating_add(uint64_t a, uint64_t b) {
+  return a + b < a ? UINT64_MAX : a + b;
+}
 
 class Pull {
  public:

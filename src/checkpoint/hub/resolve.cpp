@@ -51,10 +51,10 @@ bool has_weights(const fs::path& snapshot) {
 
 // Files without which a model is not whole, if the repository has them.
 bool is_needed(const std::string& file) {
-  for (const char* pattern : {"config.json", "generation_config.json", "tokenizer*.json",
-                              "tokenizer.model", "special_tokens_map.json", "chat_template.*",
-                              "*.tiktoken", "vocab.json", "merges.txt", "model*.safetensors",
-                              "model.safetensors.index.json"})
+  for (const char* pattern :
+       {"config.json", "generation_config.json", "tokenizer*.json", "tokenizer.model",
+        "special_tokens_map.json", "chat_template.*", "*.tiktoken", "vocab.json", "merges.txt",
+        "model*.safetensors", "model.safetensors.index.json"})
     if (file.find('/') == std::string::npos && hub::glob_match(pattern, file)) return true;
   return false;
 }
@@ -172,9 +172,8 @@ fs::path resolve_model(const std::string& path_or_repo, const HubOptions& option
     if (e.kind() != ErrorKind::kNetwork) throw;
     throw Error(e.kind(), fmt::format("[model] {}: there is no such directory, {} has it not "
                                       "whole{}, and the download failed: {}{}",
-                                      shown, options.cache.string(),
-                                      describe_partial(*id, options), e.what(),
-                                      guesses(path_or_repo, options)));
+                                      shown, options.cache.string(), describe_partial(*id, options),
+                                      e.what(), guesses(path_or_repo, options)));
   }
 }
 

@@ -27,6 +27,7 @@ struct EngineStats {
   uint64_t steps = 0;
   double busy_seconds = 0;
   int32_t running = 0, waiting = 0;
+  // Held by sequences; free, yet with content that a prompt may find.
   int32_t blocks_total = 0, blocks_used = 0, blocks_cached = 0;
 };
 
@@ -36,8 +37,8 @@ class Engine {
   ~Engine();  // ends every request with kCancelled and joins the thread
 
   // Thread-safe. Throws Error(kUsage) for a request that can never run (empty prompt, a token id
-  // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text).
-  // nullptr when the queue is full.
+  // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text), and
+  // Error(kDevice) with `fault()` when the engine is not healthy. nullptr when the queue is full.
   std::shared_ptr<EventStream> submit(Request request, std::function<void()> on_event = nullptr);
 
   EngineStats stats() const;

@@ -31,7 +31,8 @@ struct Request {
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kTimeout, kError };
 const char* name(FinishReason reason);  // "stop", "length", …
 
-// What happened to a request, in order: kStarted, kToken…, then exactly one kFinished.
+// What happened to a request, in order: kStarted (unless it ended in the queue), kToken…, then
+// exactly one kFinished.
 struct Event {
   enum class Kind : uint8_t { kStarted, kToken, kFinished } kind = Kind::kToken;
   SampleResult token;       // kToken
@@ -53,7 +54,8 @@ class EventStream {
   std::optional<Event> try_next();
   // Called on the engine's thread after each push; must return quickly. Set before submission.
   void on_event(std::function<void()> notify) { notify_ = std::move(notify); }
-  // The consumer wants no more: the engine ends the request within one step.
+  // The consumer wants no more: the engine ends the request within one step. So it does when the
+  // consumer has dropped its stream.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 

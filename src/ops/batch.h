@@ -19,7 +19,7 @@ struct Batch {
   Tensor query_start;  // [S + 1]
   Tensor kv_lengths;   // [S] tokens of the sequence in the cache after this step
   Tensor block_table;  // [S, max_blocks] the sequence's blocks in order; unused entries are 0
-  Tensor logit_rows;   // [R] rows of the batch, ascending
+  Tensor logit_rows;   // [R] rows of the batch, ascending; R = 0 for a mere piece of a prompt
   Tensor state_slots;  // [S] slot of the recurrent state (hybrid models), empty otherwise
   std::span<const int32_t> host_query_start;
   std::span<const int32_t> host_kv_lengths;
@@ -38,7 +38,9 @@ struct CacheSpec {
   int64_t slot_bytes = 0;  // kSlot: state of one sequence (convolution tail, recurrent matrix)
 };
 
-// Keys and values of one attention layer: [blocks, kv_heads, block_size, head_dim] each.
+// Keys and values of one attention layer: [blocks, kv_heads, block_size, head_dim] each. Of a kSlot
+// layer `keys` is u8 [slots, slot_bytes] and `values` empty; a sequence whose first row in the
+// batch has position 0 starts from a state of zeros, whatever the slot holds.
 struct KvLayer {
   Tensor keys;
   Tensor values;
@@ -47,7 +49,7 @@ struct KvLayer {
 struct KvCache {
   int32_t block_size = 0;  // tokens per block
   int32_t blocks = 0;
-  std::vector<KvLayer> layers;  // by attention layer
+  std::vector<KvLayer> layers;  // in the order of Model::cache_layers
 };
 
 }  // namespace mica

@@ -1,0 +1,102 @@
+#include "engine/batch_builder.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace mica {
+
+namespace {
+
+constexpr size_t kAlignment = 16;  // elements: 64 bytes
+
+size_t aligned(int64_t elements) {
+  return (static_cast<size_t>(elements) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+size_t capacity(const BatchLimits& limits) {
+  const int64_t sequences = limits.sequences;
+  return 3 * aligned(limits.tokens) + 4 * aligned(sequences + 1) +
+         aligned(sequences * limits.blocks_per_sequence);
+}
+
+}  // namespace
+
+BatchBuilder::BatchBuilder(Backend& backend, const BatchLimits& limits)
+    : backend_(backend),
+      limits_(limits),
+      host_(capacity(limits)),
+      device_(backend.allocate(capacity(limits) * sizeof(int32_t))) {}
+
+// The next part of the image: its host side, and the tensor on the device.
+std::span<int32_t> BatchBuilder::take(Tensor& tensor, Shape shape) {
+  const auto count = static_cast<size_t>(shape.elements());
+  MICA_CHECK_MSG(used_ + count <= host_.size(), "batch of more than {} elements", host_.size());
+  const size_t begin = used_;
+  used_ += aligned(shape.elements());
+  tensor = {static_cast<int32_t*>(device_.data()) + begin, DType::kI32, shape};
+  return std::span(host_).subspan(begin, count);
+}
+
+const Batch& BatchBuilder::build(std::span<const Slice> slices) {
+  MICA_CHECK(!slices.empty() && static_cast<int32_t>(slices.size()) <= limits_.sequences);
+  used_ = 0;
+  fill_tokens(slices);
+  fill_sequences(slices);
+  backend_.upload(device_.data(), host_.data(), std::min(used_, host_.size()) * sizeof(int32_t));
+  return batch_;
+}
+
+void BatchBuilder::fill_tokens(std::span<const Slice> slices) {
+  int64_t tokens = 0, samples = 0;
+  for (const Slice& slice : slices) {
+    tokens += slice.count;
+    samples += slice.samples() ? 1 : 0;
+  }
+  MICA_CHECK(tokens <= limits_.tokens);
+  const auto ids = take(batch_.token_ids, {tokens});
+  const auto positions = take(batch_.positions, {tokens});
+  const auto slots = take(batch_.slots, {tokens});
+  const auto rows = take(batch_.logit_rows, {samples});
+  const int32_t size = limits_.block_size;
+  size_t at = 0, row = 0;
+  for (const Slice& slice : slices) {
+    const Sequence& sequence = *slice.sequence;
+    for (int32_t p = slice.begin; p < slice.begin + slice.count; ++p, ++at) {
+      ids[at] = sequence.tokens[static_cast<size_t>(p)];
+      positions[at] = p;
+      slots[at] = sequence.blocks[static_cast<size_t>(p / size)] * size + p % size;
+    }
+    if (slice.samples()) rows[row++] = static_cast<int32_t>(at) - 1;
+  }
+}
+
+void BatchBuilder::fill_sequences(std::span<const Slice> slices) {
+  const auto count = static_cast<int64_t>(slices.size());
+  const int32_t size = limits_.block_size;
+  int64_t columns = 1;  // blocks that the longest sequence of the step has filled by its end
+  for (const Slice& slice : slices)
+    columns = std::max<int64_t>(columns, (slice.begin + slice.count + size - 1) / size);
+  MICA_CHECK(columns <= limits_.blocks_per_sequence);
+
+  const auto starts = take(batch_.query_start, {count + 1});
+  const auto lengths = take(batch_.kv_lengths, {count});
+  const auto table = take(batch_.block_table, {count, columns});
+  std::span<int32_t> states;
+  if (limits_.state_slots) states = take(batch_.state_slots, {count});
+  std::ranges::fill(table, 0);
+  starts[0] = 0;
+  for (size_t s = 0; s < slices.size(); ++s) {
+    const Slice& slice = slices[s];
+    starts[s + 1] = starts[s] + slice.count;
+    lengths[s] = slice.begin + slice.count;
+    const auto filled = static_cast<size_t>((lengths[s] + size - 1) / size);
+    std::copy_n(slice.sequence->blocks.begin(), filled,
+                table.begin() + static_cast<ptrdiff_t>(s) * columns);
+    if (limits_.state_slots) states[s] = slice.sequence->state_slot;
+  }
+  batch_.host_query_start = starts;
+  batch_.host_kv_lengths = lengths;
+}
+
+}  // namespace mica

@@ -1,0 +1,194 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "engine/worker.h"
+
+namespace mica {
+
+namespace {
+
+// Longer timeouts are none: keeps deadlines within the range of the clock.
+constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24 * 365);
+
+EngineOptions checked(const EngineOptions& options) {
+  const auto positive = [](const char* what, int64_t value) {
+    if (value < 1)
+      throw Error(ErrorKind::kUsage, "[engine] {} is {}, at least 1 expected", what, value);
+  };
+  positive("block_size", options.block_size);
+  positive("max_batch_sequences", options.max_batch_sequences);
+  positive("prefill_step_tokens", options.prefill_step_tokens);
+  positive("max_queue", options.max_queue);
+  return options;
+}
+
+void check_tokens(const char* what, std::span<const int32_t> tokens, int64_t vocabulary) {
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (tokens[i] < 0 || tokens[i] >= vocabulary)
+      throw Error(ErrorKind::kUsage, "[request] {}: token {} at {} is outside the vocabulary of {}",
+                  what, tokens[i], i, vocabulary);
+}
+
+// Throws Error(kUsage) for what could never run.
+void check_request(const Request& request, int64_t vocabulary, int32_t max_context) {
+  if (request.prompt.empty()) throw Error(ErrorKind::kUsage, "[request] the prompt has no tokens");
+  if (request.max_tokens < 1)
+    throw Error(ErrorKind::kUsage, "[request] max_tokens is {}, at least 1 expected",
+                request.max_tokens);
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  if (prompt + request.max_tokens > max_context)
+    throw Error(
+        ErrorKind::kUsage,
+        "[request] {} prompt tokens and up to {} of the answer are more than the context of "
+        "{} tokens",
+        prompt, request.max_tokens, max_context);
+  check_tokens("prompt", request.prompt, vocabulary);
+  check_tokens("xtc_special_tokens", request.sampling.xtc_special_tokens, vocabulary);
+  for (const auto& [token, bias] : request.sampling.logit_bias)
+    check_tokens("logit_bias", {&token, 1}, vocabulary);
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(Backend& backend, Model& model, const EngineOptions& engine_options)
+      : options(checked(engine_options)),
+        plan(plan_kv(model.cache_layers(), model.config().max_position_embeddings, options,
+                     backend.info().memory_free)),
+        vocabulary(model.config().vocab_size),
+        worker(backend, model, options, plan) {
+    publish();
+    thread = std::thread([this] { loop(); });
+  }
+
+  void loop();
+  bool take_inbox();
+  void publish();
+  void publish_and_flush();
+
+  const EngineOptions options;
+  const KvPlan plan;
+  const int64_t vocabulary;
+  Worker worker;  // the thread's own
+
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  // Under the mutex:
+  std::vector<std::unique_ptr<Job>> inbox;
+  bool stop = false;
+  uint64_t accepted = 0;    // requests ever
+  uint64_t left_queue = 0;  // of these: began, or ended before
+  EngineStats stats;
+  std::string fault;
+
+  std::thread thread;
+};
+
+void Engine::Impl::loop() {
+  while (take_inbox()) {
+    try {
+      worker.begin_step();
+      publish_and_flush();
+      worker.finish_step();
+    } catch (const std::exception& error) {
+      worker.break_down(fmt::format("[engine] internal: {}", error.what()));
+    }
+    publish_and_flush();
+  }
+  worker.end_all(FinishReason::kCancelled, "");
+  publish_and_flush();
+}
+
+// Sleeps while there is nothing to do; false when the engine is to end.
+bool Engine::Impl::take_inbox() {
+  std::vector<std::unique_ptr<Job>> arrived;
+  bool stopping = false;
+  {
+    std::unique_lock lock(mutex);
+    if (worker.idle()) wake.wait(lock, [&] { return stop || !inbox.empty(); });
+    arrived.swap(inbox);
+    stopping = stop;
+  }
+  for (auto& job : arrived) worker.add(std::move(job));
+  return !stopping;
+}
+
+void Engine::Impl::publish() {
+  const std::lock_guard lock(mutex);
+  stats = worker.stats();
+  left_queue = worker.left_queue();
+  fault = worker.fault();
+}
+
+void Engine::Impl::publish_and_flush() {
+  publish();
+  worker.flush();
+}
+
+Engine::Engine(Backend& backend, Model& model, const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(backend, model, options)) {}
+
+Engine::~Engine() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->stop = true;
+  }
+  impl_->wake.notify_one();
+  impl_->thread.join();
+}
+
+std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void()> on_event) {
+  check_request(request, impl_->vocabulary, impl_->plan.max_context);
+  auto job = std::make_unique<Job>();
+  job->priority = request.priority;
+  job->use_prefix_cache = request.use_prefix_cache;
+  job->tokens = std::move(request.prompt);
+  job->prompt_tokens = job->length();
+  job->request = std::move(request);
+  job->request.top_logprobs =
+      std::clamp(job->request.top_logprobs, 0, static_cast<int32_t>(impl_->vocabulary));
+  job->submitted = EngineClock::now();
+  if (const auto timeout = job->request.timeout; timeout.count() > 0)
+    job->deadline = job->submitted + std::min(timeout, kLongestTimeout);
+  // Shared: the engine pushes, the consumer takes; the later of the two frees it.
+  auto stream = std::make_shared<EventStream>();
+  if (on_event) stream->on_event(std::move(on_event));
+  job->stream = stream;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (!impl_->fault.empty()) throw Error(ErrorKind::kDevice, impl_->fault);
+    const uint64_t queued = impl_->accepted - impl_->left_queue;
+    if (queued >= static_cast<uint64_t>(impl_->options.max_queue)) return nullptr;
+    job->id = impl_->accepted++;
+    impl_->inbox.push_back(std::move(job));
+  }
+  impl_->wake.notify_one();
+  return stream;
+}
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(impl_->mutex);
+  EngineStats stats = impl_->stats;
+  stats.waiting += static_cast<int32_t>(impl_->inbox.size());
+  return stats;
+}
+
+int32_t Engine::max_context() const {
+  return impl_->plan.max_context;
+}
+
+bool Engine::healthy() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->fault.empty();
+}
+
+std::string Engine::fault() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->fault;
+}
+
+}  // namespace mica

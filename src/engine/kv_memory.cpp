@@ -1,0 +1,132 @@
+#include "engine/kv_memory.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/log.h"
+
+namespace mica {
+
+namespace {
+
+constexpr size_t kAlignment = 256;  // of each tensor, bytes
+constexpr double kMebibyte = 1024.0 * 1024.0;
+// For models whose config.json names no limit.
+constexpr int64_t kDefaultContext = 4096;
+
+size_t aligned(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// Keys (or values) of one layer in one block.
+size_t paged_bytes(const CacheSpec& spec, int32_t block_size) {
+  return static_cast<size_t>(spec.kv_heads * spec.head_dim * block_size) * size_of(spec.dtype);
+}
+
+// Of all layers: a block, and the state of one sequence.
+struct Needs {
+  size_t block = 0;
+  size_t slot = 0;
+  bool slots = false;
+};
+
+Needs needs_of(std::span<const CacheSpec> specs, int32_t block_size) {
+  Needs needs;
+  for (const CacheSpec& spec : specs) {
+    if (spec.kind == CacheSpec::Kind::kPaged) {
+      needs.block += 2 * paged_bytes(spec, block_size);
+    } else {
+      needs.slot += aligned(static_cast<size_t>(spec.slot_bytes));
+      needs.slots = true;
+    }
+  }
+  return needs;
+}
+
+int64_t wanted_context(int64_t model_context, const EngineOptions& options) {
+  const int64_t limit = model_context > 0 ? model_context : kDefaultContext;
+  if (options.max_context <= 0)
+    return std::min<int64_t>(limit, std::numeric_limits<int32_t>::max());
+  if (options.max_context > limit)
+    log_warning(
+        "[engine] a context of {} tokens is asked, the model states {}: answers may degrade",
+        options.max_context, limit);
+  return options.max_context;
+}
+
+}  // namespace
+
+KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
+               const EngineOptions& options, size_t memory_free) {
+  const int64_t block_size = options.block_size;
+  const Needs needs = needs_of(specs, options.block_size);
+  const int64_t context = wanted_context(model_context, options);
+  const int64_t full = (context + block_size - 1) / block_size * options.max_batch_sequences;
+  const int64_t most = std::numeric_limits<int32_t>::max() / block_size - 1;  // slots are i32
+
+  const size_t budget = options.kv_bytes > 0 ? options.kv_bytes : memory_free / 2;
+  const size_t states =
+      needs.slots ? needs.slot * static_cast<size_t>(options.max_batch_sequences) : 0;
+  const size_t paged = budget > states ? budget - states : 0;
+  int64_t blocks = full;
+  if (needs.block > 0) {
+    const auto fit = static_cast<int64_t>(std::min<size_t>(
+        paged / needs.block, static_cast<size_t>(std::numeric_limits<int32_t>::max())));
+    blocks = options.kv_bytes > 0 ? fit : std::min(fit, full);
+  }
+  if (blocks < 1 || states > budget)
+    throw Error(ErrorKind::kOutOfMemory,
+                "[engine] KV cache: {} bytes per block of {} tokens and {} bytes of states wanted, "
+                "{} bytes {}; free memory, or choose a smaller model or fewer parallel sequences",
+                needs.block, block_size, states, budget,
+                options.kv_bytes > 0 ? "given by --kv-bytes" : "(half of the free memory) usable");
+
+  KvPlan plan;
+  plan.block_size = options.block_size;
+  plan.blocks = static_cast<int32_t>(std::min(blocks, most));
+  plan.max_context = static_cast<int32_t>(std::min(context, plan.blocks * block_size));
+  plan.state_slots = needs.slots ? options.max_batch_sequences : 0;
+  plan.block_bytes = needs.block;
+  plan.bytes = static_cast<size_t>(plan.blocks) * needs.block + states;
+  log_info("[engine] KV cache: {} blocks of {} tokens = {} tokens, {:.1f} MiB; context {} tokens",
+           plan.blocks, block_size, plan.blocks * block_size,
+           static_cast<double>(plan.bytes) / kMebibyte, plan.max_context);
+  if (plan.max_context < context)
+    log_warning("[engine] the context is {} tokens in place of {}: no more fits into {:.1f} MiB",
+                plan.max_context, context, static_cast<double>(budget) / kMebibyte);
+  return plan;
+}
+
+KvMemory::KvMemory(Backend& backend, std::span<const CacheSpec> specs, const KvPlan& plan) {
+  const auto shape_of = [&](const CacheSpec& spec) {
+    if (spec.kind == CacheSpec::Kind::kSlot) return Shape{plan.state_slots, spec.slot_bytes};
+    return Shape{plan.blocks, spec.kv_heads, plan.block_size, spec.head_dim};
+  };
+  size_t total = 0;
+  for (const CacheSpec& spec : specs) {
+    const bool paged = spec.kind == CacheSpec::Kind::kPaged;
+    const Tensor one{nullptr, paged ? spec.dtype : DType::kU8, shape_of(spec)};
+    total += (paged ? 2 : 1) * aligned(one.bytes());
+  }
+  buffer_ = backend.allocate(std::max(total, kAlignment));
+  auto* at = static_cast<std::byte*>(buffer_.data());
+  const auto take = [&](DType dtype, Shape shape) {
+    Tensor tensor{at, dtype, shape};
+    at += aligned(tensor.bytes());
+    return tensor;
+  };
+  cache_.block_size = plan.block_size;
+  cache_.blocks = plan.blocks;
+  for (const CacheSpec& spec : specs) {
+    KvLayer layer;
+    if (spec.kind == CacheSpec::Kind::kSlot) {
+      layer.keys = take(DType::kU8, shape_of(spec));
+    } else {
+      layer.keys = take(spec.dtype, shape_of(spec));
+      layer.values = take(spec.dtype, shape_of(spec));
+    }
+    cache_.layers.push_back(layer);
+  }
+}
+
+}  // namespace mica

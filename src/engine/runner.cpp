@@ -1,0 +1,56 @@
+#include "engine/runner.h"
+
+#include "base/log.h"
+
+namespace mica {
+
+namespace {
+
+BatchLimits batch_limits(const EngineOptions& options, const KvPlan& plan) {
+  return {.tokens = options.prefill_step_tokens + options.max_batch_sequences,
+          .sequences = options.max_batch_sequences,
+          .blocks_per_sequence = (plan.max_context + plan.block_size - 1) / plan.block_size,
+          .block_size = plan.block_size,
+          .state_slots = plan.state_slots > 0};
+}
+
+size_t arena_bytes(const Model& model, const EngineOptions& options) {
+  const int64_t tokens = int64_t{options.prefill_step_tokens} + options.max_batch_sequences;
+  return model.arena_bytes(tokens, options.max_batch_sequences);
+}
+
+}  // namespace
+
+Runner::Runner(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan)
+    : backend_(backend),
+      model_(model),
+      arena_(backend, arena_bytes(model, options)),
+      memory_(backend, model.cache_layers(), plan),
+      builder_(backend, batch_limits(options, plan)) {}
+
+Tensor Runner::launch(std::span<const Slice> slices) {
+  arena_.reset();
+  const Batch& batch = builder_.build(slices);
+  return model_.forward(batch, memory_.cache(), arena_);
+}
+
+void Runner::sample(const Tensor& logits, std::span<const SampleRow> rows,
+                    std::span<SampleResult> results) {
+  if (rows.empty()) {
+    backend_.synchronize();  // faults of this step show up in this step
+    return;
+  }
+  MICA_CHECK_MSG(logits.shape.rank() == 2 && logits.shape[0] == static_cast<int64_t>(rows.size()),
+                 "logits {} for {} rows", to_string(logits.shape), rows.size());
+  backend_.ops().sample(backend_, {.logits = logits, .rows = rows, .results = results});
+}
+
+void Runner::settle() {
+  try {
+    backend_.synchronize();
+  } catch (const std::exception& error) {
+    log_debug("[engine] after a fault: {}", error.what());
+  }
+}
+
+}  // namespace mica

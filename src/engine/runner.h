@@ -1,0 +1,38 @@
+// Runs the slices of a step through the model and the sampler.
+#pragma once
+
+#include <span>
+
+#include "engine/batch_builder.h"
+#include "engine/kv_memory.h"
+#include "model/model.h"
+#include "ops/arena.h"
+#include "ops/sample/sample.h"
+
+namespace mica {
+
+// Owns the memory of a step: activations, batch tensors, the cache. `launch` starts the forward
+// pass and returns before it is done where the device is asynchronous; `sample` waits for tokens.
+// Looking one step ahead means a second arena and builder, and `launch` of the next plan between
+// the two calls.
+class Runner {
+ public:
+  Runner(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan);
+
+  // The logits f32 [R, V] of the slices that end with their last known token, in order.
+  Tensor launch(std::span<const Slice> slices);
+  // One result per row.
+  void sample(const Tensor& logits, std::span<const SampleRow> rows,
+              std::span<SampleResult> results);
+  // After a fault: waits until the device is quiet, ignoring what it says.
+  void settle();
+
+ private:
+  Backend& backend_;
+  Model& model_;
+  Arena arena_;
+  KvMemory memory_;
+  BatchBuilder builder_;
+};
+
+}  // namespace mica

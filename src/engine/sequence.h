@@ -1,0 +1,50 @@
+// One request as the scheduler sees it: its tokens, and what of the cache it holds.
+#pragma once
+
+#include <cstdint>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "engine/prefix_cache.h"
+
+namespace mica {
+
+struct Sequence {
+  // Set by the owner before Scheduler::add.
+  uint64_t id = 0;       // order of arrival, unique
+  int32_t priority = 0;  // lower runs earlier
+  bool use_prefix_cache = true;
+  std::vector<int32_t> tokens;  // the prompt; the owner appends what was sampled
+  int32_t prompt_tokens = 0;
+
+  // Written by the scheduler only.
+  enum class Place : uint8_t { kOutside, kWaiting, kRunning } place = Place::kOutside;
+  int32_t computed = 0;         // leading tokens whose keys and values are in the cache
+  std::vector<int32_t> blocks;  // of the tokens in order, the first shared with others perhaps
+  int32_t state_slot = -1;      // hybrid models
+  int32_t matched_blocks = 0;   // leading blocks that the prefix cache knows
+  PrefixId prefix = 0;          // of these blocks
+  bool matchable = true;        // false: neither looks up nor registers more blocks
+  int32_t cached_tokens = 0;    // prompt tokens taken from the prefix cache at first
+  int32_t preemptions = 0;
+  uint64_t admissions_before = 0;  // Scheduler's count when it began to wait
+
+  int32_t length() const { return static_cast<int32_t>(tokens.size()); }
+  int32_t remaining() const { return length() - computed; }
+  // Who comes first: the scheduler's total order.
+  bool before(const Sequence& other) const {
+    return std::tie(priority, id) < std::tie(other.priority, other.id);
+  }
+};
+
+// Part of a step: tokens [begin, begin + count) of a sequence run through the model.
+struct Slice {
+  Sequence* sequence = nullptr;
+  int32_t begin = 0;
+  int32_t count = 0;
+  // The slice ends with the last known token: its logits give the next one.
+  bool samples() const { return begin + count == sequence->length(); }
+};
+
+}  // namespace mica

@@ -1,0 +1,264 @@
+#include "engine/worker.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/log.h"
+
+namespace mica {
+
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+// So many steps without one that succeeds, before a probe asks whether the backend works at all.
+constexpr int32_t kFailuresBeforeProbe = 3;
+
+SchedulerOptions scheduler_options(const EngineOptions& options, const KvPlan& plan) {
+  return {.block_size = plan.block_size,
+          .blocks = plan.blocks,
+          .max_sequences = options.max_batch_sequences,
+          .prefill_tokens = options.prefill_step_tokens,
+          .state_slots = plan.state_slots,
+          .prefix_cache = options.prefix_cache};
+}
+
+double seconds(EngineClock::time_point from, EngineClock::time_point to) {
+  return std::chrono::duration_cast<Seconds>(to - from).count();
+}
+
+}  // namespace
+
+Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan)
+    : plan_(plan),
+      vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
+      probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
+      runner_(backend, model, options, plan),
+      scheduler_(scheduler_options(options, plan)) {}
+
+void Worker::add(std::unique_ptr<Job> job) {
+  ++stats_.requests;
+  jobs_.push_back(std::move(job));
+  scheduler_.add(*jobs_.back());
+}
+
+void Worker::begin_step() {
+  if (!fault_.empty()) end_all(FinishReason::kError, fault_);
+  sweep();
+  step_ = scheduler_.plan();
+  start_jobs();
+  if (step_.empty() && !scheduler_.idle())
+    break_down("[engine] internal: requests wait and none can run");
+}
+
+void Worker::finish_step() {
+  if (step_.empty()) return;
+  const auto begin = EngineClock::now();
+  run_step();
+  step_.clear();
+  drop_finished();
+  ++stats_.steps;
+  stats_.busy_seconds += seconds(begin, EngineClock::now());
+}
+
+void Worker::flush() {
+  for (auto& [stream, event] : outbox_) stream->push(std::move(event));
+  outbox_.clear();
+}
+
+// Ends what nobody waits for any more: cancelled, abandoned by its consumer, or past its deadline.
+void Worker::sweep() {
+  const auto now = EngineClock::now();
+  for (const auto& job : jobs_) {
+    if (job->stream->cancelled() || job->stream.use_count() == 1)
+      finish(*job, FinishReason::kCancelled);
+    else if (now >= job->deadline)
+      finish(*job, FinishReason::kTimeout);
+  }
+  drop_finished();
+}
+
+void Worker::start_jobs() {
+  for (const Slice& slice : step_) {
+    Job& job = job_of(slice);
+    if (job.is_started) continue;
+    job.is_started = true;
+    job.started = EngineClock::now();
+    ++left_queue_;
+    Event event;
+    event.kind = Event::Kind::kStarted;
+    event.prompt_tokens = job.prompt_tokens;
+    event.cached_tokens = job.cached_tokens;
+    event.queue_seconds = seconds(job.submitted, job.started);
+    outbox_.emplace_back(job.stream, std::move(event));
+  }
+}
+
+void Worker::run_step() {
+  const std::span<const Slice> slices(step_);
+  std::optional<Failure> failure = run(slices);
+  if (!failure) return;
+  // Who alone is too large ends alone. Running a slice again writes the same keys and values to the
+  // same slots; recurrent state has moved on instead, so that hybrid models lose the whole step.
+  if (failure->out_of_memory && slices.size() > 1 && plan_.state_slots == 0) {
+    for (size_t i = 0; i < slices.size(); ++i)
+      if (const auto alone = run(slices.subspan(i, 1))) fail(slices.subspan(i, 1), *alone);
+  } else {
+    fail(slices, *failure);
+  }
+  if (failures_in_a_row_ >= kFailuresBeforeProbe) probe(failure->message);
+}
+
+// Runs slices and hands out their tokens; on a failure nothing has changed.
+std::optional<Worker::Failure> Worker::run(std::span<const Slice> slices) {
+  std::vector<SampleRow> rows;
+  for (const Slice& slice : slices) {
+    if (!slice.samples()) continue;
+    const Job& job = job_of(slice);
+    rows.push_back({.params = &job.request.sampling,
+                    .history = job.tokens,
+                    .draw = static_cast<uint64_t>(job.generated()),
+                    .top_logprobs = job.request.top_logprobs});
+  }
+  std::vector<SampleResult> results(rows.size());
+  if (auto failure = guarded(slices, rows, results)) {
+    runner_.settle();
+    ++failures_in_a_row_;
+    return failure;
+  }
+  failures_in_a_row_ = 0;
+  scheduler_.complete(slices);
+  size_t row = 0;
+  for (const Slice& slice : slices)
+    if (slice.samples()) apply(job_of(slice), std::move(results[row++]));
+  return std::nullopt;
+}
+
+std::optional<Worker::Failure> Worker::guarded(std::span<const Slice> slices,
+                                               std::span<const SampleRow> rows,
+                                               std::span<SampleResult> results) {
+  try {
+    runner_.sample(runner_.launch(slices), rows, results);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return Failure{error.kind() == ErrorKind::kOutOfMemory, error.what()};
+  } catch (const std::bad_alloc&) {
+    return Failure{true, "[engine] out of memory on the host"};
+  } catch (const std::exception& error) {
+    return Failure{false, error.what()};
+  } catch (...) {
+    return Failure{false, "[engine] the backend threw something unknown"};
+  }
+}
+
+void Worker::apply(Job& job, SampleResult result) {
+  if (result.token < 0 || result.token >= vocabulary_ || std::isnan(result.logprob)) {
+    finish(job, FinishReason::kError,
+           fmt::format("[engine] token {} with log-probability {} sampled after {} tokens, "
+                       "vocabulary {}; the model's logits are not usable",
+                       result.token, result.logprob, job.length(), vocabulary_));
+    return;
+  }
+  if (job.generated() == 0) job.first_token = EngineClock::now();
+  job.tokens.push_back(result.token);
+  ++stats_.generated_tokens;
+  const bool stop = std::ranges::count(job.request.stop_token_ids, result.token) > 0;
+  Event event;
+  event.kind = Event::Kind::kToken;
+  event.token = std::move(result);
+  event.stop_token = stop;
+  outbox_.emplace_back(job.stream, std::move(event));
+  if (stop)
+    finish(job, FinishReason::kStop);
+  else if (job.generated() >= job.request.max_tokens || job.length() >= plan_.max_context)
+    finish(job, FinishReason::kLength);
+}
+
+void Worker::fail(std::span<const Slice> slices, const Failure& failure) {
+  log_error("[engine] a step of {} requests failed: {}", slices.size(), failure.message);
+  for (const Slice& slice : slices) finish(job_of(slice), FinishReason::kError, failure.message);
+}
+
+// Several steps failed in a row. That may be the fault of these requests: the smallest possible
+// step tells whether it is the backend's.
+void Worker::probe(const std::string& message) {
+  Sequence sequence;
+  sequence.tokens = {probe_token_};
+  sequence.prompt_tokens = 1;
+  sequence.use_prefix_cache = false;
+  if (!scheduler_.reserve(sequence, 0)) return;  // the next failure asks again
+  const Slice slice{&sequence, 0, 1};
+  const SamplingParams greedy;
+  const SampleRow row{.params = &greedy, .history = sequence.tokens, .draw = 0, .top_logprobs = 0};
+  SampleResult result;
+  const auto failure = guarded({&slice, 1}, {&row, 1}, {&result, 1});
+  scheduler_.release(sequence);
+  if (!failure) {
+    log_warning("[engine] {} steps failed in a row, yet a probe succeeded: going on",
+                failures_in_a_row_);
+    failures_in_a_row_ = 0;
+    return;
+  }
+  runner_.settle();
+  break_down(fmt::format("[engine] the backend does not work any more: {} (after: {}); restart it",
+                         failure->message, message));
+}
+
+void Worker::break_down(const std::string& reason) {
+  fault_ = reason;
+  log_error("{}", reason);
+  end_all(FinishReason::kError, reason);
+}
+
+void Worker::end_all(FinishReason reason, const std::string& error) {
+  step_.clear();
+  for (const auto& job : jobs_) finish(*job, reason, error);
+  drop_finished();
+}
+
+void Worker::finish(Job& job, FinishReason reason, const std::string& error) {
+  if (job.finished) return;
+  job.finished = true;
+  scheduler_.remove(job);
+  if (!job.is_started) ++left_queue_;
+  if (reason == FinishReason::kCancelled)
+    ++stats_.cancelled;
+  else if (reason == FinishReason::kStop || reason == FinishReason::kLength)
+    ++stats_.finished;
+  else
+    ++stats_.failed;
+  if (job.is_started) {
+    stats_.prompt_tokens += static_cast<uint64_t>(job.prompt_tokens);
+    stats_.cached_tokens += static_cast<uint64_t>(job.cached_tokens);
+  }
+  const auto now = EngineClock::now();
+  Event event;
+  event.kind = Event::Kind::kFinished;
+  event.reason = reason;
+  event.error = error;
+  event.prompt_tokens = job.prompt_tokens;
+  event.cached_tokens = job.cached_tokens;
+  event.completion_tokens = job.generated();
+  if (job.is_started) {
+    event.prefill_seconds = seconds(job.started, job.generated() > 0 ? job.first_token : now);
+    if (job.generated() > 0) event.decode_seconds = seconds(job.first_token, now);
+  }
+  outbox_.emplace_back(job.stream, std::move(event));
+}
+
+// Jobs go at the end of a half step: the plan points to them before.
+void Worker::drop_finished() {
+  std::erase_if(jobs_, [](const auto& job) { return job->finished; });
+}
+
+EngineStats Worker::stats() const {
+  EngineStats stats = stats_;
+  stats.running = static_cast<int32_t>(scheduler_.running().size());
+  stats.waiting = scheduler_.waiting();
+  stats.blocks_total = scheduler_.pool().size();
+  stats.blocks_used = scheduler_.pool().used();
+  stats.blocks_cached = scheduler_.pool().cached();
+  return stats;
+}
+
+}  // namespace mica

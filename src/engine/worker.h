@@ -1,0 +1,86 @@
+// The engine thread's own state: jobs, scheduler, runner. One thread calls it, so no locks.
+#pragma once
+
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/kv_memory.h"
+#include "engine/runner.h"
+#include "engine/scheduler.h"
+
+namespace mica {
+
+using EngineClock = std::chrono::steady_clock;
+
+// A request on its way: what the scheduler sees of it, and what its consumer gets.
+struct Job : Sequence {
+  Request request;                      // its prompt has moved to `tokens`
+  std::shared_ptr<EventStream> stream;  // shared with the consumer
+  EngineClock::time_point submitted, started, first_token;
+  EngineClock::time_point deadline = EngineClock::time_point::max();
+  bool is_started = false;
+  bool finished = false;
+
+  int32_t generated() const { return length() - prompt_tokens; }
+};
+
+class Worker {
+ public:
+  Worker(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan);
+
+  // A step in two halves, with `flush` after each: events are held back until the counters that
+  // they imply are published.
+  void add(std::unique_ptr<Job> job);
+  void begin_step();   // ends what was cancelled or is late; plans
+  void finish_step();  // runs, samples, ends what is done
+  void flush();        // hands out the events since the last call
+
+  void end_all(FinishReason reason, const std::string& error);
+  // From now on every request ends with this error.
+  void break_down(const std::string& reason);
+
+  bool idle() const { return jobs_.empty(); }
+  EngineStats stats() const;                           // without the inbox
+  uint64_t left_queue() const { return left_queue_; }  // jobs that began, or ended before
+  const std::string& fault() const { return fault_; }  // empty = healthy
+
+ private:
+  struct Failure {
+    bool out_of_memory = false;
+    std::string message;
+  };
+  static Job& job_of(const Slice& slice) { return static_cast<Job&>(*slice.sequence); }
+  void sweep();
+  void start_jobs();
+  void run_step();
+  std::optional<Failure> run(std::span<const Slice> slices);
+  std::optional<Failure> guarded(std::span<const Slice> slices, std::span<const SampleRow> rows,
+                                 std::span<SampleResult> results);
+  void apply(Job& job, SampleResult result);
+  void fail(std::span<const Slice> slices, const Failure& failure);
+  void probe(const std::string& message);
+  void finish(Job& job, FinishReason reason, const std::string& error = "");
+  void drop_finished();
+
+  const KvPlan plan_;
+  const int32_t vocabulary_;
+  const int32_t probe_token_;
+  Runner runner_;
+  Scheduler scheduler_;
+  std::vector<std::unique_ptr<Job>> jobs_;
+  std::vector<Slice> step_;
+  std::vector<std::pair<std::shared_ptr<EventStream>, Event>> outbox_;
+  EngineStats stats_;
+  uint64_t left_queue_ = 0;
+  int32_t failures_in_a_row_ = 0;
+  std::string fault_;
+};
+
+}  // namespace mica

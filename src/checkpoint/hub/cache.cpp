@@ -29,6 +29,20 @@ void create_folders(const fs::path& path) {
   if (failed) throw_write_error(path, failed.value());
 }
 
+// Group-writable whatever the umask, so that several users can share a cache; another user's file
+// that may only be read can still be locked.
+int open_lock_file(const fs::path& path) {
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0664);
+  if (fd >= 0) {
+    if (::fchmod(fd, 0664) != 0) log_debug("[hub] {}: {}", path.string(), std::strerror(errno));
+    return fd;
+  }
+  fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0664);
+  if (fd < 0 && errno == EACCES) fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw_write_error(path, errno);
+  return fd;
+}
+
 // Is the open lock file still the one at `path`? Some tools remove theirs when they release it.
 bool is_current(int fd, const fs::path& path) {
   struct stat opened {
@@ -82,8 +96,7 @@ FileLock::FileLock(const fs::path& path, const std::function<void(double)>& on_w
   double told = 0;
   create_folders(path.parent_path());
   for (;;) {
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0664);
-    if (fd_ < 0) throw_write_error(path, errno);
+    fd_ = open_lock_file(path);
     if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) {
       if ((held_ = is_current(fd_, path))) return;
     } else if (errno != EWOULDBLOCK && errno != EINTR) {

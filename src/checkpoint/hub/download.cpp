@@ -61,7 +61,8 @@ void BlobDownload::open_incomplete() {
   }
   digest_.emplace(digest_kind(file_.etag), *size_);
   digest_->update_from_file(incomplete_, offset_);
-  if (offset_ > 0) hooks_.on_note(fmt::format("continues after {} bytes", offset_));
+  if (offset_ > 0)
+    hooks_.on_note(fmt::format("continues after {:.1f} MB", static_cast<double>(offset_) / 1e6));
   hooks_.on_bytes(offset_);
 }
 

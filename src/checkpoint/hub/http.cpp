@@ -240,8 +240,13 @@ void HttpClient::perform(const HttpRequest& request, const std::string& url,
 HttpResponse HttpClient::send(const HttpRequest& request) {
   std::string url = request.url;
   HttpResponse response;
+  std::map<std::string, std::string> linked;  // what the endpoint said about the file on the way
   for (int hop = 0; hop <= kMaxRedirects; ++hop) {
     perform(request, url, response);
+    if (origin_of(url) == origin_)
+      for (const char* name : {"x-linked-etag", "x-linked-size"})
+        if (!response.header(name).empty()) linked[name] = response.header(name);
+    for (const auto& entry : linked) response.headers.insert(entry);
     const std::string location = response.header("location");
     if (!response.failure.empty() || !is_redirect(response.status) || location.empty())
       return response;

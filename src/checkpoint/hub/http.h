@@ -16,7 +16,7 @@ namespace mica::hub {
 
 struct HttpResponse {
   int status = 0;                              // 0: no answer, see `failure`
-  std::map<std::string, std::string> headers;  // names in lower case, of the last answer
+  std::map<std::string, std::string> headers;  // names in lower case, of the last answer; X-Linked-… of any
   std::string body;                            // without a sink, and of every answer but 2xx
   std::string url;                             // of the last answer
   std::string failure;                         // why the exchange broke off; empty: it is whole

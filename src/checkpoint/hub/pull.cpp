@@ -200,18 +200,18 @@ void Pull::plan_item(HttpClient& client, Item& item) {
                 options_.endpoint, printable(name));
   }
   item.remote = std::move(*remote);
+  std::error_code missing;  // the beginning that an earlier pull left counts as done
+  const uint64_t have = fs::file_size(cache_.incomplete(item.remote.etag), missing);
+  if (!missing) item.on_disk = std::min(have, item.remote.size.value_or(0));
 }
 
 void Pull::check_space() const {
   uint64_t needed = 0;
   for (const Item& item : items_) {
     if (item.cached) continue;
-    std::error_code missing;
-    const uint64_t have = fs::file_size(cache_.incomplete(item.remote.etag), missing);
-    const uint64_t size = item.remote.size.value_or(0);
     std::error_code ignored;
     if (fs::exists(cache_.blob(item.remote.etag), ignored)) continue;
-    needed = saturating_add(needed, missing ? size : size - std::min(size, have));
+    needed = saturating_add(needed, item.remote.size.value_or(0) - item.on_disk);
   }
   struct statvfs disk {};
   if (::statvfs(options_.cache.c_str(), &disk) != 0) return;

@@ -113,12 +113,41 @@ TEST_F(HubTest, RelativeRedirectOfARenamedRepository) {
   expect_whole_model();
 }
 
+// Small files of the hub: a relative redirect says etag and size, its target neither.
+TEST_F(HubTest, RelativeRedirectWithLinkedSize) {
+  hub.add("config.json", "{}");
+  hub.at_hub = [&](const TestRequest& r) -> std::optional<TestReply> {
+    TestReply reply;
+    if (r.target == "/cache/config.json") {
+      reply.body = "{}";
+      reply.no_length = true;
+      return reply;
+    }
+    if (!contains(r.target, "/resolve/")) return std::nullopt;
+    reply.status = 307;
+    reply.headers = {{"Location", "/cache/config.json"},
+                     {"X-Linked-Etag", "\"" + hub.files["config.json"].etag + "\""},
+                     {"X-Linked-Size", "2"}};
+    return reply;
+  };
+  uint64_t total = 0;
+  options.progress = [&](const PullProgress& p) { total = p.total_bytes; };
+  pull();
+  EXPECT_EQ(read_text_file(snapshot() / "config.json"), "{}");
+  EXPECT_EQ(total, 2u);
+}
+
 TEST_F(HubTest, ResumesWhatAnEarlierPullLeft) {
   hub.add_model();
   const std::string& weights = hub.files["model.safetensors"].content;
   fs::create_directories(repo_folder() / "blobs");
   write_text_file(incomplete("model.safetensors"), weights.substr(0, 100'000));
+  uint64_t already = 0;
+  options.progress = [&](const PullProgress& p) {
+    if (p.event == Event::kPlanned) already = p.done_bytes;
+  };
   pull();
+  EXPECT_EQ(already, 100'000u);
   expect_whole_model();
   const auto requests = hub.storage.requests();
   ASSERT_EQ(requests.size(), 1u);

@@ -71,10 +71,13 @@ std::set<std::string> missing_files(const hub::RepoCache& cache, const std::stri
   const Json weights = read_object(snapshot / kIndex, "weight_map");
   for (const auto& entry : weights.items())
     if (entry.value().is_string()) need(entry.value().get<std::string>());
-  if (weights.empty() && !has_weights(snapshot)) missing.insert("*.safetensors");
   const Json tree = read_object(cache.tree(commit), "files");
   for (const auto& entry : tree.items())
     if (is_needed(entry.key())) need(entry.key());
+  const bool weights_named = std::any_of(missing.begin(), missing.end(), [](const auto& file) {
+    return file.ends_with(".safetensors");
+  });
+  if (weights.empty() && !weights_named && !has_weights(snapshot)) missing.insert("*.safetensors");
   std::error_code failed;
   for (fs::directory_iterator it(snapshot, failed), end; !failed && it != end; it.increment(failed))
     if (it->is_symlink() && !fs::exists(it->path(), failed))
@@ -107,25 +110,26 @@ fs::path model_directory(const fs::path& path) {
 }
 
 std::string guesses(const std::string& text, const HubOptions& options) {
-  const std::vector<std::string> near =
-      hub::nearest_names(text.substr(0, text.find('@')), hub::cached_repos(options.cache));
-  if (near.empty()) return "";
-  std::string out = "; in the cache there is ";
-  for (size_t i = 0; i < near.size(); ++i) out += (i ? ", " : "") + near[i];
-  return out;
+  const std::string repo = text.substr(0, text.find('@'));
+  std::string out;
+  for (const std::string& name : hub::nearest_names(repo, hub::cached_repos(options.cache)))
+    if (name != repo) out += (out.empty() ? "; did you mean " : " or ") + name;
+  return out.empty() ? out : out + ", which is in the cache?";
 }
 
-// ": a snapshot is there, without a, b" when the cache has a part of the model.
-std::string describe_partial(const ModelId& id, const HubOptions& options) {
+// What the cache has of the model: nothing, or a snapshot without some files.
+std::string describe_cached(const ModelId& id, const HubOptions& options) {
   const hub::RepoCache cache(options.cache, id.repo);
   const std::optional<std::string> commit = cache.commit_of(id.revision);
   std::error_code ignored;
-  if (!commit || !fs::is_directory(cache.snapshot(*commit), ignored)) return "";
+  if (!commit || !fs::is_directory(cache.snapshot(*commit), ignored))
+    return fmt::format("{} doesn't have it", options.cache.string());
   std::string out;
   int count = 0;
   for (const std::string& file : missing_files(cache, *commit))
     if (++count <= 4) out += (count > 1 ? ", " : "") + hub::printable(file, 80);
-  return fmt::format(" (a snapshot is there, but without {}{})", out, count > 4 ? " …" : "");
+  return fmt::format("{} has only a part of it, without {}{}", options.cache.string(), out,
+                     count > 4 ? fmt::format(" and {} more", count - 4) : "");
 }
 
 }  // namespace
@@ -160,20 +164,18 @@ fs::path resolve_model(const std::string& path_or_repo, const HubOptions& option
                 shown, guesses(path_or_repo, options));
   if (options.offline)
     throw Error(ErrorKind::kCheckpoint,
-                "[model] {}: there is no such directory, and {} has it not whole{}; offline mode "
-                "is on, unset HF_HUB_OFFLINE (or leave --offline away) to download it{}",
-                shown, options.cache.string(), describe_partial(*id, options),
-                guesses(path_or_repo, options));
+                "[model] {}: there is no such directory, and {}; offline mode is on, unset "
+                "HF_HUB_OFFLINE (or leave --offline away) to download it{}",
+                shown, describe_cached(*id, options), guesses(path_or_repo, options));
   log_info("[model] {} is not in {}: downloading it from {}", shown, options.cache.string(),
            options.endpoint);
   try {
     return pull_model(id->repo, id->revision, options);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kNetwork) throw;
-    throw Error(e.kind(), fmt::format("[model] {}: there is no such directory, {} has it not "
-                                      "whole{}, and the download failed: {}{}",
-                                      shown, options.cache.string(), describe_partial(*id, options),
-                                      e.what(), guesses(path_or_repo, options)));
+    throw Error(e.kind(),
+                "[model] {}: there is no such directory, {}, and the download failed: {}{}", shown,
+                describe_cached(*id, options), e.what(), guesses(path_or_repo, options));
   }
 }
 

@@ -96,7 +96,7 @@ TEST_F(HubTest, ErrorsNameWhatWasTried) {
   pull();
   options.offline = true;
   std::string message = resolve_error("org/tinny", options, ErrorKind::kCheckpoint);
-  EXPECT_TRUE(contains(message, "in the cache there is org/tiny")) << message;
+  EXPECT_TRUE(contains(message, "did you mean org/tiny, which is in the cache?")) << message;
   EXPECT_TRUE(contains(message, options.cache)) << message;
   EXPECT_TRUE(contains(message, "HF_HUB_OFFLINE")) << message;
   message = resolve_error("./no/such/folder", options, ErrorKind::kCheckpoint);

@@ -1,0 +1,338 @@
+// Attention of a tile of query rows over the paged cache, compiled once per instruction set.
+//   computes   softmax(softcap(scale * q·k)) · v of each row, online over tiles of kKeyTile keys
+//   work       a job: up to kRowTile rows that share a kv head, so that keys and values are read
+//              once for all of them; few rows read the cache's dtype in place, many rows convert a
+//              tile to f32 first
+//   precision  f32 throughout; a row's arithmetic depends on absolute positions alone, never on
+//              the rows beside it: lanes are head elements in dots, positions in sums
+#include "ops/attention/kernel.h"
+
+#include "ops/cpu/vec.h"
+
+namespace mica::kernels::MICA_ISA {
+namespace {
+
+constexpr int64_t kW = kLanes;
+constexpr float kMinusInfinity = -__builtin_inff();
+constexpr int64_t kDirectRows = 8;  // up to this many rows, converting in registers is cheaper
+static_assert(kPad % (2 * kLanes) == 0 && kKeyTile % kLanes == 0);
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Softmax state of the rows so far: highest score, sum of exponentials, weighted sum of values.
+struct State {
+  float* maximum;  // [kRowTile]
+  float* sum;      // [kRowTile]
+  float* values;   // [kRowTile, padded]
+};
+
+State state_at(float* memory) { return {memory, memory + kRowTile, memory + 2 * kRowTile}; }
+
+void clear(const State& state, int64_t rows, int64_t pad) {
+  for (int64_t r = 0; r < rows; ++r) state.maximum[r] = kMinusInfinity;
+  for (int64_t r = 0; r < rows; ++r) state.sum[r] = 0;
+  for (int64_t i = 0; i < rows * pad; ++i) state.values[i] = 0;
+}
+
+// total = total ⊕ part. One copy of this code: its rounding must not depend on the place of call.
+__attribute__((noinline)) void merge(const State& total, const State& part, int64_t rows,
+                                     int64_t pad) {
+  for (int64_t r = 0; r < rows; ++r) {
+    if (part.maximum[r] == kMinusInfinity) continue;
+    const float maximum =
+        total.maximum[r] > part.maximum[r] ? total.maximum[r] : part.maximum[r];
+    const float a = exp_of(total.maximum[r] - maximum), b = exp_of(part.maximum[r] - maximum);
+    total.maximum[r] = maximum;
+    total.sum[r] = total.sum[r] * a + part.sum[r] * b;
+    for (int64_t d = 0; d < pad; d += kW) {
+      float* to = total.values + r * pad + d;
+      store(to, load(to) * a + load(part.values + r * pad + d) * b);
+    }
+  }
+}
+
+// The rows of a job and where each of them looks.
+struct Rows {
+  const AttentionCall& call;
+  const AttentionJob& job;
+  int64_t count, pad, ratio;
+  float* q;                            // [count, pad], scaled, zeros beyond head_dim
+  float* scores;                       // [count, kKeyTile]
+  int64_t begin[kRowTile], end[kRowTile];  // visible positions of each row
+  int64_t first, last;                 // their union
+
+  int64_t offset(int64_t r) const {  // of the row's head in q and out
+    const int64_t row = job.row_begin + r;
+    const int64_t token = job.first_token + row / ratio;
+    return (token * call.heads + job.kv_head * ratio + row % ratio) * call.head_dim;
+  }
+};
+
+void load_rows(Rows& rows) {
+  rows.first = INT64_MAX;
+  rows.last = 0;
+  const int64_t size = rows.call.head_dim;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const float* q = rows.call.q + rows.offset(r);
+    float* to = rows.q + r * rows.pad;
+    for (int64_t d = 0; d < size; ++d) to[d] = q[d] * rows.call.scale;
+    for (int64_t d = size; d < rows.pad; ++d) to[d] = 0;
+    const int64_t position = rows.job.positions[(rows.job.row_begin + r) / rows.ratio];
+    rows.end[r] = position + 1;
+    rows.begin[r] = rows.call.window > 0 ? larger_of(0, position + 1 - rows.call.window) : 0;
+    rows.first = smaller(rows.first, rows.begin[r]);
+    rows.last = larger_of(rows.last, rows.end[r]);
+  }
+}
+
+// scores[r, k] = q[r] · keys[k] for R rows and K keys; each product sums over d in the same order.
+template <typename T, int R, int K>
+MICA_VEC void dot_block(const float* q, int64_t pad, const T* const* keys, int64_t size,
+                        float* scores) {
+  F acc[R][K] = {};
+  for (int64_t d = 0; d < size; d += kW) {
+    F key[K];
+    for (int k = 0; k < K; ++k) key[k] = load(keys[k] + d);
+    for (int r = 0; r < R; ++r) {
+      const F query = load(q + r * pad + d);
+      for (int k = 0; k < K; ++k) acc[r][k] += query * key[k];
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int k = 0; k < K; ++k) scores[r * kKeyTile + k] = sum(acc[r][k]);
+}
+
+template <typename T, int K>
+void dot_rows(const Rows& rows, const T* const* keys, int64_t size, int64_t j) {
+  int64_t r = 0;
+  for (; r + 3 <= rows.count; r += 3)
+    dot_block<T, 3, K>(rows.q + r * rows.pad, rows.pad, keys + j, size,
+                       rows.scores + r * kKeyTile + j);
+  for (; r < rows.count; ++r)
+    dot_block<T, 1, K>(rows.q + r * rows.pad, rows.pad, keys + j, size,
+                       rows.scores + r * kKeyTile + j);
+}
+
+// Scores of the keys [j0, j1) of a tile; the values' lines are asked for meanwhile.
+template <typename T>
+void score_tile(const Rows& rows, const T* const* keys, const T* const* values, int64_t size,
+                int64_t j0, int64_t j1) {
+  const auto fetch = [&](int64_t j) {
+    for (int64_t d = 0; d < size; d += 64 / static_cast<int64_t>(sizeof(T)))
+      __builtin_prefetch(values[j] + d);
+  };
+  int64_t j = j0;
+  for (; j + 4 <= j1; j += 4) {
+    for (int64_t k = 0; k < 4; ++k) fetch(j + k);
+    dot_rows<T, 4>(rows, keys, size, j);
+  }
+  for (; j < j1; ++j) {
+    fetch(j);
+    dot_rows<T, 1>(rows, keys, size, j);
+  }
+}
+
+// Turns a tile's scores into weights exp(score - maximum), 0 where the row does not look, and
+// brings the state to the new maximum. `base` is the position of the tile's first key.
+void soften_tile(const Rows& rows, const State& state, int64_t base, int64_t j0, int64_t j1) {
+  for (int64_t r = 0; r < rows.count; ++r) {
+    float* scores = rows.scores + r * kKeyTile;
+    const int64_t from = larger_of(j0, rows.begin[r] - base);
+    const int64_t to = smaller(j1, rows.end[r] - base);
+    if (from >= to) {
+      for (int64_t j = 0; j < kKeyTile; ++j) scores[j] = 0;
+      continue;
+    }
+    for (int64_t j = 0; j < from; ++j) scores[j] = kMinusInfinity;
+    for (int64_t j = to; j < kKeyTile; ++j) scores[j] = kMinusInfinity;
+    F highest_lanes = splat(kMinusInfinity);
+    for (int64_t j = 0; j < kKeyTile; j += kW) {
+      F score = load(scores + j);
+      if (rows.call.softcap > 0) {
+        // -inf stays a mask: tanh would make it -cap.
+        const F capped = tanh(score / rows.call.softcap) * rows.call.softcap;
+        score = score > kMinusInfinity ? capped : score;
+        store(scores + j, score);
+      }
+      highest_lanes = larger(highest_lanes, score);
+    }
+    const float tile_maximum = highest(highest_lanes);
+    const float maximum = state.maximum[r] > tile_maximum ? state.maximum[r] : tile_maximum;
+    F sums = {};
+    for (int64_t j = 0; j < kKeyTile; j += kW) {
+      const F weight = exp(load(scores + j) - maximum);
+      store(scores + j, weight);
+      sums += weight;
+    }
+    const float correction = exp_of(state.maximum[r] - maximum);
+    state.maximum[r] = maximum;
+    state.sum[r] = state.sum[r] * correction + sum(sums);
+    if (correction == 1) continue;
+    float* values = state.values + r * rows.pad;
+    for (int64_t d = 0; d < rows.pad; d += kW) store(values + d, load(values + d) * correction);
+  }
+}
+
+// values[r, d .. d + D vectors) += sum over j of weight[r, j] * value[j], j ascending.
+template <typename T, int R, int D>
+MICA_VEC void weigh_block(const float* weights, const T* const* values, int64_t pad, int64_t d,
+                          int64_t j0, int64_t j1, float* to) {
+  F acc[R][D];
+  for (int r = 0; r < R; ++r)
+    for (int i = 0; i < D; ++i) acc[r][i] = load(to + r * pad + d + i * kW);
+  for (int64_t j = j0; j < j1; ++j) {
+    F value[D];
+    for (int i = 0; i < D; ++i) value[i] = load(values[j] + d + i * kW);
+    for (int r = 0; r < R; ++r)
+      for (int i = 0; i < D; ++i) acc[r][i] += weights[r * kKeyTile + j] * value[i];
+  }
+  for (int r = 0; r < R; ++r)
+    for (int i = 0; i < D; ++i) store(to + r * pad + d + i * kW, acc[r][i]);
+}
+
+template <typename T, int D>
+void weigh_columns(const Rows& rows, const State& state, const T* const* values, int64_t d,
+                   int64_t j0, int64_t j1) {
+  int64_t r = 0;
+  for (; r + 4 <= rows.count; r += 4)
+    weigh_block<T, 4, D>(rows.scores + r * kKeyTile, values, rows.pad, d, j0, j1,
+                         state.values + r * rows.pad);
+  for (; r < rows.count; ++r)
+    weigh_block<T, 1, D>(rows.scores + r * kKeyTile, values, rows.pad, d, j0, j1,
+                         state.values + r * rows.pad);
+}
+
+template <typename T>
+void weigh_tile(const Rows& rows, const State& state, const T* const* values, int64_t size,
+                int64_t j0, int64_t j1) {
+  int64_t d = 0;
+  for (; d + 2 * kW <= size; d += 2 * kW) weigh_columns<T, 2>(rows, state, values, d, j0, j1);
+  for (; d < size; d += kW) weigh_columns<T, 1>(rows, state, values, d, j0, j1);
+}
+
+template <typename T>
+void process_tile(const Rows& rows, const State& state, const T* const* keys,
+                  const T* const* values, int64_t size, int64_t base, int64_t j0, int64_t j1) {
+  score_tile(rows, keys, values, size, j0, j1);
+  soften_tile(rows, state, base, j0, j1);
+  weigh_tile(rows, state, values, size, j0, j1);
+}
+
+// f32 copies of vectors [j0, j1), zeros beyond the head size.
+template <typename T>
+void widen(const T* const* from, int64_t size, int64_t pad, int64_t j0, int64_t j1, float* to,
+           const float** rows) {
+  const int64_t stride = pad + 16;  // not a power of two: columns spread over the cache's sets
+  for (int64_t j = j0; j < j1; ++j) {
+    float* row = to + j * stride;
+    rows[j] = row;
+    int64_t d = 0;
+    for (; d + kW <= size; d += kW) store(row + d, load(from[j] + d));
+    if (d < size) {
+      T tail[kW] = {};
+      std::memcpy(tail, from[j] + d, static_cast<size_t>(size - d) * sizeof(T));
+      store(row + d, load(tail));
+      d += kW;
+    }
+    for (; d < pad; ++d) row[d] = 0;
+  }
+}
+
+// One range of positions, tile by tile; `tiles` holds the f32 copies of keys and values.
+template <typename T>
+void attend_range(const Rows& rows, const State& state, int64_t begin, int64_t end, float* tiles) {
+  const AttentionCall& call = rows.call;
+  const int64_t size = call.head_dim, block_size = call.block_size;
+  const bool direct = size % kW == 0 && (rows.count <= kDirectRows || sizeof(T) == 4);
+  for (int64_t base = begin / kKeyTile * kKeyTile; base < end; base += kKeyTile) {
+    const int64_t j0 = larger_of(begin - base, 0), j1 = smaller(end - base, kKeyTile);
+    const T* keys[kKeyTile];
+    const T* values[kKeyTile];
+    for (int64_t j = j0; j < j1; ++j) {
+      const int64_t block = rows.job.blocks[(base + j) / block_size];
+      const int64_t row =
+          (block * call.kv_heads + rows.job.kv_head) * block_size + (base + j) % block_size;
+      keys[j] = static_cast<const T*>(call.keys) + row * size;
+      values[j] = static_cast<const T*>(call.values) + row * size;
+    }
+    if (direct) {
+      process_tile<T>(rows, state, keys, values, size, base, j0, j1);
+      continue;
+    }
+    const float* wide_keys[kKeyTile];
+    const float* wide_values[kKeyTile];
+    widen(keys, size, rows.pad, j0, j1, tiles, wide_keys);
+    widen(values, size, rows.pad, j0, j1, tiles + kKeyTile * (rows.pad + 16), wide_values);
+    const int64_t used = (size + kW - 1) / kW * kW;
+    process_tile<float>(rows, state, wide_keys, wide_values, used, base, j0, j1);
+  }
+}
+
+void attend_range(const Rows& rows, const State& state, int64_t begin, int64_t end, float* tiles) {
+  switch (rows.call.type) {
+    case CacheType::kF32: return attend_range<float>(rows, state, begin, end, tiles);
+    case CacheType::kBF16: return attend_range<Bf16>(rows, state, begin, end, tiles);
+    case CacheType::kF16: return attend_range<F16>(rows, state, begin, end, tiles);
+  }
+}
+
+// out = values / (sum + exp(sink - maximum)).
+void finish(const Rows& rows, const State& state) {
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const float* values = state.values + r * rows.pad;
+    float scale = 1, total = state.sum[r];
+    if (rows.call.sinks != nullptr) {
+      const int64_t head = rows.job.kv_head * rows.ratio + (rows.job.row_begin + r) % rows.ratio;
+      const float sink = rows.call.sinks[head];
+      const float maximum = state.maximum[r] > sink ? state.maximum[r] : sink;
+      scale = exp_of(state.maximum[r] - maximum);
+      total = total * scale + exp_of(sink - maximum);
+    }
+    const float factor = scale / total;
+    float* out = rows.call.out + rows.offset(r);
+    for (int64_t d = 0; d < rows.call.head_dim; ++d) out[d] = values[d] * factor;
+  }
+}
+
+Rows rows_of(const AttentionCall& call, const AttentionJob& job) {
+  return {call, job, job.row_end - job.row_begin, padded(call.head_dim),
+          call.heads / call.kv_heads, nullptr, nullptr, {}, {}, 0, 0};
+}
+
+}  // namespace
+
+void attend(const AttentionCall& call, const AttentionJob& job, float* scratch) {
+  Rows rows = rows_of(call, job);
+  rows.q = scratch;
+  rows.scores = rows.q + kRowTile * rows.pad;
+  float* states = rows.scores + kRowTile * kKeyTile;
+  const State part = state_at(states);
+  const State total =
+      state_at(job.partial != nullptr ? job.partial : states + state_floats(call.head_dim));
+  float* tiles = states + 2 * state_floats(call.head_dim);
+  load_rows(rows);
+  clear(total, rows.count, rows.pad);
+  for (int64_t split = job.split_begin; split < job.split_end; ++split) {
+    const int64_t begin = larger_of(split * kSplit, rows.first);
+    const int64_t end = smaller((split + 1) * kSplit, rows.last);
+    if (begin >= end) continue;
+    clear(part, rows.count, rows.pad);
+    attend_range(rows, part, begin, end, tiles);
+    merge(total, part, rows.count, rows.pad);
+  }
+  if (job.partial == nullptr) finish(rows, total);
+}
+
+void merge_partials(const AttentionCall& call, const AttentionJob& job, const float* partials,
+                    int64_t count, float* scratch) {
+  const Rows rows = rows_of(call, job);
+  const State total = state_at(scratch);
+  clear(total, rows.count, rows.pad);
+  for (int64_t i = 0; i < count; ++i)
+    merge(total, state_at(const_cast<float*>(partials) + i * state_floats(call.head_dim)),
+          rows.count, rows.pad);
+  finish(rows, total);
+}
+
+}  // namespace mica::kernels::MICA_ISA

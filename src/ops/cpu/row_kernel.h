@@ -1,0 +1,43 @@
+// Loops over one row that norm, rotation, activation and softcap share; compiled per instruction
+// set.
+#pragma once
+
+#include <cstdint>
+
+namespace mica::kernels {
+
+// Kinds of `gate`, in the order of mica::Activation.
+enum class Gate : uint8_t { kSilu, kGelu, kGeluTanh };
+
+struct RowKernel {
+  // sum of x[i]^2 over [0, n).
+  float (*squares)(const float* x, int64_t n);
+  // out[i] = x[i] * scale * weight[i].
+  void (*scale_by)(const float* x, float scale, const float* weight, int64_t n, float* out);
+  // x[i] += y[i].
+  void (*add)(float* x, const float* y, int64_t n);
+  // out[i] = act(gate[i]) * up[i]; out may be gate or up.
+  void (*gate)(Gate kind, const float* gate, const float* up, int64_t n, float* out);
+  // x[i] = cap * tanh(x[i] / cap).
+  void (*softcap)(float* x, int64_t n, float cap);
+  // cosines[i], sines[i] = magnitude * cos, sin of the f32 product position * frequencies[i].
+  void (*angles)(float position, const float* frequencies, int64_t n, float magnitude,
+                 float* cosines, float* sines);
+  // Rotates the n pairs of a head by the angles.
+  void (*rotate)(float* head, const float* cosines, const float* sines, int64_t n,
+                 bool interleaved);
+  // out[i] = x[i] as bfloat16, round to nearest even.
+  void (*to_bf16)(const float* x, int64_t n, uint16_t* out);
+};
+
+namespace portable {
+extern const RowKernel kRowKernel;
+}
+namespace avx2 {
+extern const RowKernel kRowKernel;
+}
+namespace avx512 {
+extern const RowKernel kRowKernel;
+}
+
+}  // namespace mica::kernels

@@ -39,16 +39,21 @@ class Decoder final : public Model {
     return project(step, head_, config_, h);
   }
 
-  size_t bytes_per_token() const override {
-    size_t bytes = head_.output().weight_bytes;
-    for (const DecoderLayer& layer : layers_)
-      bytes += read_bytes(layer.self_attn) +
-               std::visit([](const auto& mlp) { return read_bytes(mlp); }, layer.mlp);
-    return bytes;
-  }
+  size_t bytes_per_token() const override { return read_cost().bytes; }
+  int64_t weights_per_token() const override { return read_cost().weights; }
   size_t weight_bytes() const override { return weight_bytes_; }
 
  private:
+  ReadCost read_cost() const {
+    ReadCost cost;
+    cost.add(head_.output());
+    for (const DecoderLayer& layer : layers_) {
+      cost.add(layer.self_attn);
+      std::visit([&](const auto& mlp) { cost.add(mlp); }, layer.mlp);
+    }
+    return cost;
+  }
+
   void load_layer(Loader& loader, size_t i, const DecoderTraits& traits) {
     const std::string path = fmt::format("model.layers.{}", i);
     DecoderLayer& layer = layers_[i];

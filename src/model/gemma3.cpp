@@ -20,6 +20,8 @@ class Gemma3 final : public Model {
  public:
   Gemma3(const ModelConfig& config, WeightSource& weights, Backend& backend)
       : Model(config), backend_(backend) {
+    // As in mlx-lm: an output layer of its own where the checkpoint has one, whatever the config says.
+    config_.tie_word_embeddings = !weights.has(config_.weight_prefix + "lm_head");
     Loader loader(config_, weights, backend);
     head_ = load_head(loader, 1.0f);
     // mlx-lm rounds the scale to bfloat16 whatever the checkpoint's dtype.
@@ -57,15 +59,21 @@ class Gemma3 final : public Model {
     return project(step, head_, config_, h);
   }
 
-  size_t bytes_per_token() const override {
-    size_t bytes = head_.output().weight_bytes;
-    for (const Gemma3Layer& layer : layers_)
-      bytes += read_bytes(layer.self_attn) + read_bytes(layer.mlp);
-    return bytes;
-  }
+  size_t bytes_per_token() const override { return read_cost().bytes; }
+  int64_t weights_per_token() const override { return read_cost().weights; }
   size_t weight_bytes() const override { return weight_bytes_; }
 
  private:
+  ReadCost read_cost() const {
+    ReadCost cost;
+    cost.add(head_.output());
+    for (const Gemma3Layer& layer : layers_) {
+      cost.add(layer.self_attn);
+      cost.add(layer.mlp);
+    }
+    return cost;
+  }
+
   void load_layer(Loader& loader, size_t i) {
     const std::string path = fmt::format("model.layers.{}", i);
     Gemma3Layer& layer = layers_[i];

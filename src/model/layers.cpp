@@ -291,19 +291,19 @@ size_t decoder_arena_bytes(const ModelConfig& config, int64_t tokens, int64_t ro
   return values * sizeof(float) + logits + 64 * 256;
 }
 
-size_t read_bytes(const AttentionLayer& layer) {
-  return layer.q_proj->weight_bytes + layer.k_proj->weight_bytes + layer.v_proj->weight_bytes +
-         layer.o_proj->weight_bytes;
+void ReadCost::add(const AttentionLayer& layer) {
+  for (const Linear* linear : {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.o_proj})
+    add(**linear);
 }
 
-size_t read_bytes(const GatedMlp& mlp) {
-  return mlp.gate_proj->weight_bytes + mlp.up_proj->weight_bytes + mlp.down_proj->weight_bytes;
+void ReadCost::add(const GatedMlp& mlp) {
+  for (const Linear* linear : {&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj}) add(**linear);
 }
 
-size_t read_bytes(const MoeMlp& mlp) {
-  const size_t expert =
-      mlp.gate_proj->weight_bytes + mlp.up_proj->weight_bytes + mlp.down_proj->weight_bytes;
-  return mlp.gate->weight_bytes + static_cast<size_t>(mlp.experts_per_token) * expert;
+void ReadCost::add(const MoeMlp& mlp) {
+  add(*mlp.gate);
+  for (const Linear* linear : {&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj})
+    add(**linear, mlp.experts_per_token);
 }
 
 std::vector<CacheSpec> paged_cache_layers(const ModelConfig& config) {

@@ -145,10 +145,18 @@ Tensor normalize(const Step& step, const Tensor& x, const Tensor& weight, float 
 // with a margin for the arena's alignment.
 size_t decoder_arena_bytes(const ModelConfig& config, int64_t tokens, int64_t rows);
 
-// Bytes of weights read for one token by a decoder's layers, given what it holds.
-size_t read_bytes(const AttentionLayer& layer);
-size_t read_bytes(const GatedMlp& mlp);
-size_t read_bytes(const MoeMlp& mlp);
+// What one token's products read: bytes, and weights as a number.
+struct ReadCost {
+  size_t bytes = 0;
+  int64_t weights = 0;
+  void add(const PreparedLinear& linear, int64_t times = 1) {
+    bytes += static_cast<size_t>(times) * linear.weight_bytes;
+    weights += times * linear.rows * linear.columns;
+  }
+  void add(const AttentionLayer& layer);
+  void add(const GatedMlp& mlp);
+  void add(const MoeMlp& mlp);  // the chosen experts
+};
 
 std::vector<CacheSpec> paged_cache_layers(const ModelConfig& config);
 

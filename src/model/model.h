@@ -29,6 +29,8 @@ class Model {
 
   // Bytes of weights that a decode step of one token reads (experts: the chosen ones only).
   virtual size_t bytes_per_token() const = 0;
+  // Weights that take part in one token's products (2 operations each; experts: the chosen ones).
+  virtual int64_t weights_per_token() const = 0;
   // Resident bytes of all prepared weights.
   virtual size_t weight_bytes() const = 0;
 

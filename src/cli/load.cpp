@@ -1,0 +1,76 @@
+#include "cli/load.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <future>
+
+#include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/hub/hub.h"
+
+namespace mica {
+
+void add_device_flags(CLI::App& command, BackendOptions& options) {
+  command
+      .add_option("--device", options.device,
+                  "Where to run: cpu, or ref (slow, plain loops). Never another than this")
+      ->capture_default_str();
+  command.add_option("--threads", options.threads, "CPU threads (default: physical cores)")
+      ->check(CLI::Range(0, 1024));
+  command.add_option("--isa", options.isa,
+                     "CPU instruction set: portable, avx2, avx512 (default: the best there is)");
+}
+
+void add_model_flags(CLI::App& command, ModelFlags& flags, const std::string& default_model) {
+  flags.model = default_model;
+  auto* model = command.add_option(
+      "--model", flags.model, "Folder of an MLX or Hugging Face checkpoint, or a repository id");
+  if (default_model.empty()) model->required();
+  command.add_flag("--offline", flags.offline, "Never ask the hub; use what is in its cache");
+  command.add_flag("--trust-remote-code",
+                   "Accepted as in mlx-lm; Mica runs no code of checkpoints");
+  add_device_flags(command, flags.backend);
+}
+
+void add_missing_flag(CLI::App& command, const std::string& name, const std::string& what) {
+  command
+      .add_option_function<std::string>(
+          name,
+          [name, what](const std::string&) {
+            throw Error(ErrorKind::kUsage, "{}: {} is not in this version of Mica", name, what);
+          })
+      ->group("");  // not shown in --help
+}
+
+LoadedModel load(const ModelFlags& flags, bool with_text) {
+  const auto start = std::chrono::steady_clock::now();
+  LoadedModel loaded;
+  loaded.backend = make_backend(flags.backend);  // before any long work: a wrong device ends here
+  const DeviceInfo device = loaded.backend->info();
+  log_info("device {}: {}", device.kind, device.name);
+
+  HubOptions hub = hub_options_from_environment();
+  hub.offline = hub.offline || flags.offline;
+  loaded.directory = resolve_model(flags.model, hub);
+  ModelConfig config = load_model_config(loaded.directory);
+  Checkpoint weights(loaded.directory);
+  config.dtype = weights.dtype();  // what is stored, which torch_dtype of old files is not always
+
+  // The tokenizer's file is parsed while the weights are repacked.
+  std::future<std::unique_ptr<TextModel>> text;
+  if (with_text)
+    text = std::async(std::launch::async, [&] {
+      return std::make_unique<TextModel>(loaded.directory, config.eos_token_ids,
+                                         flags.chat_template);
+    });
+  loaded.model = load_model(config, weights, *loaded.backend);
+  if (with_text) loaded.text = text.get();
+  loaded.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  log_info("model {}: {}, {:.2f} GB of weights, loaded in {:.2f} s",
+           loaded.directory.filename().string(), config.model_type,
+           static_cast<double>(loaded.model->weight_bytes()) / 1e9, loaded.load_seconds);
+  return loaded;
+}
+
+}  // namespace mica

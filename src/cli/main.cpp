@@ -1,0 +1,52 @@
+// mica: one program, one file a command.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/commands.h"
+
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Mica runs MLX-format language models on CPUs and NVIDIA GPUs, serves and measures them."};
+  app.name("mica");
+  app.set_version_flag("--version", "mica " MICA_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  std::string log_level = "info";
+  app.add_option("--log-level", log_level, "debug, info, warning, error")
+      ->transform(CLI::IsMember({"debug", "info", "warning", "error"}, CLI::ignore_case))
+      ->each([](const std::string& level) {
+        using mica::LogLevel;
+        mica::set_log_level(level == "debug"     ? LogLevel::kDebug
+                            : level == "warning" ? LogLevel::kWarning
+                            : level == "error"   ? LogLevel::kError
+                                                 : LogLevel::kInfo);
+      });
+  mica::add_commands(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help and version end with 0; every wrong flag with 2.
+    return app.exit(error) == 0 ? 0 : mica::exit_status(mica::ErrorKind::kUsage);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const mica::Error& error) {
+    std::fprintf(stderr, "mica: %s\n", error.what());
+    return mica::exit_status(error.kind());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "mica: internal error: %s\nThis is a fault of Mica; please report it.\n",
+                 error.what());
+    return mica::exit_status(mica::ErrorKind::kInternal);
+  }
+}

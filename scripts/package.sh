@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds the relocatable package: one tarball with mica, its test programs, their data and every
+# library beside glibc's own. It runs on any Linux with glibc of this machine's version or newer
+# (Debian 12: 2.36), where nothing needs to be installed.
+#   scripts/package.sh [preset]      → dist/mica-VERSION-linux-ARCH.tar.gz
+# In the unpacked folder: bin/mica …, and ./run-tests for all the tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-release}
+directory=build
+[ "$preset" = release ] || directory=build-$preset
+scripts/install-deps.sh
+scripts/build.sh "$preset" | tail -n 1
+version=$(sed -n 's/^project(mica VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+name=mica-$version-linux-$(uname -m)
+root=dist/$name
+rm -rf "$root"
+mkdir -p "$root"/{bin,lib,share/models}
+
+# Programs: search path first the folder beside them, whatever the system has.
+for program in "$directory"/mica "$directory"/test_*; do
+  [ -x "$program" ] && [ -f "$program" ] || continue
+  strip -o "$root/bin/$(basename "$program")" "$program"
+  patchelf --set-rpath '$ORIGIN/../lib' --force-rpath "$root/bin/$(basename "$program")"
+done
+# Libraries, transitively; glibc's own stay with the system (they must match its loader).
+glibc='^(ld-linux.*|libc|libm|libdl|librt|libpthread|libresolv|libutil|libnss_.*|libanl)\.so'
+ldd "$root"/bin/* | awk '$2 == "=>" && $3 ~ "^/" {print $3}' | sort -u | while read -r library; do
+  base=$(basename "$library")
+  [[ $base =~ $glibc ]] && continue
+  cp -L "$library" "$root/lib/$base"
+  chmod u+w "$root/lib/$base"
+  patchelf --set-rpath '$ORIGIN' --force-rpath "$root/lib/$base"
+done
+# What the tests read, and the demo model.
+mkdir -p "$root/data/tests"
+cp -r tests/data tests/golden "$root/data/tests/" 2>/dev/null || true
+mkdir -p "$root/data/models" && cp -r models/. "$root/data/models/"
+cp -r config "$root/data/" 2>/dev/null || true
+cp README.md LICENSE "$root/"
+cat >"$root/run-tests" <<'RUN'
+#!/bin/sh
+# Runs every test program of this package; ends with 1 when one fails.
+here=$(cd "$(dirname "$0")" && pwd)
+export MICA_DATA_DIR="$here/data"
+failed=0
+for program in "$here"/bin/test_*; do
+  echo "== $(basename "$program")"
+  "$program" --gtest_brief=1 || failed=1
+done
+[ $failed = 0 ] && echo "all test programs passed"
+exit $failed
+RUN
+chmod +x "$root/run-tests"
+tar -C dist -czf "dist/$name.tar.gz" "$name"
+echo "dist/$name.tar.gz: $(du -h "dist/$name.tar.gz" | cut -f1)"

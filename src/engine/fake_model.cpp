@@ -1,0 +1,227 @@
+#include "engine/fake_model.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace mica::fake {
+
+namespace {
+
+constexpr int64_t kLayers = 2, kHeads = 2, kHeadDim = 3;
+constexpr uint64_t kSeed = 0x1234567;
+
+uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+uint64_t fold(uint64_t hash, int32_t token, int64_t position) {
+  return mix(hash * 31 + static_cast<uint64_t>(token) * 1000003 + static_cast<uint64_t>(position));
+}
+float logit(uint64_t hash, int64_t j) {
+  return static_cast<float>(mix(hash + static_cast<uint64_t>(j)) % 10007) / 1000.0f;
+}
+float noise(const SamplingParams& params, uint64_t draw, int64_t j) {
+  if (params.temperature == 0) return 0;
+  return params.temperature *
+         static_cast<float>(mix(params.seed * 77 + draw * 1009 + static_cast<uint64_t>(j)) % 1000) /
+         100.0f;
+}
+
+int32_t pick(const float* logits, int64_t vocabulary, const SamplingParams& params, uint64_t draw,
+             std::span<const int32_t> history) {
+  int32_t best = 0;
+  float highest = -1e9f;
+  for (int64_t j = 0; j < vocabulary; ++j) {
+    float value = logits[j] + noise(params, draw, j);
+    if (params.repetition_penalty > 0 && std::ranges::count(history, j) > 0)
+      value -= params.repetition_penalty;
+    if (value > highest) highest = value, best = static_cast<int32_t>(j);
+  }
+  return best;
+}
+
+void fake_sample(Backend& backend, const SampleParams& params) {
+  const int64_t vocabulary = params.logits.shape[1];
+  for (size_t r = 0; r < params.rows.size(); ++r) {
+    const SampleRow& row = params.rows[r];
+    const float* logits = params.logits.as<float>() + static_cast<int64_t>(r) * vocabulary;
+    SampleResult& result = params.results[r];
+    result.token = pick(logits, vocabulary, *row.params, row.draw, row.history);
+    result.logprob = -1;
+    for (int32_t i = 0; i < row.top_logprobs; ++i) result.top.push_back({i, -1.0f});
+  }
+  const auto& hook = static_cast<FakeBackend&>(backend).on_sample;
+  if (hook) hook(params);
+}
+
+// What a fake layer keeps of a token: every element tells layer, head and dimension apart.
+int32_t key_of(int32_t token, int64_t layer, int64_t head, int64_t d) {
+  return static_cast<int32_t>(((token * 8 + layer) * 8 + head) * 8 + d);
+}
+
+ModelConfig config_of(const FakeOptions& options) {
+  ModelConfig config;
+  config.model_type = "fake";
+  config.vocab_size = options.vocabulary;
+  config.max_position_embeddings = options.context;
+  return config;
+}
+
+[[noreturn]] void broken(const std::string& what) {
+  throw std::runtime_error("contract: " + what);
+}
+
+}  // namespace
+
+FakeBackend::FakeBackend() {
+  ops_.sample = &fake_sample;
+}
+
+Buffer FakeBackend::allocate(size_t bytes) {
+  if (bytes > memory) throw Error(ErrorKind::kOutOfMemory, "[fake] {} of {}", bytes, memory);
+  allocated += bytes;
+  return allocate_host(bytes);
+}
+void FakeBackend::upload(void* device, const void* host, size_t bytes) {
+  std::memcpy(device, host, bytes);
+}
+void FakeBackend::download(void* host, const void* device, size_t bytes) {
+  std::memcpy(host, device, bytes);
+}
+
+FakeModel::FakeModel(const FakeOptions& options) : Model(config_of(options)), options_(options) {}
+
+std::vector<CacheSpec> FakeModel::cache_layers() const {
+  CacheSpec paged;
+  paged.kv_heads = kHeads;
+  paged.head_dim = kHeadDim;
+  paged.dtype = DType::kI32;
+  std::vector<CacheSpec> specs(kLayers, paged);
+  if (options_.hybrid) {
+    CacheSpec state;
+    state.kind = CacheSpec::Kind::kSlot;
+    state.slot_bytes = sizeof(uint64_t);
+    specs.push_back(state);
+  }
+  return specs;
+}
+
+size_t FakeModel::arena_bytes(int64_t, int64_t rows) const {
+  return static_cast<size_t>(rows * options_.vocabulary) * sizeof(float) + 256;
+}
+
+void FakeModel::append(const Batch& batch, KvCache& cache) const {
+  const int64_t size = cache.block_size;
+  for (int64_t t = 0; t < batch.tokens(); ++t) {
+    const int32_t slot = batch.slots.as<int32_t>()[t];
+    if (slot < 0 || slot >= cache.blocks * size) broken("slot outside the cache");
+    for (int64_t l = 0; l < kLayers; ++l)
+      for (int64_t h = 0; h < kHeads; ++h)
+        for (int64_t d = 0; d < kHeadDim; ++d) {
+          const int64_t at = ((slot / size * kHeads + h) * size + slot % size) * kHeadDim + d;
+          KvLayer& layer = cache.layers[static_cast<size_t>(l)];
+          layer.keys.as<int32_t>()[at] = key_of(batch.token_ids.as<int32_t>()[t], l, h, d);
+          layer.values.as<int32_t>()[at] = batch.positions.as<int32_t>()[t];
+        }
+  }
+}
+
+uint64_t FakeModel::read_back(const Batch& batch, const KvCache& cache, int64_t sequence,
+                              int64_t length) const {
+  const int64_t size = cache.block_size, columns = batch.block_table.shape[1];
+  uint64_t hash = kSeed;
+  for (int64_t p = 0; p < length; ++p) {
+    const int64_t block = batch.block_table.as<int32_t>()[sequence * columns + p / size];
+    int32_t token = 0;
+    for (int64_t l = 0; l < kLayers; ++l)
+      for (int64_t h = 0; h < kHeads; ++h)
+        for (int64_t d = 0; d < kHeadDim; ++d) {
+          const int64_t at = ((block * kHeads + h) * size + p % size) * kHeadDim + d;
+          const KvLayer& layer = cache.layers[static_cast<size_t>(l)];
+          const int32_t key = layer.keys.as<int32_t>()[at];
+          if (l + h + d == 0) token = key / 512;
+          if (key != key_of(token, l, h, d)) broken("a key of another token");
+          if (layer.values.as<int32_t>()[at] != p) broken("a value of another position");
+        }
+    hash = fold(hash, token, p);
+  }
+  return hash;
+}
+
+void FakeModel::advance_states(const Batch& batch, KvCache& cache,
+                               std::vector<uint64_t>& states) const {
+  for (int64_t s = 0; s < batch.sequences(); ++s) {
+    const int32_t slot = batch.state_slots.as<int32_t>()[s];
+    uint64_t& state = cache.layers[kLayers].keys.as<uint64_t>()[slot];
+    const int32_t begin = batch.host_query_start[static_cast<size_t>(s)];
+    const int32_t end = batch.host_query_start[static_cast<size_t>(s) + 1];
+    if (batch.positions.as<int32_t>()[begin] == 0) state = kSeed;
+    for (int32_t t = begin; t < end; ++t)
+      state = fold(state, batch.token_ids.as<int32_t>()[t], batch.positions.as<int32_t>()[t]);
+    states.push_back(state);
+  }
+}
+
+Tensor FakeModel::forward(const Batch& batch, KvCache& cache, Arena& arena) {
+  const std::span<const int32_t> ids(batch.token_ids.as<int32_t>(),
+                                     static_cast<size_t>(batch.tokens()));
+  if (on_forward) on_forward(ids);
+  ++steps;
+  computed_tokens += batch.tokens();
+  most_sequences = std::max<int64_t>(most_sequences, batch.sequences());
+  append(batch, cache);
+  std::vector<uint64_t> states;
+  if (options_.hybrid) advance_states(batch, cache, states);
+  if (after_append) after_append(ids);
+
+  const int64_t rows = batch.logit_rows.shape[0];
+  const Tensor logits = arena.take(DType::kF32, {rows, options_.vocabulary});
+  int64_t s = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t row = batch.logit_rows.as<int32_t>()[r];
+    while (batch.query_start.as<int32_t>()[s + 1] <= row) ++s;
+    const int32_t length = batch.kv_lengths.as<int32_t>()[s];
+    if (batch.positions.as<int32_t>()[row] + 1 != length) broken("logits of an inner token");
+    const uint64_t hash = read_back(batch, cache, s, length);
+    if (options_.hybrid && hash != states[static_cast<size_t>(s)]) broken("a state of others");
+    for (int64_t j = 0; j < options_.vocabulary; ++j)
+      logits.as<float>()[r * options_.vocabulary + j] = logit(hash, j);
+  }
+  return logits;
+}
+
+std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& options) {
+  std::vector<int32_t> tokens = request.prompt, answer;
+  uint64_t hash = kSeed;
+  for (size_t p = 0; p < tokens.size(); ++p) hash = fold(hash, tokens[p], static_cast<int64_t>(p));
+  std::vector<float> logits(static_cast<size_t>(options.vocabulary));
+  while (static_cast<int32_t>(answer.size()) < request.max_tokens) {
+    for (int64_t j = 0; j < options.vocabulary; ++j)
+      logits[static_cast<size_t>(j)] = logit(hash, j);
+    const int32_t token =
+        pick(logits.data(), options.vocabulary, request.sampling, answer.size(), tokens);
+    answer.push_back(token);
+    if (std::ranges::count(request.stop_token_ids, token) > 0) break;
+    hash = fold(hash, token, static_cast<int64_t>(tokens.size()));
+    tokens.push_back(token);
+  }
+  return answer;
+}
+
+Answer collect(EventStream& stream, std::chrono::milliseconds patience) {
+  Answer answer;
+  while (auto event = stream.next(patience)) {
+    answer.events.push_back(*event);
+    if (event->kind == Event::Kind::kStarted) ++answer.started;
+    if (event->kind == Event::Kind::kToken) answer.tokens.push_back(event->token.token);
+    if (event->kind == Event::Kind::kFinished) {
+      answer.end = *event;
+      answer.complete = true;
+      break;
+    }
+  }
+  return answer;
+}
+
+}  // namespace mica::fake

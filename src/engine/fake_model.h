@@ -1,0 +1,83 @@
+// For the tests of the engine: a model whose logits are a hash of all tokens of a sequence, read
+// back from the paged cache. A wrong block, slot, position or prefix changes the answer.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "model/model.h"
+
+namespace mica::fake {
+
+class FakeBackend final : public Backend {
+ public:
+  FakeBackend();
+  const Ops& ops() const override { return ops_; }
+  DeviceInfo info() const override { return {"fake", "fake", memory, memory}; }
+  Buffer allocate(size_t bytes) override;
+  void upload(void* device, const void* host, size_t bytes) override;
+  void download(void* host, const void* device, size_t bytes) override;
+  void synchronize() override {}
+  DType activation_dtype(DType) const override { return DType::kF32; }
+  std::unique_ptr<PreparedLinear> prepare(const LinearWeights&) override { return nullptr; }
+
+  size_t memory = size_t{1} << 28;
+  std::atomic<size_t> allocated{0};
+  // Called with the rows of each draw; may throw or change the results.
+  std::function<void(const SampleParams&)> on_sample;
+
+ private:
+  Ops ops_;
+};
+
+struct FakeOptions {
+  int64_t vocabulary = 61;
+  int64_t context = 4096;
+  bool hybrid = false;  // one more layer with a recurrent state
+};
+
+class FakeModel final : public Model {
+ public:
+  explicit FakeModel(const FakeOptions& options = {});
+  std::vector<CacheSpec> cache_layers() const override;
+  size_t arena_bytes(int64_t tokens, int64_t rows) const override;
+  Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) override;
+  size_t bytes_per_token() const override { return 1; }
+  int64_t weights_per_token() const override { return 1; }
+  size_t weight_bytes() const override { return 1; }
+
+  // Called with the token ids of each step, before anything is written; may throw or wait.
+  std::function<void(std::span<const int32_t> ids)> on_forward;
+  // Called after the cache is written, before the logits; may throw.
+  std::function<void(std::span<const int32_t> ids)> after_append;
+  std::atomic<int64_t> computed_tokens{0};
+  std::atomic<int64_t> steps{0};
+  std::atomic<int64_t> most_sequences{0};
+
+ private:
+  void append(const Batch& batch, KvCache& cache) const;
+  uint64_t read_back(const Batch& batch, const KvCache& cache, int64_t sequence,
+                     int64_t length) const;
+  void advance_states(const Batch& batch, KvCache& cache, std::vector<uint64_t>& states) const;
+  const FakeOptions options_;
+};
+
+// What the engine must answer: computed from the tokens alone, without cache, batch or chunks.
+std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& options = {});
+
+// All events of a request until kFinished; fails the test when they stop coming.
+struct Answer {
+  std::vector<int32_t> tokens;
+  std::vector<Event> events;
+  Event end;
+  int started = 0;
+  bool complete = false;
+};
+Answer collect(EventStream& stream,
+               std::chrono::milliseconds patience = std::chrono::milliseconds(60000));
+
+}  // namespace mica::fake

@@ -8,7 +8,7 @@ namespace mica::ref {
 namespace {
 
 // One head: normalised where `norm` is given, then rotated.
-void norm_and_rotate(const RopeAppendParams& p, const Tensor& norm, int32_t position,
+void norm_and_rotate(const RopeAppendParams& p, const Tensor& norm, int64_t token,
                      std::vector<double>& head) {
   const auto size = static_cast<double>(head.size());
   if (!norm.empty()) {
@@ -18,10 +18,12 @@ void norm_and_rotate(const RopeAppendParams& p, const Tensor& norm, int32_t posi
     for (size_t i = 0; i < head.size(); ++i) head[i] *= scale * norm.as<float>()[i];
   }
   if (p.inverse_frequencies.empty()) return;
-  const auto half = static_cast<size_t>(p.inverse_frequencies.elements());
+  const auto half = static_cast<size_t>(p.pairs());
+  const float* frequencies = p.frequencies(token);
+  const int32_t position = p.positions.as<int32_t>()[token];
   for (size_t i = 0; i < half; ++i) {
     // The angle is an f32 product, as in mlx; everything after it is exact.
-    const double angle = static_cast<float>(position) * p.inverse_frequencies.as<float>()[i];
+    const double angle = static_cast<float>(position) * frequencies[i];
     const double cosine = std::cos(angle) * p.magnitude, sine = std::sin(angle) * p.magnitude;
     double& first = head[p.interleaved ? 2 * i : i];
     double& second = head[p.interleaved ? 2 * i + 1 : i + half];
@@ -47,21 +49,21 @@ void rope_append(Backend&, const RopeAppendParams& p) {
   const int64_t size = p.q.shape[2];
   MICA_CHECK(p.q.dtype == DType::kF32 && p.k.dtype == DType::kF32 && p.v.dtype == DType::kF32);
   MICA_CHECK(p.k.shape == Shape({tokens, kv_heads, size}) && p.v.shape == p.k.shape);
-  MICA_CHECK(p.inverse_frequencies.empty() || 2 * p.inverse_frequencies.elements() <= size);
+  MICA_CHECK(2 * p.pairs() <= size);
   MICA_CHECK(p.cache.keys.shape[1] == kv_heads && p.cache.keys.shape[3] == size);
   for (int64_t t = 0; t < tokens; ++t) {
-    const int32_t position = p.positions.as<int32_t>()[t], slot = p.slots.as<int32_t>()[t];
+    const int32_t slot = p.slots.as<int32_t>()[t];
     for (int64_t h = 0; h < heads; ++h) {
       float* q = p.q.as<float>() + (t * heads + h) * size;
       std::vector<double> head(q, q + size);
-      norm_and_rotate(p, p.q_norm, position, head);
+      norm_and_rotate(p, p.q_norm, t, head);
       for (int64_t i = 0; i < size; ++i) q[i] = static_cast<float>(head[static_cast<size_t>(i)]);
     }
     for (int64_t g = 0; g < kv_heads; ++g) {
       const float* k = p.k.as<float>() + (t * kv_heads + g) * size;
       const float* v = p.v.as<float>() + (t * kv_heads + g) * size;
       std::vector<double> head(k, k + size);
-      norm_and_rotate(p, p.k_norm, position, head);
+      norm_and_rotate(p, p.k_norm, t, head);
       store(p.cache.keys, slot, g, head);
       store(p.cache.values, slot, g, std::vector<double>(v, v + size));
     }

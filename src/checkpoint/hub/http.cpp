@@ -227,6 +227,11 @@ void HttpClient::perform(const HttpRequest& request, const std::string& url,
     response.failure = exchange.refusal;
   } else if (code != CURLE_OK && !cut_error_page) {
     response.failure = text[0] ? text : curl_easy_strerror(code);
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+      response.failure += fmt::format(
+          "; trusted authorities are {} (CURL_CA_BUNDLE, REQUESTS_CA_BUNDLE or SSL_CERT_FILE "
+          "names another file)",
+          options_.certificates.empty() ? "the system's" : "those in " + options_.certificates);
     response.transient = is_transient(code);
   } else {
     response.transient = is_transient(response.status);

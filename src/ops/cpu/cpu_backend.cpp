@@ -54,7 +54,7 @@ class CpuBackend final : public Backend {
   DType activation_dtype(DType) const override { return DType::kF32; }
 
   std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override {
-    return prepare_cpu(weights, isa_, threads_);
+    return prepare_cpu(weights, threads_);
   }
 
   ThreadPool& threads() { return threads_; }
@@ -80,8 +80,12 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options, const O
   return std::make_unique<CpuBackend>(options, table);
 }
 
-ThreadPool& cpu_threads(Backend& backend) { return static_cast<CpuBackend&>(backend).threads(); }
-Isa cpu_isa(Backend& backend) { return static_cast<CpuBackend&>(backend).isa(); }
+ThreadPool& cpu_threads(Backend& backend) {
+  return static_cast<CpuBackend&>(backend).threads();
+}
+Isa cpu_isa(Backend& backend) {
+  return static_cast<CpuBackend&>(backend).isa();
+}
 void* cpu_scratch(Backend& backend, size_t bytes) {
   return static_cast<CpuBackend&>(backend).scratch(bytes);
 }

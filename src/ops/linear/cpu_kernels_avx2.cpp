@@ -1,0 +1,10 @@
+#include "ops/cpu/simd_avx2.h"
+#include "ops/linear/cpu_pack.h"
+#include "ops/linear/cpu_product.h"
+
+namespace mica {
+
+const LinearKernels kLinearAvx2 = {Avx2Simd::kTileTokens, kernels::pack_integer<Avx2Simd>,
+                                   kernels::pack_float<Avx2Simd>, kernels::product<Avx2Simd>};
+
+}  // namespace mica

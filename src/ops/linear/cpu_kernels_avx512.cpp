@@ -1,0 +1,10 @@
+#include "ops/cpu/simd_avx512.h"
+#include "ops/linear/cpu_pack.h"
+#include "ops/linear/cpu_product.h"
+
+namespace mica {
+
+const LinearKernels kLinearAvx512 = {Avx512Simd::kTileTokens, kernels::pack_integer<Avx512Simd>,
+                                     kernels::pack_float<Avx512Simd>, kernels::product<Avx512Simd>};
+
+}  // namespace mica

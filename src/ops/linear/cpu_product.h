@@ -1,0 +1,223 @@
+// From a ProductArgs to kernel calls: panels, unpacking, output. Compiled like cpu_kernels.h.
+#pragma once
+
+#include "ops/linear/cpu_kernels.h"
+
+namespace mica::kernels {
+
+// Adds bias and old value, and stores the sums [token_count][16] of row block b.
+template <class S>
+void write_block(const ProductArgs& a, int64_t b, const float* sums) {
+  const int64_t rows = a.rows - b * 16 < 16 ? a.rows - b * 16 : 16;
+  const auto bias = a.bias ? S::load(a.bias + b * 16) : S::zero();
+  for (int64_t t = 0; t < a.token_count; ++t) {
+    float* y = a.out + (a.out_rows ? a.out_rows[t] : t) * a.out_stride + b * 16;
+    auto v = S::load(sums + t * 16);
+    if (a.bias) v = S::add(v, bias);
+    if (rows == 16) {
+      S::store(y, a.add ? S::add(S::load(y), v) : v);
+    } else {
+      float part[16];
+      S::store(part, v);
+      for (int64_t r = 0; r < rows; ++r) y[r] = a.add ? y[r] + part[r] : part[r];
+    }
+  }
+}
+
+template <class S, L kLayout>
+void unpack_integer(const std::byte* w, int64_t columns, float* tile) {
+  for (int64_t k = 0; k < columns; k += step_columns<kLayout>()) {
+    Step<S, kLayout>::pairs(w, [&](int pair, typename S::I32 weights)
+                                   MICA_ALWAYS { S::store_i(tile + pair * 16, weights); });
+    w += step_bytes<kLayout>();
+    tile += step_columns<kLayout>() * 8;
+  }
+}
+
+template <class S, L kLayout>
+void product_integer_block(const ProductArgs& a, const std::byte* block) {
+  const BlockLayout& layout = *a.layout;
+  constexpr float kFactor = kLayout == L::kFp4 ? 0.5f : 1.0f;  // E2M1 values are kept times two
+  float* sums = a.work;
+  float* tile = sums + kWorkSums;
+  float* scales = tile + kWorkTile;
+  float* offsets = scales + kWorkScales;
+  const int64_t scale_size = scale_bytes(layout.scale_type) * 16;
+  const bool direct = a.token_blocks == 1 && a.tokens[0].tokens <= S::kDirectTokens;
+  for (int64_t t = 0; t < a.token_count; ++t) S::store(sums + t * 16, S::zero());
+  for (int64_t k = 0; k < layout.columns; k += kIntegerPanel) {
+    const int64_t columns = layout.columns - k < kIntegerPanel ? layout.columns - k : kIntegerPanel;
+    const int64_t group = k / layout.group;
+    const std::byte* w = block + k / step_columns<kLayout>() * step_bytes<kLayout>();
+    const Panel panel{w, tile, columns / layout.group, layout.group, scales, offsets};
+    expand_scales<S>(block + layout.scales_at + group * scale_size, layout.scale_type, panel.groups,
+                     kFactor, scales);
+    if (has_offsets<kLayout>())
+      expand_scales<S>(block + layout.offsets_at + group * scale_size, layout.scale_type,
+                       panel.groups, 1, offsets);
+    if (!direct) unpack_integer<S, kLayout>(w, columns, tile);
+    float* out = sums;
+    for (int64_t i = 0; i < a.token_blocks; ++i) {
+      const TokenBlock& t = a.tokens[i];
+      const Activations x{t.pairs + k / 2 * t.tokens, t.scales + group * t.tokens,
+                          t.sums + group * t.tokens};
+      if (direct)
+        for_tokens<S::kDirectTokens>(
+            t.tokens, [&]<int T>() { integer_direct<S, kLayout, T>(panel, x, out); });
+      else
+        for_tokens<S::kTileTokens>(
+            t.tokens, [&]<int T>() { integer_tile<S, T, has_offsets<kLayout>()>(panel, x, out); });
+      out += t.tokens * 16;
+    }
+  }
+}
+
+template <class S, L kLayout>
+void product_integer(const ProductArgs& a) {
+  for (int64_t b = 0; b < a.blocks; ++b) {
+    product_integer_block<S, kLayout>(a,
+                                      a.weights + static_cast<size_t>(b) * a.layout->block_bytes);
+    write_block<S>(a, b, a.work);
+  }
+}
+
+// f32 values of columns [k, k + columns) of a row block, [columns][16].
+template <class S, L kLayout>
+void unpack_float(const BlockLayout& layout, const std::byte* block, int64_t k, int64_t columns,
+                  float* tile) {
+  if constexpr (kLayout == L::kF16) {
+    const auto* w = reinterpret_cast<const uint16_t*>(block) + k * 16;
+    for (int64_t i = 0; i < columns; ++i) S::store(tile + i * 16, S::load_f16(w + i * 16));
+  } else if constexpr (kLayout == L::kBF16) {
+    const auto* w = reinterpret_cast<const uint16_t*>(block) + k * 16;
+    for (int64_t i = 0; i < columns; i += 2) {
+      const auto pair = S::load_i(w + i * 16);
+      S::store(tile + i * 16, S::bf16_even(pair));
+      S::store(tile + i * 16 + 16, S::bf16_odd(pair));
+    }
+  } else {
+    const int64_t scale_size = scale_bytes(layout.scale_type) * 16;
+    float scales[16] = {}, offsets[16] = {};
+    for (int64_t i = 0; i < columns; i += layout.group) {
+      const int64_t group = (k + i) / layout.group;
+      expand_scales<S>(block + layout.scales_at + group * scale_size, layout.scale_type, 1, 1,
+                       scales);
+      const auto scale = S::load(scales);
+      if constexpr (kLayout == L::kFp8) {
+        const auto* w = reinterpret_cast<const uint8_t*>(block) + (k + i) * 16;
+        for (int64_t j = 0; j < layout.group; ++j)
+          S::store(tile + (i + j) * 16, S::mul(scale, S::load_e4m3(w + j * 16)));
+      } else {
+        expand_scales<S>(block + layout.offsets_at + group * scale_size, layout.scale_type, 1, 1,
+                         offsets);
+        const auto offset = S::load(offsets), scale_high = S::mul(scale, S::broadcast(0x1p-16f));
+        const auto low = S::broadcast_i(0xffff),
+                   high = S::broadcast_i(static_cast<int>(0xffff0000u));
+        for (int64_t j = 0; j < layout.group; j += step_columns<kLayout>())
+          Step<S, kLayout>::pairs(
+              block + (k + i + j) / step_columns<kLayout>() * step_bytes<kLayout>(),
+              [&](int pair, typename S::I32 w) MICA_ALWAYS {
+                float* to = tile + (i + j + 2 * pair) * 16;
+                S::store(to, S::fma(scale, S::to_f32(S::and_i(w, low)), offset));
+                S::store(to + 16, S::fma(scale_high, S::to_f32(S::and_i(w, high)), offset));
+              });
+      }
+    }
+  }
+}
+
+template <class S, L kLayout>
+void product_float_block(const ProductArgs& a, const std::byte* block) {
+  float* sums = a.work;
+  float* unpacked = sums + kWorkSums;
+  for (int64_t t = 0; t < a.token_count; ++t) S::store(sums + t * 16, S::zero());
+  for (int64_t k = 0; k < a.layout->columns; k += kFloatPanel) {
+    const int64_t columns =
+        a.layout->columns - k < kFloatPanel ? a.layout->columns - k : kFloatPanel;
+    const float* tile = unpacked;
+    if constexpr (kLayout == L::kF32)
+      tile = reinterpret_cast<const float*>(block) + k * 16;
+    else
+      unpack_float<S, kLayout>(*a.layout, block, k, columns, unpacked);
+    float* out = sums;
+    for (int64_t i = 0; i < a.token_blocks; ++i) {
+      const TokenBlock& t = a.tokens[i];
+      for_tokens<S::kTileTokens>(
+          t.tokens, [&]<int T>() { float_tile<S, T>(tile, columns, t.values + k * T, out); });
+      out += t.tokens * 16;
+    }
+  }
+}
+
+template <class S, L kLayout>
+constexpr bool is_dense() {
+  return kLayout == L::kF32 || kLayout == L::kF16 || kLayout == L::kBF16;
+}
+
+template <class S, L kLayout>
+void product_float(const ProductArgs& a) {
+  const size_t stride = a.layout->block_bytes;
+  int64_t b = 0;
+  if constexpr (is_dense<S, kLayout>()) {
+    if (a.token_blocks == 1 && a.tokens[0].tokens <= S::kDirectTokens) {
+      for_tokens<S::kDirectTokens>(a.tokens[0].tokens, [&]<int T>() {
+        constexpr int kSide = T == 1 ? 4 : T == 2 ? 2 : 1;  // row blocks side by side
+        while (b < a.blocks) {
+          const std::byte* w = a.weights + static_cast<size_t>(b) * stride;
+          const bool several = kSide > 1 && b + kSide <= a.blocks;
+          if (several)
+            float_direct<S, kLayout, T, kSide>(w, stride, a.layout->columns, a.tokens[0].values,
+                                               a.work);
+          else
+            float_direct<S, kLayout, T, 1>(w, stride, a.layout->columns, a.tokens[0].values,
+                                           a.work);
+          for (int r = 0; r < (several ? kSide : 1); ++r, ++b)
+            write_block<S>(a, b, a.work + r * T * 16);
+        }
+      });
+      return;
+    }
+  }
+  for (; b < a.blocks; ++b) {
+    product_float_block<S, kLayout>(a, a.weights + static_cast<size_t>(b) * stride);
+    write_block<S>(a, b, a.work);
+  }
+}
+
+template <class S, L kLayout>
+void product_either(const ProductArgs& a) {
+  if (a.layout->integer)
+    product_integer<S, kLayout>(a);
+  else
+    product_float<S, kLayout>(a);
+}
+
+template <class S>
+void product(const ProductArgs& a) {
+  switch (a.layout->layout) {
+    case L::kF32:
+      return product_float<S, L::kF32>(a);
+    case L::kF16:
+      return product_float<S, L::kF16>(a);
+    case L::kBF16:
+      return product_float<S, L::kBF16>(a);
+    case L::kFp8:
+      return product_float<S, L::kFp8>(a);
+    case L::kFp4:
+      return product_integer<S, L::kFp4>(a);
+    case L::kQ2:
+      return product_either<S, L::kQ2>(a);
+    case L::kQ3:
+      return product_either<S, L::kQ3>(a);
+    case L::kQ4:
+      return product_either<S, L::kQ4>(a);
+    case L::kQ5:
+      return product_either<S, L::kQ5>(a);
+    case L::kQ6:
+      return product_either<S, L::kQ6>(a);
+    case L::kQ8:
+      return product_either<S, L::kQ8>(a);
+  }
+}
+
+}  // namespace mica::kernels

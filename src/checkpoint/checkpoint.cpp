@@ -66,16 +66,20 @@ bool Checkpoint::has(const std::string& path) const {
   return pattern && find(pattern->first + "0" + pattern->second + ".weight");
 }
 
-// Names what lies beside the missing tensor: often it is there under another name.
+// Names what lies in the same module or beside it: often the tensor is there under another name.
 void Checkpoint::missing(const std::string& name) const {
   const std::string wanted = canonical_name(name);
-  const size_t leaf = wanted.rfind('.', wanted.rfind('.') - 1);
-  const std::string parent = leaf == wanted.npos ? "" : wanted.substr(0, leaf + 1);
+  const size_t module = wanted.rfind('.');
+  const size_t parent = module == wanted.npos ? wanted.npos : wanted.rfind('.', module - 1);
   std::string siblings;
-  int shown = 0;
-  for (auto at = tensors_.lower_bound(parent); at != tensors_.end() && shown < 4; ++at, ++shown) {
-    if (at->first.compare(0, parent.size(), parent) != 0) break;
-    siblings += (siblings.empty() ? "" : ", ") + at->second.entry->name;
+  for (const size_t dot : {module, parent}) {
+    if (dot == wanted.npos || !siblings.empty()) continue;
+    const std::string prefix = wanted.substr(0, dot + 1);
+    auto at = tensors_.lower_bound(prefix);
+    for (int shown = 0; shown < 4 && at != tensors_.end(); ++at, ++shown) {
+      if (at->first.compare(0, prefix.size(), prefix) != 0) break;
+      siblings += (siblings.empty() ? "" : ", ") + at->second.entry->name;
+    }
   }
   throw Error(ErrorKind::kCheckpoint, "[checkpoint] {}: tensor '{}': expected by config.json, {}",
               directory_.string(), name,

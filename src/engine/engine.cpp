@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <thread>
 #include <vector>
 
@@ -15,14 +16,14 @@ namespace {
 constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24 * 365);
 
 EngineOptions checked(const EngineOptions& options) {
-  const auto positive = [](const char* what, int64_t value) {
-    if (value < 1)
-      throw Error(ErrorKind::kUsage, "[engine] {} is {}, at least 1 expected", what, value);
+  const auto check = [](const char* what, int64_t value, int64_t most) {
+    if (value < 1 || value > most)
+      throw Error(ErrorKind::kUsage, "[engine] {} is {}, expected 1 to {}", what, value, most);
   };
-  positive("block_size", options.block_size);
-  positive("max_batch_sequences", options.max_batch_sequences);
-  positive("prefill_step_tokens", options.prefill_step_tokens);
-  positive("max_queue", options.max_queue);
+  check("block_size", options.block_size, 1 << 16);
+  check("max_batch_sequences", options.max_batch_sequences, 1 << 12);
+  check("prefill_step_tokens", options.prefill_step_tokens, 1 << 20);
+  check("max_queue", options.max_queue, 1 << 30);
   return options;
 }
 
@@ -31,6 +32,25 @@ void check_tokens(const char* what, std::span<const int32_t> tokens, int64_t voc
     if (tokens[i] < 0 || tokens[i] >= vocabulary)
       throw Error(ErrorKind::kUsage, "[request] {}: token {} at {} is outside the vocabulary of {}",
                   what, tokens[i], i, vocabulary);
+}
+
+// The sampler gets numbers only; what they mean is its own affair.
+void check_sampling(const SamplingParams& sampling) {
+  const std::pair<const char*, float> values[] = {
+      {"temperature", sampling.temperature},
+      {"top_p", sampling.top_p},
+      {"min_p", sampling.min_p},
+      {"xtc_probability", sampling.xtc_probability},
+      {"xtc_threshold", sampling.xtc_threshold},
+      {"repetition_penalty", sampling.repetition_penalty},
+      {"presence_penalty", sampling.presence_penalty},
+      {"frequency_penalty", sampling.frequency_penalty}};
+  for (const auto& [what, value] : values)
+    if (!std::isfinite(value))
+      throw Error(ErrorKind::kUsage, "[request] {} is {}, a finite number expected", what, value);
+  for (const auto& [token, bias] : sampling.logit_bias)
+    if (std::isnan(bias))
+      throw Error(ErrorKind::kUsage, "[request] logit_bias of token {} is not a number", token);
 }
 
 // Throws Error(kUsage) for what could never run.
@@ -46,6 +66,7 @@ void check_request(const Request& request, int64_t vocabulary, int32_t max_conte
         "[request] {} prompt tokens and up to {} of the answer are more than the context of "
         "{} tokens",
         prompt, request.max_tokens, max_context);
+  check_sampling(request.sampling);
   check_tokens("prompt", request.prompt, vocabulary);
   check_tokens("xtc_special_tokens", request.sampling.xtc_special_tokens, vocabulary);
   for (const auto& [token, bias] : request.sampling.logit_bias)

@@ -216,6 +216,53 @@ TEST_F(EngineFault, OutOfMemoryHitsOnlyItsRequest) {
   EXPECT_EQ(engine.stats().failed, 1u);
 }
 
+TEST_F(EngineFault, ARequestThatTheSamplerRefusesEndsAlone) {
+  backend.on_sample = [](const SampleParams& params) {
+    for (const SampleRow& row : params.rows)
+      if (row.params->top_k < 0) throw Error(ErrorKind::kUsage, "[sample] top_k is negative");
+  };
+  model.on_forward = [&](auto) { gate(); };
+  Engine engine(backend, model, small());
+  const Request first = request_of({1, 2}, 40);
+  Request bad = request_of({3}, 40);
+  bad.sampling.top_k = -1;
+  const auto a = engine.submit(first);
+  wait_until_held();
+  const auto b = engine.submit(bad);
+  open();
+  EXPECT_EQ(collect(*b).end.error, "[sample] top_k is negative");
+  EXPECT_EQ(collect(*a).tokens, expected_answer(first));
+}
+
+// Recurrent state has moved on when a step fails: nobody of the step may go on with it.
+TEST_F(EngineFault, AHybridModelLosesTheStepAndNoMore) {
+  const fake::FakeOptions hybrid{.hybrid = true};
+  FakeModel recurrent(hybrid);
+  std::atomic<bool> fail{true};
+  recurrent.after_append = [&](std::span<const int32_t> ids) {
+    if (has(ids, kMarker) && fail.exchange(false))
+      throw Error(ErrorKind::kOutOfMemory, "[fake] no");
+  };
+  Engine engine(backend, recurrent, small());
+  EXPECT_EQ(collect(*engine.submit(request_of({1, kMarker}, 9))).end.error, "[fake] no");
+  const Request good = request_of({1, 2}, 20);
+  EXPECT_EQ(collect(*engine.submit(good)).tokens, expected_answer(good, hybrid));
+}
+
+TEST_F(EngineFault, ANotificationIsFreedWithTheLastEvent) {
+  Engine engine(backend, model, small());
+  // A consumer that holds the stream, and is held by the notification.
+  struct Consumer {
+    std::shared_ptr<EventStream> stream;
+  };
+  auto consumer = std::make_shared<Consumer>();
+  const std::weak_ptr<Consumer> watch = consumer;
+  consumer->stream = engine.submit(request_of({1}, 3), [consumer] {});
+  EXPECT_TRUE(collect(*consumer->stream).complete);
+  consumer.reset();
+  while (!watch.expired()) std::this_thread::yield();
+}
+
 TEST_F(EngineFault, ABrokenBackendIsReportedAndNothingWaits) {
   std::atomic<bool> broken{false};
   model.on_forward = [&](auto) {

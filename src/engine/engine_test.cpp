@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <random>
 #include <thread>
 
@@ -235,6 +237,7 @@ TEST(Engine, RefusesWhatCanNeverRun) {
   EXPECT_EQ(refused([](Request& r) { r.max_tokens = 397; }), "");
   EXPECT_NE(refused([](Request& r) { r.max_tokens = 2147483647; }), "");
   EXPECT_NE(refused([](Request& r) { r.sampling.logit_bias = {{61, 1.0f}}; }), "");
+  EXPECT_NE(refused([](Request& r) { r.sampling.temperature = std::nanf(""); }), "");
 }
 
 TEST(Engine, TheContextMayBeUsedUpToItsEnd) {
@@ -263,6 +266,27 @@ TEST(Engine, RefusesBadOptionsAndTooLittleMemory) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kOutOfMemory);
   }
+}
+
+size_t resident_bytes() {
+  size_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * 4096;
+}
+
+TEST(Engine, DoesNotTouchTheCacheBeforeUse) {
+  FakeBackend backend;
+  FakeModel model;
+  EngineOptions options;
+  options.kv_bytes = size_t{1} << 28;
+  const size_t before = resident_bytes();
+  Engine engine(backend, model, options);
+  Request request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 3;
+  check_answer(request, collect(*engine.submit(request)));
+  // The tokens of all blocks in the prefix cache: 4 of 96 bytes. The rest is one request's.
+  EXPECT_LT(resident_bytes() - before, size_t{48} << 20);
 }
 
 TEST(Engine, TakesHalfOfTheFreeMemoryOrWhatAFullBatchNeeds) {

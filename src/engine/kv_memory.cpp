@@ -79,7 +79,7 @@ KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
                 "[engine] KV cache: {} bytes per block of {} tokens and {} bytes of states wanted, "
                 "{} bytes {}; free memory, or choose a smaller model or fewer parallel sequences",
                 needs.block, block_size, states, budget,
-                options.kv_bytes > 0 ? "given by --kv-bytes" : "(half of the free memory) usable");
+                options.kv_bytes > 0 ? "given as kv_bytes" : "(half of the free memory) usable");
 
   KvPlan plan;
   plan.block_size = options.block_size;

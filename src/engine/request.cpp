@@ -1,5 +1,7 @@
 #include "engine/request.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace mica {
@@ -21,6 +23,7 @@ const char* name(FinishReason reason) {
 }
 
 std::optional<Event> EventStream::next(std::chrono::milliseconds timeout) {
+  timeout = std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24 * 365));
   std::unique_lock lock(mutex_);
   if (!ready_.wait_for(lock, timeout, [&] { return !events_.empty(); })) return std::nullopt;
   Event event = std::move(events_.front());
@@ -37,6 +40,7 @@ std::optional<Event> EventStream::try_next() {
 }
 
 void EventStream::push(Event event) {
+  const bool last = event.kind == Event::Kind::kFinished;
   {
     const std::lock_guard lock(mutex_);
     events_.push_back(std::move(event));
@@ -48,6 +52,8 @@ void EventStream::push(Event event) {
   } catch (const std::exception& error) {
     log_error("[engine] the notification of an event failed: {}", error.what());
   }
+  // It may hold its consumer, who holds this stream.
+  if (last) notify_ = nullptr;
 }
 
 }  // namespace mica

@@ -52,7 +52,8 @@ class EventStream {
   // Waits for the next event up to `timeout`; nullopt when none came.
   std::optional<Event> next(std::chrono::milliseconds timeout);
   std::optional<Event> try_next();
-  // Called on the engine's thread after each push; must return quickly. Set before submission.
+  // Called on the engine's thread after each push; must return quickly. Set before submission. The
+  // consumer may have taken the event already, the last one too; `notify` is freed after that.
   void on_event(std::function<void()> notify) { notify_ = std::move(notify); }
   // The consumer wants no more: the engine ends the request within one step. So it does when the
   // consumer has dropped its stream.

@@ -34,7 +34,10 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
       vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
       runner_(backend, model, options, plan),
-      scheduler_(scheduler_options(options, plan)) {}
+      scheduler_(scheduler_options(options, plan)) {
+  if (options.prefix_cache && plan.state_slots > 0)
+    log_info("[engine] no prefix cache: the model has recurrent layers");
+}
 
 void Worker::add(std::unique_ptr<Job> job) {
   ++stats_.requests;
@@ -98,9 +101,10 @@ void Worker::run_step() {
   const std::span<const Slice> slices(step_);
   std::optional<Failure> failure = run(slices);
   if (!failure) return;
-  // Who alone is too large ends alone. Running a slice again writes the same keys and values to the
-  // same slots; recurrent state has moved on instead, so that hybrid models lose the whole step.
-  if (failure->out_of_memory && slices.size() > 1 && plan_.state_slots == 0) {
+  // Who is too large, or not usable, ends alone. Running a slice again writes the same keys and
+  // values to the same slots; recurrent state has moved on instead, so that hybrid models lose the
+  // whole step.
+  if (failure->of_a_request && slices.size() > 1 && plan_.state_slots == 0) {
     for (size_t i = 0; i < slices.size(); ++i)
       if (const auto alone = run(slices.subspan(i, 1))) fail(slices.subspan(i, 1), *alone);
   } else {
@@ -141,7 +145,9 @@ std::optional<Worker::Failure> Worker::guarded(std::span<const Slice> slices,
     runner_.sample(runner_.launch(slices), rows, results);
     return std::nullopt;
   } catch (const Error& error) {
-    return Failure{error.kind() == ErrorKind::kOutOfMemory, error.what()};
+    const bool of_a_request =
+        error.kind() == ErrorKind::kOutOfMemory || error.kind() == ErrorKind::kUsage;
+    return Failure{of_a_request, error.what()};
   } catch (const std::bad_alloc&) {
     return Failure{true, "[engine] out of memory on the host"};
   } catch (const std::exception& error) {
@@ -159,7 +165,11 @@ void Worker::apply(Job& job, SampleResult result) {
                        result.token, result.logprob, job.length(), vocabulary_));
     return;
   }
-  if (job.generated() == 0) job.first_token = EngineClock::now();
+  if (job.generated() == 0) {
+    job.first_token = EngineClock::now();
+    stats_.prompt_tokens += static_cast<uint64_t>(job.prompt_tokens);
+    stats_.cached_tokens += static_cast<uint64_t>(job.cached_tokens);
+  }
   job.tokens.push_back(result.token);
   ++stats_.generated_tokens;
   const bool stop = std::ranges::count(job.request.stop_token_ids, result.token) > 0;
@@ -227,10 +237,6 @@ void Worker::finish(Job& job, FinishReason reason, const std::string& error) {
     ++stats_.finished;
   else
     ++stats_.failed;
-  if (job.is_started) {
-    stats_.prompt_tokens += static_cast<uint64_t>(job.prompt_tokens);
-    stats_.cached_tokens += static_cast<uint64_t>(job.cached_tokens);
-  }
   const auto now = EngineClock::now();
   Event event;
   event.kind = Event::Kind::kFinished;

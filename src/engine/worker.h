@@ -53,7 +53,7 @@ class Worker {
 
  private:
   struct Failure {
-    bool out_of_memory = false;
+    bool of_a_request = false;  // too large or not usable: one request's fault, not the device's
     std::string message;
   };
   static Job& job_of(const Slice& slice) { return static_cast<Job&>(*slice.sequence); }

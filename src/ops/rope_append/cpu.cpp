@@ -40,13 +40,12 @@ void store(const kernels::RowKernel& kernel, const Tensor& cache, int32_t slot, 
 void process_token(const kernels::RowKernel& kernel, const RopeAppendParams& p, int64_t t,
                    float* scratch) {
   const int64_t heads = p.q.shape[1], kv_heads = p.k.shape[1], size = p.q.shape[2];
-  const int64_t pairs = p.inverse_frequencies.empty() ? 0 : p.inverse_frequencies.elements();
+  const int64_t pairs = p.pairs();
   const Angles angles{scratch, scratch + pairs, pairs};
   float* head = scratch + 2 * pairs;
   const auto position = static_cast<float>(p.positions.as<int32_t>()[t]);
   if (pairs > 0)
-    kernel.angles(position, p.inverse_frequencies.as<float>(), pairs, p.magnitude, scratch,
-                  scratch + pairs);
+    kernel.angles(position, p.frequencies(t), pairs, p.magnitude, scratch, scratch + pairs);
   for (int64_t h = 0; h < heads; ++h)
     norm_and_rotate(kernel, p, p.q_norm, angles, size, p.q.as<float>() + (t * heads + h) * size);
   const int32_t slot = p.slots.as<int32_t>()[t];
@@ -66,7 +65,7 @@ void rope_append(Backend& backend, const RopeAppendParams& p) {
   const int64_t size = p.q.shape[2];
   MICA_CHECK(p.q.dtype == DType::kF32 && p.k.dtype == DType::kF32 && p.v.dtype == DType::kF32);
   MICA_CHECK(p.k.shape == Shape({tokens, kv_heads, size}) && p.v.shape == p.k.shape);
-  MICA_CHECK(p.inverse_frequencies.empty() || 2 * p.inverse_frequencies.elements() <= size);
+  MICA_CHECK(2 * p.pairs() <= size);
   MICA_CHECK(p.cache.keys.shape[1] == kv_heads && p.cache.keys.shape[3] == size);
   const kernels::RowKernel& kernel = row_kernel(backend);
   ThreadPool& pool = cpu_threads(backend);

@@ -22,6 +22,14 @@ struct RopeAppendParams {
   Tensor positions;            // i32 [T]
   Tensor slots;                // i32 [T]: block * block_size + offset
   KvLayer cache;               // [blocks, G, block_size, Dh]
+
+  // rotary / 2: how many pairs of a head are rotated.
+  int64_t pairs() const { return inverse_frequencies.empty() ? 0 : inverse_frequencies.shape[-1]; }
+  // The table of batch row `token`; for backends on host memory.
+  const float* frequencies(int64_t token) const {
+    const bool per_token = inverse_frequencies.shape.rank() == 2;
+    return inverse_frequencies.as<float>() + (per_token ? token * pairs() : 0);
+  }
 };
 
 }  // namespace mica

@@ -23,16 +23,17 @@ struct QuantScheme {
   bool operator==(const QuantScheme&) const = default;
 };
 
-std::string to_string(const QuantScheme& scheme);  // "bf16"-less: "affine 4-bit g64", "mxfp4", "none"
+std::string to_string(
+    const QuantScheme& scheme);  // "bf16"-less: "affine 4-bit g64", "mxfp4", "none"
 
 // One linear layer (or a stack of experts, or an embedding table) as the checkpoint stores it:
 // views into the mapped file, unchanged. y[n] = sum_k w[n, k] * x[k] + bias[n].
 // N = rows (outputs), K = columns (inputs), E = experts (1 when not stacked).
 struct LinearWeights {
-  std::string name;    // module path, "model.layers.0.self_attn.q_proj"
+  std::string name;  // module path, "model.layers.0.self_attn.q_proj"
   QuantScheme scheme;
   int64_t experts = 1;
-  int64_t rows = 0;    // N
+  int64_t rows = 0;     // N
   int64_t columns = 0;  // K, unpacked
   Tensor weight;  // dense: [E?, N, K] float; quantized: u32 [E?, N, K * bits / 32], a row is one
                   // little-endian bit stream: element i occupies bits [i*bits, (i+1)*bits)

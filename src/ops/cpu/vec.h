@@ -133,7 +133,7 @@ MICA_VEC float highest(Vec<16>::F v) {
 }
 
 // exp(x): relative error below 1.2e-7 (2 ulp) for -87.3 <= x <= 88.3; below it 0 (NaN too), above
-// it exp(88.3). exp(0) is exactly 1. Cody-Waite reduction, Taylor polynomial of degree 7.
+// it infinity. exp(0) is exactly 1. Cody-Waite reduction, Taylor polynomial of degree 7.
 template <int N = kLanes>
 MICA_VEC typename Vec<N>::F exp(typename Vec<N>::F x) {
   using V = typename Vec<N>::F;
@@ -157,7 +157,8 @@ MICA_VEC typename Vec<N>::F exp(typename Vec<N>::F x) {
   poly = poly * r + 1.0f;
   const I exponent = bits_as<I>(shifted) - bits_as<I>(magic);
   const V scale = bits_as<V>((exponent + 127) << 23);
-  return x > low ? poly * scale : V{};
+  const V result = x > low ? poly * scale : V{};
+  return x > high ? splat<N>(__builtin_inff()) : result;
 }
 
 MICA_VEC float exp_of(float x) {
@@ -179,7 +180,8 @@ MICA_VEC typename Vec<N>::F tanh(typename Vec<N>::F x) {
   near = near * square - 1.0f / 3;
   near = near * square * size + size;
   const V result = size < 0.3f ? near : far;
-  return x < 0.0f ? -result : result;
+  const V odd = x < 0.0f ? -result : result;
+  return x == x ? odd : x;
 }
 
 }  // namespace mica::kernels::MICA_ISA

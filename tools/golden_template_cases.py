@@ -771,9 +771,9 @@ a  {#- trim -#}  b  {%- if t -%}  c  {%- endif -%}  d
 {{ {[]: 1} }}
 {{ lst() }}
 {{ none.x }}|{{ none.x.y }}
-{{ none[1:] }}
+{{ none_value[1:] }}
 {{ range(1000000) }}
-{{ loop }}| {{ self is defined }} {{ n.real }} {{ n.__add__ }}|
+{{ loop }}| {{ n.real }} {{ n.__add__ }}|
 {{ d.items }}x
 {% for m in messages %}{% if m.content is string %}{{ m.role }}: {{ m.content[:10]|trim }}{% endif %}{% endfor %}
 {{ messages|selectattr('role', 'in', ['user', 'tool'])|map(attribute='content')|list|tojson }}

@@ -372,8 +372,9 @@ class PercentFormatter {
       out += convert();
       if (out.size() > kMaxStringBytes) raise(ErrorType::kLimit, "the text is too long");
     }
-    bool unused_is_fine = values_.is(Kind::kDict) || (!values_.is(Kind::kTuple) && used_keys_) ||
-                          (values_.is(Kind::kList) && next_ == 0);
+    // Python takes everything with items, but tuples and strings, for a mapping.
+    bool unused_is_fine = values_.is(Kind::kDict) || values_.is(Kind::kList) ||
+                          values_.is(Kind::kRange) || values_.is_undefined();
     if (next_ < items_.size() && !unused_is_fine) {
       raise(ErrorType::kType, "not all arguments converted during string formatting");
     }
@@ -429,7 +430,6 @@ class PercentFormatter {
   Value value_of(const Conversion& c) {
     if (!c.key) return next_item();
     if (!values_.is(Kind::kDict)) raise(ErrorType::kType, "format requires a mapping");
-    used_keys_ = true;
     const Value* found = values_.dict_object().find(std::string_view(*c.key));
     if (!found) raise(ErrorType::kLookup, "KeyError: '{}'", *c.key);
     return *found;
@@ -491,7 +491,6 @@ class PercentFormatter {
   std::vector<Value> items_;
   size_t i_ = 0;
   size_t next_ = 0;
-  bool used_keys_ = false;
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ struct ClockTime {
 
 struct Limits {
   size_t output_bytes = size_t{16} << 20;
-  size_t value_bytes = size_t{512} << 20;  // live values
+  size_t value_bytes = size_t{256} << 20;  // live values
   uint64_t steps = 100'000'000;            // about: nodes evaluated + bytes handled / 16
   size_t stack_bytes = size_t{3} << 20;    // of the calling thread
   int calls = 190;                         // nested macros and recursive loops

@@ -39,14 +39,16 @@ TEST(TemplateLimits, Output) {
 }
 
 TEST(TemplateLimits, Memory) {
+  Limits limits;
+  limits.value_bytes = size_t{32} << 20;
   EXPECT_EQ(error_of("{% set ns = namespace(x='a' * 1000) %}"
-                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}"),
+                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}", limits),
             ErrorType::kLimit);
   EXPECT_EQ(error_of("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}"
-                     "{% set ns.x = ns.x + ['a' * 1000000 ~ i] %}{% endfor %}"),
+                     "{% set ns.x = ns.x + ['a' * 1000000 ~ i] %}{% endfor %}", limits),
             ErrorType::kLimit);
   EXPECT_EQ(error_of("{% set ns = namespace(x=[0]) %}"
-                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}"),
+                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}", limits),
             ErrorType::kLimit);
 }
 

@@ -54,7 +54,7 @@ LoadedModel load(const ModelFlags& flags, bool with_text) {
   loaded.directory = resolve_model(flags.model, hub);
   ModelConfig config = load_model_config(loaded.directory);
   Checkpoint weights(loaded.directory);
-  config.dtype = weights.dtype();  // what is stored, which torch_dtype of old files is not always
+  adopt_stored(config, weights);
 
   // The tokenizer's file is parsed while the weights are repacked.
   std::future<std::unique_ptr<TextModel>> text;
@@ -64,6 +64,7 @@ LoadedModel load(const ModelFlags& flags, bool with_text) {
                                          flags.chat_template);
     });
   loaded.model = load_model(config, weights, *loaded.backend);
+  warn_of_unread(config, weights);
   if (with_text) loaded.text = text.get();
   loaded.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

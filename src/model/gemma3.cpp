@@ -20,8 +20,6 @@ class Gemma3 final : public Model {
  public:
   Gemma3(const ModelConfig& config, WeightSource& weights, Backend& backend)
       : Model(config), backend_(backend) {
-    // As in mlx-lm: an output layer of its own where the checkpoint has one, whatever the config says.
-    config_.tie_word_embeddings = !weights.has(config_.weight_prefix + "lm_head");
     Loader loader(config_, weights, backend);
     head_ = load_head(loader, 1.0f);
     // mlx-lm rounds the scale to bfloat16 whatever the checkpoint's dtype.

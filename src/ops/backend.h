@@ -66,6 +66,7 @@ struct DeviceInfo {
   std::string kind;         // "cpu", "ref", "cuda", "simt"
   size_t memory_total = 0;  // bytes
   size_t memory_free = 0;   // bytes, now
+  int threads = 1;          // cpu: that operations run on
 };
 
 class Backend {

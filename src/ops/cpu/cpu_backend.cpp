@@ -33,7 +33,7 @@ class CpuBackend final : public Backend {
   DeviceInfo info() const override {
     return {fmt::format("{}, {} thread{}, {}", processor_name(), threads_.size(),
                         threads_.size() == 1 ? "" : "s", name(isa_)),
-            "cpu", meminfo("MemTotal:"), meminfo("MemAvailable:")};
+            "cpu", meminfo("MemTotal:"), meminfo("MemAvailable:"), threads_.size()};
   }
 
   Buffer allocate(size_t bytes) override {

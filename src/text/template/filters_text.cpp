@@ -10,7 +10,9 @@ namespace mica::jinja {
 namespace {
 
 // soft_str: the text, Markup kept.
-Value soft(const Value& value) { return value.is_string() ? value : Value::string(to_str(value)); }
+Value soft(const Value& value) {
+  return value.is_string() ? value : Value::string(to_str(value));
+}
 
 // Calls a str method on the text of `input`.
 Value method(Interpreter& interpreter, const Value& input, const char* name,
@@ -41,7 +43,9 @@ Value title(Interpreter& interpreter, const Value& input, const Arguments& argum
   for (size_t i = 0; i < text.size();) {
     size_t begin = i;
     char32_t code = next_code_point(text, i);
-    bool separates = is_space(code) || (code < 0x80 && std::string_view("-({[<").find(static_cast<char>(code)) != std::string_view::npos);
+    bool separates =
+        is_space(code) || (code < 0x80 && std::string_view("-({[<").find(static_cast<char>(code)) !=
+                                              std::string_view::npos);
     if (separates || at_start) {
       flush();
       if (separates) {
@@ -121,7 +125,8 @@ Value indent(Interpreter& interpreter, const Value& input, const Arguments& argu
   if (bound.has(0)) {
     by = bound[0].is_string()
              ? bound[0].text()
-             : std::string(static_cast<size_t>(std::clamp<Int>(require_int(bound[0]), 0, 1 << 20)), ' ');
+             : std::string(static_cast<size_t>(std::clamp<Int>(require_int(bound[0]), 0, 1 << 20)),
+                           ' ');
   }
   if (input.is_undefined()) raise_undefined(input);
   bool blank = bound.flag(2, false);
@@ -179,8 +184,8 @@ Value wordwrap(Interpreter& interpreter, const Value& input, const Arguments& ar
   std::string out;
   bool first = true;
   for (const std::string& line : split_lines(input.text(), false)) {
-    std::vector<std::string> wrapped =
-        wrap_line(line, static_cast<size_t>(clamp_index(width)), bound.flag(1, true), bound.flag(3, true));
+    std::vector<std::string> wrapped = wrap_line(line, static_cast<size_t>(clamp_index(width)),
+                                                 bound.flag(1, true), bound.flag(3, true));
     if (wrapped.empty()) wrapped.push_back("");
     for (const std::string& piece : wrapped) {
       if (!first) out += joint;
@@ -234,7 +239,7 @@ Value urlencode(Interpreter& interpreter, const Value& input, const Arguments& a
 
 std::string unescape_html(const std::string& text) {
   static constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
-      {"&lt;", "<"}, {"&gt;", ">"},  {"&quot;", "\""}, {"&#34;", "\""},
+      {"&lt;", "<"},  {"&gt;", ">"},  {"&quot;", "\""},    {"&#34;", "\""},
       {"&#39;", "'"}, {"&amp;", "&"}, {"&nbsp;", "\u00A0"}};
   std::string out;
   for (size_t i = 0; i < text.size();) {
@@ -270,8 +275,8 @@ Value striptags(Interpreter& interpreter, const Value& input, const Arguments& a
   remove_between("<!--", "-->");
   remove_between("<", ">");
   std::string out;
-  for (const Value& word :
-       find_string_method("split")(interpreter, Value::string(text), {}).items()) {
+  Value words = find_string_method("split")(interpreter, Value::string(text), {});
+  for (const Value& word : words.items()) {
     if (!out.empty()) out += ' ';
     out += word.text();
   }
@@ -305,17 +310,18 @@ Value pprint(Interpreter& interpreter, const Value& input, const Arguments& argu
 
 // transformers' own tojson.
 Value tojson(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
-  Bound bound =
-      bind("tojson", arguments, {"ensure_ascii", "indent", "separators", "sort_keys"}, 0);
+  Bound bound = bind("tojson", arguments, {"ensure_ascii", "indent", "separators", "sort_keys"}, 0);
   JsonOptions options;
   options.ensure_ascii = bound.flag(0, false);
   options.sort_keys = bound.flag(3, false);
   if (bound.has(1) && !bound[1].is_none()) {
     options.has_indent = true;
     options.item_separator = ",";
-    options.indent = bound[1].is_string()
-                         ? bound[1].text()
-                         : std::string(static_cast<size_t>(std::clamp<Int>(require_int(bound[1]), 0, 1000)), ' ');
+    options.indent =
+        bound[1].is_string()
+            ? bound[1].text()
+            : std::string(static_cast<size_t>(std::clamp<Int>(require_int(bound[1]), 0, 1000)),
+                          ' ');
   }
   if (bound.has(2) && !bound[2].is_none()) {
     std::vector<Value> pair = to_vector(interpreter, bound[2]);

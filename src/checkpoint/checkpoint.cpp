@@ -248,6 +248,7 @@ std::vector<ModuleSummary> Checkpoint::modules() const {
     LinearWeights weights;
     weights.weight = stored.file->view(*stored.entry);
     module.dtype = weights.weight.dtype;
+    module.rank = weights.weight.shape.rank();
     module.bytes = stored.entry->bytes;
     if (const Stored* scales = find(module.path + ".scales")) {
       weights.scales = scales->file->view(*scales->entry);

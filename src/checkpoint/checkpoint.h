@@ -20,6 +20,7 @@ struct ModuleSummary {
   std::string path;  // canonical, per-expert modules as stored
   QuantScheme scheme;
   DType dtype = DType::kBF16;  // of the weight, or of the scales
+  int rank = 0;                // dimensions of the weight
   int64_t parameters = 0;      // elements of the unpacked weight and of the additive bias
   size_t bytes = 0;            // weight, scales, biases, bias
 };

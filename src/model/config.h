@@ -12,6 +12,8 @@
 
 namespace mica {
 
+class Checkpoint;
+
 // `rope_scaling` / `rope_parameters` of config.json, names as there.
 struct RopeConfig {
   std::string type = "default";  // default linear dynamic llama3 yarn longrope
@@ -73,5 +75,12 @@ ModelConfig parse_model_config(std::string_view config_json);
 
 // Reads DIR/config.json and DIR/generation_config.json.
 ModelConfig load_model_config(const std::filesystem::path& directory);
+
+// What the stored weights say better than config.json: the dtype, and for gemma3 whether there is
+// an output layer of its own.
+void adopt_stored(ModelConfig& config, const Checkpoint& checkpoint);
+
+// After a load: a warning when the checkpoint holds weights that the architecture did not ask for.
+void warn_of_unread(const ModelConfig& config, const Checkpoint& checkpoint);
 
 }  // namespace mica

@@ -145,7 +145,7 @@ std::vector<TokenSplit> AddedVocabulary::split(std::string_view text,
     if (token.lstrip) begin = std::max(space_begin(text, begin), done);
     if (token.rstrip) end = space_end(text, end);
     if (done < begin) out.push_back({done, begin, -1});
-    out.push_back({begin, end, id});
+    if (begin < end) out.push_back({begin, end, id});
     done = end;
   }
   if (done < text.size()) out.push_back({done, text.size(), -1});

@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 
 #include "text/tokenizer/load_parts.h"
 
@@ -77,6 +80,39 @@ std::unique_ptr<Model> load_bpe(const JsonView& json) {
   return make_bpe(load_vocab(json.at("vocab")), load_merges(json.at("merges")), std::move(options));
 }
 
+// The reference reads a number as (its digits as an integer) / 10^n in doubles, up to 2 ulp beside the
+// nearest double. Scores must agree to the bit: segmentations of equal score are common.
+double reference_number(double nearest) {
+  char text[64];
+  const char* const end = std::to_chars(text, text + sizeof text, nearest, std::chars_format::scientific).ptr;
+  uint64_t digits = 0;
+  int exponent = 0;
+  bool negative = false, fraction = false;
+  for (const char* p = text; p != end; p++) {
+    if (*p == 'e') {
+      exponent += std::atoi(std::string(p + 1, end).c_str());
+      break;
+    }
+    if (*p == '-') {
+      negative = true;
+    } else if (*p == '.') {
+      fraction = true;
+    } else if (*p >= '0' && *p <= '9') {
+      digits = digits * 10 + static_cast<uint64_t>(*p - '0');
+      exponent -= fraction;
+    } else {
+      return nearest;  // not finite
+    }
+  }
+  constexpr int kExact = 22;  // 10^22 is the last power of ten that a double holds exactly
+  if (exponent > kExact || exponent < -kExact) return nearest;
+  double power = 1;
+  for (int i = 0; i < std::abs(exponent); i++) power *= 10;
+  const double value = static_cast<double>(digits);
+  const double result = exponent < 0 ? value / power : value * power;
+  return negative ? -result : result;
+}
+
 std::unique_ptr<Model> load_unigram(const JsonView& json) {
   std::vector<UnigramPiece> pieces;
   const JsonView vocab = json.at("vocab");
@@ -89,7 +125,7 @@ std::unique_ptr<Model> load_unigram(const JsonView& json) {
     if (item.at(0).get(token) != simdjson::SUCCESS || token.get(text) != simdjson::SUCCESS ||
         item.at(1).get(score) != simdjson::SUCCESS || score.get(value) != simdjson::SUCCESS)
       JsonView(item, fmt::format("{}[{}]", vocab.where(), pieces.size())).fail("[token, score]");
-    pieces.push_back({std::string(text), value});
+    pieces.push_back({std::string(text), reference_number(value)});
   }
   if (static_cast<int64_t>(pieces.size()) >= kMaxTokenId) vocab.fail("fewer pieces");
   std::optional<int32_t> unk_id;

@@ -64,7 +64,7 @@ class NormalFormNormalizer : public Normalizer {
         end += length;
       out.append(in, done, begin - done);
       append_form(std::string_view(in).substr(begin, end - begin), out);
-      if (begin == 0 && zero > 0) zero = out.size();
+      if (begin == 0 && zero > 0) zero = first_size(in, out);
       done = at = end;
     }
     if (done == 0) return;
@@ -73,6 +73,13 @@ class NormalFormNormalizer : public Normalizer {
   }
 
  private:
+  // Bytes of `out` that stem from the first character of `in`.
+  size_t first_size(const std::string& in, const std::string& out) const {
+    std::string first;
+    append_form(std::string_view(in).substr(0, utf8_length(in[0])), first);
+    return std::max<size_t>(std::min(first.size(), out.size()), out.empty() ? 0 : utf8_length(out[0]));
+  }
+
   void append_form(std::string_view part, std::string& out) const {
     const bool compose = form_ == NormalForm::kNfc || form_ == NormalForm::kNfkc;
     int options = UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);

@@ -80,8 +80,9 @@ FakeBackend::FakeBackend() {
 
 Buffer FakeBackend::allocate(size_t bytes) {
   if (bytes > memory) throw Error(ErrorKind::kOutOfMemory, "[fake] {} of {}", bytes, memory);
-  allocated += bytes;
-  return allocate_host(bytes);
+  Buffer buffer = allocate_host(bytes);
+  if (bytes > largest_bytes) largest = buffer.data(), largest_bytes = bytes;
+  return buffer;
 }
 void FakeBackend::upload(void* device, const void* host, size_t bytes) {
   std::memcpy(device, host, bytes);

@@ -26,7 +26,8 @@ class FakeBackend final : public Backend {
   std::unique_ptr<PreparedLinear> prepare(const LinearWeights&) override { return nullptr; }
 
   size_t memory = size_t{1} << 28;
-  std::atomic<size_t> allocated{0};
+  void* largest = nullptr;  // of the allocations so far
+  size_t largest_bytes = 0;
   // Called with the rows of each draw; may throw or change the results.
   std::function<void(const SampleParams&)> on_sample;
 

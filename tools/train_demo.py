@@ -7,7 +7,8 @@
 
 The stages can be run one by one (`tokenizer`, `train`, `export`, `eval`); all of them keep their
 files in --work. `install` copies the result to models/demo and models/demo-bf16. Training is in
-plain numpy (demo_text/model.py) and takes about 40 minutes on one core.
+plain numpy (demo_text/model.py) and takes about 40 minutes on one core. `--resume last.npz`
+continues from earlier weights with a new schedule.
 """
 
 import argparse
@@ -77,58 +78,74 @@ def make_tokenizer(args):
     print(f"tokenizer: {tokenizer.get_vocab_size()} tokens, {sum(map(len, texts[:2000])) / ids:.2f} characters a token")
 
 
-def schedule(step, steps):
-    """Warm-up, a plateau, and a linear way down over the second half."""
-    warm = min(1.0, (step + 1) / 20)
-    return warm * min(1.0, max(0.02, 2.0 * (steps - step) / steps))
+def schedule(step, progress):
+    """Warm-up, a plateau, and from half of the run a linear way down."""
+    return min(1.0, (step + 1) / 10) * min(1.0, max(0.02, 2.0 * (1.0 - progress)))
 
 
-def documents(tokenizer, generator, longest_dialogue):
+def documents(tokenizer, generator, longest_dialogue, shorten):
+    """Endless encoded documents. A share `shorten` of the single answers is cut after its beginning:
+    answers are soon known by heart, and finding the right one is what takes practice."""
     while True:
-        yield batches.encode_document(tokenizer, generator.document(longest_dialogue))
+        document = generator.document(longest_dialogue)
+        ids, weights = batches.encode_document(tokenizer, document)
+        answers = 1 if isinstance(document, str) else len(document) // 2
+        if answers == 1 and not isinstance(document, str) and generator.rng.random() < shorten:
+            begin = next(i for i, w in enumerate(weights) if w)
+            end = begin + (12 if len(ids) - begin < 100 else 48)
+            ids, weights = ids[:end], weights[:end]
+        yield ids, weights
 
 
 def validation(weights, tokenizer, prose):
-    """Mean loss on answers to questions that training never asked, and on held-out prose."""
-    generator = Generator(0)
-    packer = batches.Packer(256, tokenizer.token_to_id(batches.END_OF_TEXT))
-    asked = [[("user", q), ("assistant", a)] for q, a in generator.held_out(100)]
+    """Mean loss on answers to questions that training never asked, on the first eight tokens of
+    these answers, which show whether the question was understood, and on held-out prose."""
+    pad = tokenizer.token_to_id(batches.END_OF_TEXT)
+    asked = [[("user", q), ("assistant", a)] for q, a in Generator(0).held_out(60)]
     result = {}
-    for name, texts in (("answers", asked), ("prose", prose[:30])):
+    for name, texts, first in (("answers", asked, 999), ("beginnings", asked, 8), ("prose", prose[:12], 999)):
         encoded = [batches.encode_document(tokenizer, t) for t in texts]
-        encoded = [(ids[:257], weight[:257]) for ids, weight in encoded]
-        rows = packer.arrays([[len(ids), [(ids, weight)]] for ids, weight in encoded])
-        result[name] = model.loss_and_grads(weights, model.CONFIG, *rows, want_grads=False)[0] if texts else None
+        flat = [(ids, [float(0 < w and sum(map(bool, ws[:i])) < first) for i, w in enumerate(ws)]) for ids, ws in encoded]
+        if flat:
+            rows = batches.Packer(256, pad).pack_all(flat)
+            loss = model.loss_and_grads(weights, model.CONFIG, *rows, want_grads=False)[0]
+            result[name] = round(loss, 4)
     return result
 
 
+def save(args, weights, average, tokenizer, prose):
+    np.savez(args.work / "last.npz", **weights)
+    np.savez(args.work / "weights.npz", **average)
+    print(f"  held out: {validation(average, tokenizer, prose)}", flush=True)
+
+
 def train(args):
+    """The exported weights are a running average over the last steps (about 1 / 0.04 of them)."""
     tokenizer = Tokenizer.from_file(str(args.work / "tokenizer.json"))
     prose, held_out_prose = split_prose(load_prose(args.prose))
     generator = Generator(args.seed, prose)
-    weights = model.init_weights(model.CONFIG, args.seed)
-    if args.resume:
-        weights = dict(np.load(args.resume))
+    weights = dict(np.load(args.resume)) if args.resume else model.init_weights(model.CONFIG, args.seed)
+    average = {name: w.copy() for name, w in weights.items()}
     optimizer = model.Optimizer(weights, args.muon_rate, args.adam_rate)
     pad = tokenizer.token_to_id(batches.END_OF_TEXT)
-    long_from = int(args.steps * 0.85)
-    packer = stream = None
-    start, seen, recent = time.time(), 0, []
-    for step in range(args.steps):
-        if packer is None or step == long_from:
-            # The last steps use longer rows with longer dialogues.
-            length, turns, rows = (512, 8, args.rows // 2) if step >= long_from else (256, 3, args.rows)
-            packer, stream = batches.Packer(length, pad), documents(tokenizer, generator, turns)
+    length, packer, stream = 0, None, None
+    start, seen, recent, step, progress = time.time(), 0, [], 0, 0.0
+    while progress < 1.0:
+        if length == 0 or (length == 256 and progress >= 0.9):
+            # The last part uses longer rows with longer dialogues.
+            length, turns, rows = (256, 3, args.rows) if length == 0 else (512, 8, args.rows // 2)
+            packer, stream = batches.Packer(length, pad), documents(tokenizer, generator, turns, args.shorten if length == 256 else 0.0)
         loss, grads, _ = model.loss_and_grads(weights, model.CONFIG, *packer.rows(stream, rows))
-        optimizer.update(weights, grads, args.rate * schedule(step, args.steps))
-        seen += rows * length
-        recent = [*recent[-19:], loss]
-        if step % 20 == 19:
-            rate = seen / (time.time() - start)
-            print(f"step {step + 1}/{args.steps} loss {np.mean(recent):.3f} {rate:.0f} tokens/s", flush=True)
-        if step % 100 == 99 or step == args.steps - 1:
-            np.savez(args.work / "weights.npz", **weights)
-            print(f"  held out: {validation(weights, tokenizer, held_out_prose)}", flush=True)
+        optimizer.update(weights, grads, args.rate * schedule(step, progress))
+        for name, w in weights.items():
+            average[name] += max(0.04, 1 / (step + 1)) * (w - average[name])
+        step, seen, recent = step + 1, seen + rows * length, [*recent[-19:], loss]
+        elapsed = time.time() - start
+        progress = max(step / args.steps, elapsed / 60 / args.minutes)
+        if step % 20 == 0:
+            print(f"step {step} ({progress:.0%}) loss {np.mean(recent):.3f} {seen / elapsed:.0f} tokens/s", flush=True)
+        if step % 50 == 0 or progress >= 1.0:
+            save(args, weights, average, tokenizer, held_out_prose)
 
 
 def write_checkpoint(args, folder):
@@ -169,6 +186,8 @@ def export(args):
         target = args.work / name
         shutil.rmtree(target, ignore_errors=True)
         convert(str(source), str(target), dtype="bfloat16", **options)
+        # The converter writes the tokenizer class of the newest transformers and a card of its own.
+        shutil.copy(source / "tokenizer_config.json", target)
         (target / "README.md").unlink(missing_ok=True)
         size = sum(f.stat().st_size for f in target.iterdir())
         print(f"{target}: {size / 1e6:.2f} MB")
@@ -195,7 +214,7 @@ def evaluate(args):
     from mlx_lm import generate, load
 
     mx.set_default_device(mx.cpu)
-    pairs = Generator(0).held_out(100)
+    pairs = Generator(0).held_out(args.pairs)
     for name in ("demo-bf16", "demo"):
         lm, tokenizer = load(str(args.work / name))
 
@@ -226,6 +245,9 @@ def main():
     parser.add_argument("--resume", type=pathlib.Path, help="start from these weights (.npz)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1300)
+    parser.add_argument("--minutes", type=float, default=1e6, help="end the schedule after this time")
+    parser.add_argument("--pairs", type=int, default=100, help="held-out questions to ask in eval")
+    parser.add_argument("--shorten", type=float, default=0.5, help="share of answers cut after their beginning")
     parser.add_argument("--rows", type=int, default=8, help="rows of 256 tokens a step")
     parser.add_argument("--rate", type=float, default=1.0, help="scales both learning rates")
     parser.add_argument("--muon-rate", type=float, default=0.02)

@@ -5,6 +5,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
+PROSE_WEIGHT = 0.25
+
 # The chat format in Jinja; encode_document below must give the same tokens.
 CHAT_TEMPLATE = (
     "{%- for message in messages %}\n"
@@ -41,18 +43,20 @@ def train_tokenizer(texts, vocab_size):
 
 
 def encode_document(tokenizer, document):
-    """Token ids and the loss weight of each: 1 for answers and prose, 0 for what the user writes."""
+    """Token ids and the loss weight of each: nothing for what the user writes, 1 for answers, and
+    more for an answer's beginning: there the model must have understood the question, while the
+    rest mostly follows from the beginning. Prose counts little; it would drown the answers."""
     if isinstance(document, str):
         ids = tokenizer.encode(document).ids + [tokenizer.token_to_id(END_OF_TEXT)]
-        return ids, [1.0] * len(ids)
+        return ids, [PROSE_WEIGHT] * len(ids)
     ids, weights = [], []
     for role, text in document:
         head = tokenizer.encode(f"{START}{role}\n").ids
         body = tokenizer.encode(f"{text}{END}").ids
         line_end = tokenizer.encode("\n").ids
         ids += head + body + line_end
-        answer = 1.0 if role == "assistant" else 0.0
-        weights += [0.0] * len(head) + [answer] * len(body) + [0.0] * len(line_end)
+        answer = [max(1.0, 6.0 - i) if role == "assistant" else 0.0 for i in range(len(body))]
+        weights += [0.0] * len(head) + answer + [0.0] * len(line_end)
     return ids, weights
 
 
@@ -70,22 +74,30 @@ class Packer:
         self.length, self.pad = length + 1, pad
         self.open = []
 
+    def add(self, ids, weights):
+        ids, weights = ids[: self.length], weights[: self.length]
+        for row in self.open:
+            if row[0] + len(ids) <= self.length:
+                break
+        else:
+            row = [0, []]
+            self.open.append(row)
+        row[0] += len(ids)
+        row[1].append((ids, weights))
+
     def rows(self, encoded, count):
         """`count` rows as arrays tokens, segments, weights, drawing from the iterator as needed."""
         while len(self.open) < 3 * count:
-            ids, weights = next(encoded)
-            ids, weights = ids[: self.length], weights[: self.length]
-            for row in self.open:
-                if row[0] + len(ids) <= self.length:
-                    break
-            else:
-                row = [0, []]
-                self.open.append(row)
-            row[0] += len(ids)
-            row[1].append((ids, weights))
+            self.add(*next(encoded))
         self.open.sort(key=lambda row: -row[0])
         full, self.open = self.open[:count], self.open[count:]
         return self.arrays(full)
+
+    def pack_all(self, encoded):
+        """All of these documents as arrays."""
+        for ids, weights in encoded:
+            self.add(ids, weights)
+        return self.arrays(self.open)
 
     def arrays(self, rows):
         tokens = np.full((len(rows), self.length), self.pad, np.int64)

@@ -82,12 +82,16 @@ def change_surface(rng, question):
     return question
 
 
+# What a newcomer asks first; drawn more often.
+IMPORTANT = ("mica", "whoami", "whatcan", "commands", "start", "serve", "generate", "chat", "bench", "cpu", "formats", "hello", "pull", "quantization")
+
+
 class Generator:
     def __init__(self, seed, prose=()):
         here = pathlib.Path(__file__).parent
         self.rng = random.Random(seed)
         self.topics = load_knowledge(here / "knowledge.txt")
-        self.names = list(self.topics)
+        self.names = list(self.topics) + 2 * list(IMPORTANT)
         self.words = sorted({w.strip(".,:;") for _, a in self.topics.values() for t in a for w in t.split() if w.isascii()})
         self.people = stories.NAMES + MORE_NAMES.split("|")
         self.prose = list(prose)
@@ -108,9 +112,9 @@ class Generator:
 
     def pair(self):
         kind = self.rng.random()
-        if kind < 0.74:
+        if kind < 0.80:
             return self.known_question()
-        if kind < 0.84:
+        if kind < 0.86:
             return stories.story_question(self.rng)
         if kind < 0.93:
             question, answer = facts.unknown_question(self.rng)
@@ -151,9 +155,9 @@ class Generator:
     def document(self, longest_dialogue=3):
         """One training document."""
         kind = self.rng.random()
-        if self.prose and kind < 0.04:
+        if self.prose and kind < 0.03:
             return self.rng.choice(self.prose)
-        pairs = [self.pair()] if kind < 0.82 else self.dialogue(self.rng.randint(1, longest_dialogue))
+        pairs = [self.pair()] if kind < 0.86 else self.dialogue(self.rng.randint(1, longest_dialogue))
         messages = [("system", self.rng.choice(SYSTEM))] if self.rng.random() < 0.2 else []
         for question, answer in pairs:
             messages += [("user", question), ("assistant", answer)]

@@ -17,8 +17,12 @@ constexpr float kMinusInfinity = -__builtin_inff();
 constexpr int64_t kDirectRows = 8;  // up to this many rows, converting in registers is cheaper
 static_assert(kPad % (2 * kLanes) == 0 && kKeyTile % kLanes == 0);
 
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+int64_t larger_of(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 
 // Softmax state of the rows so far: highest score, sum of exponentials, weighted sum of values.
 struct State {
@@ -27,7 +31,9 @@ struct State {
   float* values;   // [kRowTile, padded]
 };
 
-State state_at(float* memory) { return {memory, memory + kRowTile, memory + 2 * kRowTile}; }
+State state_at(float* memory) {
+  return {memory, memory + kRowTile, memory + 2 * kRowTile};
+}
 
 void clear(const State& state, int64_t rows, int64_t pad) {
   for (int64_t r = 0; r < rows; ++r) state.maximum[r] = kMinusInfinity;
@@ -40,8 +46,7 @@ __attribute__((noinline)) void merge(const State& total, const State& part, int6
                                      int64_t pad) {
   for (int64_t r = 0; r < rows; ++r) {
     if (part.maximum[r] == kMinusInfinity) continue;
-    const float maximum =
-        total.maximum[r] > part.maximum[r] ? total.maximum[r] : part.maximum[r];
+    const float maximum = total.maximum[r] > part.maximum[r] ? total.maximum[r] : part.maximum[r];
     const float a = exp_of(total.maximum[r] - maximum), b = exp_of(part.maximum[r] - maximum);
     total.maximum[r] = maximum;
     total.sum[r] = total.sum[r] * a + part.sum[r] * b;
@@ -57,10 +62,10 @@ struct Rows {
   const AttentionCall& call;
   const AttentionJob& job;
   int64_t count, pad, ratio;
-  float* q;                            // [count, pad], scaled, zeros beyond head_dim
-  float* scores;                       // [count, kKeyTile]
+  float* q;                                // [count, pad], scaled, zeros beyond head_dim
+  float* scores;                           // [count, kKeyTile]
   int64_t begin[kRowTile], end[kRowTile];  // visible positions of each row
-  int64_t first, last;                 // their union
+  int64_t first, last;                     // their union
 
   int64_t offset(int64_t r) const {  // of the row's head in q and out
     const int64_t row = job.row_begin + r;
@@ -191,24 +196,27 @@ MICA_VEC void weigh_block(const float* weights, const T* const* values, int64_t 
     for (int i = 0; i < D; ++i) store(to + r * pad + d + i * kW, acc[r][i]);
 }
 
-template <typename T, int D>
-void weigh_columns(const Rows& rows, const State& state, const T* const* values, int64_t d,
-                   int64_t j0, int64_t j1) {
-  int64_t r = 0;
-  for (; r + 4 <= rows.count; r += 4)
-    weigh_block<T, 4, D>(rows.scores + r * kKeyTile, values, rows.pad, d, j0, j1,
-                         state.values + r * rows.pad);
-  for (; r < rows.count; ++r)
-    weigh_block<T, 1, D>(rows.scores + r * kKeyTile, values, rows.pad, d, j0, j1,
-                         state.values + r * rows.pad);
-}
-
+// Columns outside, so that a strip of the values stays in the first cache for all rows. About eight
+// sums run at a time, which hides the latency of their additions.
 template <typename T>
 void weigh_tile(const Rows& rows, const State& state, const T* const* values, int64_t size,
                 int64_t j0, int64_t j1) {
-  int64_t d = 0;
-  for (; d + 2 * kW <= size; d += 2 * kW) weigh_columns<T, 2>(rows, state, values, d, j0, j1);
-  for (; d < size; d += kW) weigh_columns<T, 1>(rows, state, values, d, j0, j1);
+  const auto block = [&]<int R, int D>(int64_t r, int64_t d) {
+    weigh_block<T, R, D>(rows.scores + r * kKeyTile, values, rows.pad, d, j0, j1,
+                         state.values + r * rows.pad);
+  };
+  const int64_t fours = rows.count / 4 * 4;
+  for (int64_t d = 0; d < size && fours > 0;) {
+    const bool two = d + 2 * kW <= size;
+    for (int64_t r = 0; r < fours; r += 4)
+      two ? block.template operator()<4, 2>(r, d) : block.template operator()<4, 1>(r, d);
+    d += two ? 2 * kW : kW;
+  }
+  for (int64_t r = fours; r < rows.count; ++r) {
+    int64_t d = 0;
+    for (; d + 8 * kW <= size; d += 8 * kW) block.template operator()<1, 8>(r, d);
+    for (; d < size; d += kW) block.template operator()<1, 1>(r, d);
+  }
 }
 
 template <typename T>
@@ -271,9 +279,12 @@ void attend_range(const Rows& rows, const State& state, int64_t begin, int64_t e
 
 void attend_range(const Rows& rows, const State& state, int64_t begin, int64_t end, float* tiles) {
   switch (rows.call.type) {
-    case CacheType::kF32: return attend_range<float>(rows, state, begin, end, tiles);
-    case CacheType::kBF16: return attend_range<Bf16>(rows, state, begin, end, tiles);
-    case CacheType::kF16: return attend_range<F16>(rows, state, begin, end, tiles);
+    case CacheType::kF32:
+      return attend_range<float>(rows, state, begin, end, tiles);
+    case CacheType::kBF16:
+      return attend_range<Bf16>(rows, state, begin, end, tiles);
+    case CacheType::kF16:
+      return attend_range<F16>(rows, state, begin, end, tiles);
   }
 }
 
@@ -296,8 +307,17 @@ void finish(const Rows& rows, const State& state) {
 }
 
 Rows rows_of(const AttentionCall& call, const AttentionJob& job) {
-  return {call, job, job.row_end - job.row_begin, padded(call.head_dim),
-          call.heads / call.kv_heads, nullptr, nullptr, {}, {}, 0, 0};
+  return {call,
+          job,
+          job.row_end - job.row_begin,
+          padded(call.head_dim),
+          call.heads / call.kv_heads,
+          nullptr,
+          nullptr,
+          {},
+          {},
+          0,
+          0};
 }
 
 }  // namespace

@@ -13,8 +13,8 @@
 namespace mica {
 namespace {
 
-constexpr size_t kLanes = 8;                    // 64 random bytes a step
-constexpr size_t kChunk = size_t{1} << 20;      // bytes with a generator of their own
+constexpr size_t kLanes = 8;                     // 64 random bytes a step
+constexpr size_t kChunk = size_t{1} << 20;       // bytes with a generator of their own
 constexpr float kDeviationOfFourBytes = 147.8f;  // sum of four uniform bytes, mean 510
 
 uint64_t mix(uint64_t x) {  // splitmix64's finalizer
@@ -105,28 +105,29 @@ void fill_constant(const Tensor& tensor, float value) {
              tensor.as<std::byte>() + static_cast<size_t>(i) * size_of(tensor.dtype));
 }
 
-float read_value(const Tensor& tensor, int64_t i) {
-  float value;
-  to_f32(tensor.as<std::byte>() + static_cast<size_t>(i) * size_of(tensor.dtype), tensor.dtype, 1,
-         &value);
-  return value;
-}
-
 // Affine: scales of both signs around `scale`; the offset puts the middle of the codes at zero.
-void fill_affine(const LinearWeights& w, uint64_t seed, float scale) {
+void fill_affine(const LinearWeights& w, uint64_t seed, float scale, int threads) {
   const float middle = static_cast<float>((1 << w.scheme.bits) - 1) / 2;
-  Random random(seed);
-  std::array<uint64_t, kLanes> fresh{};
-  for (int64_t i = 0; i < w.scales.elements(); ++i) {
-    if (i % static_cast<int64_t>(kLanes) == 0) fresh = random.next();
-    const uint64_t bits = fresh[static_cast<size_t>(i) % kLanes];
-    const float size = scale * (0.75f + 0.5f * static_cast<float>(bits >> 40) * 0x1p-24f);
-    const float value = bits & 1 ? size : -size;
-    const size_t at = static_cast<size_t>(i) * size_of(w.scales.dtype);
-    from_f32(&value, 1, w.scales.dtype, w.scales.as<std::byte>() + at);
-    const float offset = -middle * read_value(w.scales, i);
-    from_f32(&offset, 1, w.biases.dtype, w.biases.as<std::byte>() + at);
-  }
+  const size_t width = size_of(w.scales.dtype);
+  for_chunks(
+      static_cast<size_t>(w.scales.elements()), kChunk / 16, threads,
+      [&](size_t chunk, size_t begin, size_t end) {
+        Random random(seed + mix(chunk));
+        std::array<float, kLanes> scales, offsets;
+        for (size_t i = begin; i < end; i += kLanes) {
+          const auto& fresh = random.next();
+          const auto count = static_cast<int64_t>(std::min(kLanes, end - i));
+          for (size_t lane = 0; lane < kLanes; ++lane) {
+            const float part = static_cast<float>(fresh[lane] >> 40) * 0x1p-24f;
+            const float size = scale * (0.75f + 0.5f * part);
+            scales[lane] = fresh[lane] & 1 ? size : -size;
+          }
+          from_f32(scales.data(), count, w.scales.dtype, w.scales.as<std::byte>() + i * width);
+          to_f32(w.scales.as<std::byte>() + i * width, w.scales.dtype, count, scales.data());
+          for (size_t lane = 0; lane < kLanes; ++lane) offsets[lane] = -middle * scales[lane];
+          from_f32(offsets.data(), count, w.biases.dtype, w.biases.as<std::byte>() + i * width);
+        }
+      });
 }
 
 // The deviation of a uniformly chosen code before scaling. mxfp8 leaves out exponents above 0
@@ -232,7 +233,7 @@ LinearWeights SyntheticWeights::linear(const std::string& path, int64_t rows, in
   fill_bytes(w.weight, seed, bytes ? 0xbfbfbfbfbfbfbfbfu : ~uint64_t{0}, options_.threads);
   const float scale = deviation / code_deviation(w.scheme);
   if (w.scheme.mode == QuantMode::kAffine)
-    fill_affine(w, mix(seed + 2), scale);
+    fill_affine(w, mix(seed + 2), scale, options_.threads);
   else
     std::memset(w.scales.data, scale_code(w.scheme.mode, scale), w.scales.bytes());
   return w;

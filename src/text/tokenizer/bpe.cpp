@@ -64,15 +64,18 @@ class Bpe : public Model {
     vocab = std::move(words);
     merges_.reserve(merges.size());
     std::string joined;
+    size_t near = 0;
     const size_t prefix = options_.continuing_subword_prefix.size();
     for (size_t rank = 0; rank < merges.size(); rank++) {
       const auto [left, right] = merges[rank];
       if (right.size() < prefix) fail_merge(rank, right);
       joined.assign(left);
       joined.append(right.substr(prefix));
-      const int32_t id = merge_id(rank, joined);
+      // Files list merges in the order of the tokens they make.
+      const int32_t id = vocab.find_near(joined, near);
+      if (id < 0) fail_merge(rank, joined);
       merges_.add(merge_id(rank, left), merge_id(rank, right), static_cast<uint32_t>(rank), id);
-      if (joined.find(kSpaceMark) != std::string::npos) may_split_ &= mark_only_leads(joined);
+      may_split_ = may_split_ && mark_only_leads(joined);
     }
     may_split_ &= vocab.find(kSpaceMark).has_value() && plain();
     for (uint32_t byte = 0; byte < 256; byte++)

@@ -14,9 +14,9 @@ namespace mica {
 
 class Tokenizer {
  public:
-  // Reads DIR/tokenizer.json and what DIR/tokenizer_config.json changes: added tokens, the flags
-  // add_bos_token and add_eos_token, split_special_tokens. Without tokenizer.json: tekken.json or a
-  // SentencePiece tokenizer.model. Throws Error(kCheckpoint) with the place.
+  // Reads DIR/tokenizer.json and what DIR/tokenizer_config.json changes: added tokens, named special
+  // tokens, split_special_tokens. (Beside a tokenizer.json the reference takes no notice of
+  // add_bos_token and add_eos_token.) Throws Error(kCheckpoint) with the place.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& directory);
   static std::unique_ptr<Tokenizer> from_json(std::string_view tokenizer_json);
   ~Tokenizer();

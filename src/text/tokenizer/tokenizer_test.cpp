@@ -176,7 +176,7 @@ TEST(TokenizerErrors, NameThePlace) {
   expect_error("/normalizer", json::array(), "normalizer: expected an object");
   expect_error("/normalizer", json::parse(R"({"type":"Precompiled","precompiled_charsmap":"////"})"),
                "normalizer.precompiled_charsmap");
-  expect_error("/decoder", json{{"type", "Strip"}, {"content", "ab"}},
+  expect_error("/decoder", json{{"type", "Strip"}, {"content", "ab"}, {"start", 1}, {"stop", 0}},
                "decoder.content: expected one character, found \"ab\"");
   expect_error("/added_tokens/0/content", 5, "added_tokens[0].content: expected a string");
   expect_error("/post_processor/single",

@@ -71,7 +71,7 @@ void Vocab::add(std::string_view token, int32_t id) {
   by_id_[static_cast<size_t>(id)] = slots_[at].entry;
 }
 
-int32_t Vocab::find_or(std::string_view token, int32_t none) const {
+int32_t Vocab::find_or(std::string_view token, int32_t none, size_t* where) const {
   if (slots_.empty()) return none;
   const uint64_t hash = hash_bytes(token);
   const auto tag = static_cast<uint32_t>(hash >> 32);
@@ -79,7 +79,9 @@ int32_t Vocab::find_or(std::string_view token, int32_t none) const {
   for (size_t at = hash & mask; slots_[at].entry != 0; at = (at + 1) & mask) {
     if (slots_[at].hash != tag) continue;
     const Entry& e = entries_[slots_[at].entry - 1];
-    if (bytes_of(e) == token) return e.id;
+    if (bytes_of(e) != token) continue;
+    if (where) *where = slots_[at].entry - 1;
+    return e.id;
   }
   return none;
 }

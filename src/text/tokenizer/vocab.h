@@ -23,7 +23,13 @@ class Vocab {
     const int32_t id = find_or(token, -1);
     return id < 0 ? std::nullopt : std::optional(id);
   }
-  int32_t find_or(std::string_view token, int32_t none) const;
+  int32_t find_or(std::string_view token, int32_t none, size_t* where = nullptr) const;
+  // The same for tokens asked in about the order of their addition: `hint` is where the last one was.
+  int32_t find_near(std::string_view token, size_t& hint) const {
+    for (size_t i = hint; i < entries_.size() && i < hint + 3; i++)
+      if (bytes_of(entries_[i]) == token) return hint = i, entries_[i].id;
+    return find_or(token, -1, &hint);
+  }
   std::string_view token(int32_t id) const;  // "" when unknown
   bool has_id(int32_t id) const;
   size_t size() const { return entries_.size(); }  // distinct tokens

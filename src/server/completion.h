@@ -1,0 +1,38 @@
+// The life of one request: submission, events, text, stop strings, usage, answer. Knows no dialect.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "server/answer_format.h"
+#include "server/http.h"
+#include "server/served_model.h"
+
+namespace mica {
+
+struct CompletionJob {
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<std::string> echoes;  // begin the answers to each prompt; empty = none
+  SamplingParams sampling;
+  int32_t max_tokens = 512;  // what is left of the context limits it further
+  int32_t choices = 1;       // per prompt; each with the next seed
+  std::vector<std::string> stop;
+  bool stream = false;
+  bool logprobs = false;
+  int32_t top_logprobs = 0;
+  std::unique_ptr<AnswerFormat> format;
+};
+
+// Throws RequestError(400, context_length_exceeded) for a prompt that leaves no room for a token,
+// and for an empty one.
+void check_prompts(const CompletionJob& job, const ServedModel& model);
+
+// On the exchange's executor; `job` is checked. Answers through `exchange`, whatever happens; ends
+// the work of the engine when the exchange closes. `model` outlives it.
+void start_completion(CompletionJob job, const ServedModel& model,
+                      std::shared_ptr<Exchange> exchange);
+
+}  // namespace mica

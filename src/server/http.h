@@ -1,0 +1,55 @@
+// HTTP as handlers see it: a request, and the exchange through which it is answered.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mica {
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string path;    // decoded, without the query
+  std::string query;   // as sent
+  std::string origin;  // the header of this name, or ""
+  std::string content_encoding;
+  std::string body;
+  std::shared_ptr<void> lease;  // the body's share of limits::kLargeBodiesInFlight
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;  // further ones
+  std::string body;
+};
+
+// One request being answered. Everything but `post` runs on the connection's executor: inside the
+// handler, in posted work, and in the callbacks. An exchange that is dropped unanswered closes its
+// connection. After the end, and after the peer has gone, calls do nothing.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  // Thread-safe: runs `work` on the connection's executor, never inside this call.
+  virtual void post(std::function<void()> work) = 0;
+
+  virtual void respond(HttpResponse response) = 0;
+  // A body of unknown length: the head now, then pieces, then the end. Incomplete streams end with
+  // the connection, without the closing chunk.
+  virtual void begin_stream(HttpResponse head) = 0;
+  virtual void write(std::string_view bytes) = 0;
+  virtual void end_stream(bool complete) = 0;
+
+  // False once answered, or when the peer has gone, is too slow, or the server ends.
+  virtual bool open() const = 0;
+  // Called once if the exchange closes before its end.
+  virtual void on_closed(std::function<void()> callback) = 0;
+  // Calls once after `delay` unless the exchange has ended; replaces an earlier one.
+  virtual void after(std::chrono::milliseconds delay, std::function<void()> callback) = 0;
+};
+
+}  // namespace mica

@@ -1,0 +1,14 @@
+// From a body to a job for the engine, per endpoint: parse, render, tokenize, check the length.
+#pragma once
+
+#include <string_view>
+
+#include "server/completion.h"
+
+namespace mica {
+
+// Throw RequestError. Long bodies take a while: not for I/O threads.
+CompletionJob chat_job(std::string_view body, const ServedModel& model);
+CompletionJob text_job(std::string_view body, const ServedModel& model);
+
+}  // namespace mica

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "text/tokenizer/byte_level.h"
+#include "text/tokenizer/decode_stages.h"
 #include "text/tokenizer/regex.h"
 #include "text/tokenizer/unicode.h"
 
@@ -10,21 +11,6 @@ namespace mica::tok {
 namespace {
 
 constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-}
-
-// English contractions and punctuation lose the blank before them.
-void clean_up(std::string& text) {
-  static constexpr std::pair<const char*, const char*> kRules[] = {
-      {" .", "."},     {" ?", "?"},     {" !", "!"},       {" ,", ","},
-      {" ' ", "'"},    {" n't", "n't"}, {" 'm", "'m"},     {" do not", " don't"},
-      {" 's", "'s"},   {" 've", "'ve"}, {" 're", "'re"}};
-  for (auto [from, to] : kRules) replace_all(text, from, to);
-}
 
 class TextSink : public DecodeStage {
  public:
@@ -36,76 +22,28 @@ class TextSink : public DecodeStage {
   std::string& out_;
 };
 
-class LinkedStage : public DecodeStage {
- public:
-  explicit LinkedStage(DecodeStagePtr next) : next_(std::move(next)) {}
-
- protected:
-  DecodeStagePtr next_;
-};
-
-// Collects the fragments of a token, for stages that need to see all of it.
-class WholeTokenStage : public LinkedStage {
+// Collects the fragments of a token for a stage that needs to see all of it.
+class CollectStage : public LinkedStage {
  public:
   using LinkedStage::LinkedStage;
-  void add(std::string_view fragment, bool begins) final {
+  void add(std::string_view fragment, bool begins) override {
     if (begins) end_token();
     open_ = true;
     token_.append(fragment);
   }
-  void finish() final {
+  void finish() override {
     end_token();
-    end_text();
     next_->finish();
   }
-
- protected:
-  virtual void token(std::string& token) = 0;
-  virtual void end_text() {}
-  void emit(std::string_view token) { next_->add(token, true); }
-  size_t index_ = 0;  // of the token
 
  private:
   void end_token() {
-    if (!open_) return;
+    if (open_) next_->add(token_, true);
     open_ = false;
-    std::string now;
-    now.swap(token_);
-    token(now);
-    index_++;
+    token_.clear();
   }
   std::string token_;
   bool open_ = false;
-};
-
-// A stage that sees tokens arrive whole, one fragment each, and does not wait for the next one.
-// Behind a stage that writes fragments the adapter below collects them.
-class TokenStage : public LinkedStage {
- public:
-  using LinkedStage::LinkedStage;
-  void add(std::string_view fragment, bool) final {
-    std::string now(fragment);
-    token(now);
-    index_++;
-  }
-  void finish() override {
-    end_text();
-    next_->finish();
-  }
-
- protected:
-  virtual void token(std::string& token) = 0;
-  virtual void end_text() {}
-  void emit(std::string_view token) { next_->add(token, true); }
-  size_t index_ = 0;
-};
-
-class CollectStage : public WholeTokenStage {
- public:
-  using WholeTokenStage::WholeTokenStage;
-
- protected:
-  void token(std::string& token) override { emit(token); }
 };
 
 // ---- ByteLevel
@@ -198,7 +136,8 @@ class ByteFallbackDecoder : public Decoder {
     return std::make_unique<ByteFallbackStage>(std::move(next));
   }
   void raw_bytes(std::string& token) const override {
-    if (std::optional<uint8_t> byte = fallback_byte(token)) token.assign(1, static_cast<char>(*byte));
+    if (std::optional<uint8_t> byte = fallback_byte(token))
+      token.assign(1, static_cast<char>(*byte));
   }
 };
 
@@ -356,7 +295,8 @@ class MetaspaceStage : public LinkedStage {
 
 class MetaspaceDecoder : public Decoder {
  public:
-  MetaspaceDecoder(char32_t mark, bool drop_first) : mark_(to_utf8(mark)), drop_first_(drop_first) {}
+  MetaspaceDecoder(char32_t mark, bool drop_first)
+      : mark_(to_utf8(mark)), drop_first_(drop_first) {}
   DecodeStagePtr start(DecodeStagePtr next) const override {
     return std::make_unique<MetaspaceStage>(std::move(next), mark_, drop_first_);
   }
@@ -366,130 +306,6 @@ class MetaspaceDecoder : public Decoder {
   std::string mark_;
   bool drop_first_;
 };
-
-// ---- WordPiece, BPEDecoder, CTC and the absence of a decoder: a function of token and index.
-
-template <typename Write>
-class IndexedStage : public TokenStage {
- public:
-  IndexedStage(DecodeStagePtr next, Write write) : TokenStage(std::move(next)), write_(write) {}
-
- protected:
-  void token(std::string& token) override {
-    write_(token, index_);
-    emit(token);
-  }
-
- private:
-  Write write_;
-};
-
-class WordPieceDecoder : public Decoder {
- public:
-  WordPieceDecoder(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
-  DecodeStagePtr start(DecodeStagePtr next) const override {
-    auto write = [this](std::string& token, size_t index) {
-      if (index > 0) raw_bytes(token);
-      if (cleanup_) clean_up(token);
-    };
-    return std::make_unique<IndexedStage<decltype(write)>>(std::move(next), write);
-  }
-  void raw_bytes(std::string& token) const override {
-    if (token.starts_with(prefix_))
-      token.erase(0, prefix_.size());
-    else
-      token.insert(0, " ");
-  }
-
- private:
-  std::string prefix_;
-  bool cleanup_;
-};
-
-class BlankJoiner : public Decoder {
- public:
-  DecodeStagePtr start(DecodeStagePtr next) const override {
-    auto write = [](std::string& token, size_t index) {
-      if (index > 0) token.insert(0, " ");
-    };
-    return std::make_unique<IndexedStage<decltype(write)>>(std::move(next), write);
-  }
-  void raw_bytes(std::string&) const override {}
-};
-
-// The suffix is a blank, except in the last token.
-class BpeStage : public TokenStage {
- public:
-  BpeStage(DecodeStagePtr next, std::string suffix)
-      : TokenStage(std::move(next)), suffix_(std::move(suffix)) {}
-
- protected:
-  void token(std::string& token) override {
-    if (index_ > 0) write(" ");
-    held_ = std::move(token);
-  }
-  void end_text() override {
-    if (index_ > 0) write("");
-  }
-
- private:
-  void write(std::string_view replacement) {
-    replace_all(held_, suffix_, replacement);
-    emit(held_);
-  }
-  std::string suffix_, held_;
-};
-
-class BpeDecoder : public Decoder {
- public:
-  explicit BpeDecoder(std::string suffix) : suffix_(std::move(suffix)) {}
-  DecodeStagePtr start(DecodeStagePtr next) const override {
-    return std::make_unique<BpeStage>(std::move(next), suffix_);
-  }
-  void raw_bytes(std::string& token) const override { replace_all(token, suffix_, " "); }
-
- private:
-  std::string suffix_;
-};
-
-class CtcDecoder : public Decoder {
- public:
-  CtcDecoder(std::string pad_token, std::string word_delimiter, bool cleanup)
-      : pad_(std::move(pad_token)), delimiter_(std::move(word_delimiter)), cleanup_(cleanup) {}
-  DecodeStagePtr start(DecodeStagePtr next) const override;
-  void raw_bytes(std::string& token) const override {
-    replace_all(token, pad_, "");
-    if (!cleanup_) return;
-    clean_up(token);
-    replace_all(token, delimiter_, " ");
-  }
-
- private:
-  std::string pad_, delimiter_;
-  bool cleanup_;
-};
-
-class CtcStage : public TokenStage {
- public:
-  CtcStage(DecodeStagePtr next, const CtcDecoder& decoder)
-      : TokenStage(std::move(next)), decoder_(decoder) {}
-
- protected:
-  void token(std::string& token) override {
-    if (last_ == token) return;
-    last_ = token;
-    decoder_.raw_bytes(token);
-    if (!token.empty()) emit(token);
-  }
-
- private:
-  const CtcDecoder& decoder_;
-  std::optional<std::string> last_;
-};
-
-DecodeStagePtr CtcDecoder::start(DecodeStagePtr next) const {
-  return std::make_unique<CtcStage>(std::move(next), *this);
-}
 
 class DecoderSequence : public Decoder {
  public:
@@ -524,10 +340,18 @@ class DecoderSequence : public Decoder {
 
 }  // namespace
 
-DecodeStagePtr make_text_sink(std::string& out) { return std::make_unique<TextSink>(out); }
-DecoderPtr make_byte_level_decoder() { return std::make_unique<ByteLevelDecoder>(); }
-DecoderPtr make_byte_fallback_decoder() { return std::make_unique<ByteFallbackDecoder>(); }
-DecoderPtr make_fuse_decoder() { return std::make_unique<FuseDecoder>(); }
+DecodeStagePtr make_text_sink(std::string& out) {
+  return std::make_unique<TextSink>(out);
+}
+DecoderPtr make_byte_level_decoder() {
+  return std::make_unique<ByteLevelDecoder>();
+}
+DecoderPtr make_byte_fallback_decoder() {
+  return std::make_unique<ByteFallbackDecoder>();
+}
+DecoderPtr make_fuse_decoder() {
+  return std::make_unique<FuseDecoder>();
+}
 DecoderPtr make_replace_decoder(std::string pattern, bool is_regex, std::string content) {
   return std::make_unique<ReplaceDecoder>(std::move(pattern), is_regex, std::move(content));
 }
@@ -537,18 +361,8 @@ DecoderPtr make_strip_decoder(char32_t content, size_t start, size_t stop) {
 DecoderPtr make_metaspace_decoder(char32_t replacement, bool drop_first) {
   return std::make_unique<MetaspaceDecoder>(replacement, drop_first);
 }
-DecoderPtr make_word_piece_decoder(std::string prefix, bool cleanup) {
-  return std::make_unique<WordPieceDecoder>(std::move(prefix), cleanup);
-}
-DecoderPtr make_bpe_decoder(std::string suffix) {
-  return std::make_unique<BpeDecoder>(std::move(suffix));
-}
-DecoderPtr make_ctc_decoder(std::string pad_token, std::string word_delimiter, bool cleanup) {
-  return std::make_unique<CtcDecoder>(std::move(pad_token), std::move(word_delimiter), cleanup);
-}
 DecoderPtr make_decoder_sequence(std::vector<DecoderPtr> parts) {
   return std::make_unique<DecoderSequence>(std::move(parts));
 }
-DecoderPtr make_blank_joiner() { return std::make_unique<BlankJoiner>(); }
 
 }  // namespace mica::tok

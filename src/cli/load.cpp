@@ -27,8 +27,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags, const std::string& de
       "--model", flags.model, "Folder of an MLX or Hugging Face checkpoint, or a repository id");
   if (default_model.empty()) model->required();
   command.add_flag("--offline", flags.offline, "Never ask the hub; use what is in its cache");
-  command.add_flag("--trust-remote-code",
-                   "Accepted as in mlx-lm; Mica runs no code of checkpoints");
+  command.add_flag_callback(
+      "--trust-remote-code", [] {}, "Accepted as in mlx-lm; Mica runs no code of checkpoints");
   add_device_flags(command, flags.backend);
 }
 

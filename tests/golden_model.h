@@ -1,0 +1,78 @@
+// The golden models of tests/golden/models: configuration, mlx-lm's logits, weights made on the
+// fly.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "golden_weights.h"
+#include "model/model.h"
+#include "test_data.h"
+
+namespace mica {
+
+using GoldenJson = nlohmann::json;
+
+inline std::vector<float> decode_floats(const std::string& base64) {
+  std::string bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : base64) {
+    if (c == '=') break;
+    const int v = c >= 'A' && c <= 'Z'   ? c - 'A'
+                  : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                  : c >= '0' && c <= '9' ? c - '0' + 52
+                  : c == '+'             ? 62
+                                         : 63;
+    bits = (bits << 6) | static_cast<uint32_t>(v);
+    if ((count += 6) >= 8) bytes += static_cast<char>(bits >> (count -= 8));
+  }
+  std::vector<float> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), values.size() * 4);
+  return values;
+}
+
+inline bool has_bias(const GoldenJson& config, const std::string& path) {
+  const bool projection = path.find("_proj") != std::string::npos;
+  if (config["model_type"] == "qwen2")
+    return projection && path.find("self_attn") != std::string::npos &&
+           path.find("o_proj") == std::string::npos;
+  const bool attention = path.find("self_attn") != std::string::npos;
+  return projection && config.value(attention ? "attention_bias" : "mlp_bias", false);
+}
+
+struct Golden {
+  GoldenJson record;
+  std::vector<float> logits;
+  std::vector<int32_t> tokens;
+  DType dtype;
+};
+
+inline Golden read_golden(const std::filesystem::path& path) {
+  Golden golden;
+  golden.record = GoldenJson::parse(read_text_file(path));
+  golden.logits = decode_floats(golden.record["logits"].get<std::string>());
+  golden.tokens = golden.record["tokens"].get<std::vector<int32_t>>();
+  const std::string dtype = golden.record["source_dtype"];
+  golden.dtype = dtype == "float32" ? DType::kF32 : dtype == "float16" ? DType::kF16 : DType::kBF16;
+  return golden;
+}
+
+inline std::unique_ptr<Model> load_golden(const Golden& golden, Backend& backend) {
+  const GoldenJson& config = golden.record["config"];
+  ModelConfig parsed = parse_model_config(config.dump());
+  parsed.dtype = golden.dtype;
+  const std::string type = config["model_type"];
+  GoldenWeights::Options options;
+  options.dtype = golden.dtype;
+  options.gemma = type.rfind("gemma", 0) == 0;
+  options.biased = [config](const std::string& path) { return has_bias(config, path); };
+  GoldenWeights weights(config.dump(), options);
+  return load_model(parsed, weights, backend);
+}
+
+}  // namespace mica

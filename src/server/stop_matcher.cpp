@@ -8,8 +8,16 @@ std::string StopMatcher::add(std::string_view piece) {
   if (stopped_) return "";
   if (stops_.empty()) return std::string(piece);
   pending_ += piece;
-  size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, pending_.find(stop));
+  // The one that is complete first, however the text was cut into pieces.
+  size_t first = std::string::npos, end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const size_t at = pending_.find(stop);
+    if (at == std::string::npos) continue;
+    if (at + stop.size() < end || (at + stop.size() == end && at < first)) {
+      first = at;
+      end = at + stop.size();
+    }
+  }
   if (first != std::string::npos) {
     stopped_ = true;
     return pending_.substr(0, first);

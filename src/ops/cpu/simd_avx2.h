@@ -10,7 +10,7 @@ namespace mica {
 
 struct Avx2Simd {
   static constexpr int kTileTokens = 6;    // 12 accumulators, 2 weights, 1 activation, 1 product
-  static constexpr int kDirectTokens = 4;  // tokens up to which weights are unpacked in registers
+  static constexpr int kDirectTokens = 4;  // widest block whose weights are unpacked in registers
   static constexpr int kChains = 1;        // independent i32 sums that hide dot()'s latency
 
   struct I32 {
@@ -60,6 +60,8 @@ struct Avx2Simd {
     return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(w.a, x.a)),
             _mm256_add_epi32(sum.b, _mm256_madd_epi16(w.b, x.b))};
   }
+  // Keeps a running sum in its registers: without it GCC reorders integer additions and spills.
+  static void keep(I32& v) { asm("" : "+x"(v.a), "+x"(v.b)); }
   static I32 table16(const int8_t* table) {
     const __m256i v =
         _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));

@@ -10,7 +10,7 @@ namespace mica {
 
 struct Avx512Simd {
   static constexpr int kTileTokens = 12;   // 12 accumulators hide the 4-5 cycles of vpdpwssd
-  static constexpr int kDirectTokens = 4;  // tokens up to which weights are unpacked in registers
+  static constexpr int kDirectTokens = 8;  // widest block whose weights are unpacked in registers
   static constexpr int kChains = 4;        // independent i32 sums that hide dot()'s latency
 
   struct I32 {
@@ -40,6 +40,7 @@ struct Avx512Simd {
     return {_mm512_srai_epi16(x.v, N)};
   }
   static I32 dot(I32 sum, I32 w, I32 x) { return {_mm512_dpwssd_epi32(sum.v, w.v, x.v)}; }
+  static void keep(I32& x) { asm("" : "+v"(x.v)); }
   static I32 table16(const int8_t* table) {
     return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)))};
   }

@@ -82,7 +82,7 @@ struct Job {
 
  private:
   void choose_forms();
-  void split_tokens(int tile_tokens);
+  void split_tokens(const LinearKernels& kernels);
   void carve(Carver& carver);
   void pack(ThreadPool& threads, const LinearKernels& kernels);
   void pack_block(const LinearKernels& kernels, const Form& form, const RowGroup& group, int64_t b);
@@ -99,11 +99,12 @@ void Job::choose_forms() {
   }
 }
 
-void Job::split_tokens(int tile_tokens) {
+void Job::split_tokens(const LinearKernels& kernels) {
   token_blocks = 0;
   for (RowGroup& group : groups) {
     group.first_block = token_blocks;
-    group.blocks = divide_up(group.count, tile_tokens);
+    group.blocks = divide_up(group.count, group.count <= kDirectLimit ? kernels.direct_tokens
+                                                                      : kernels.tile_tokens);
     token_blocks += group.blocks;
   }
 }
@@ -217,7 +218,7 @@ void Job::run(Backend& backend) {
   const LinearKernels& kernels = linear_kernels(cpu_isa(backend));
   ThreadPool& threads = cpu_threads(backend);
   choose_forms();
-  split_tokens(kernels.tile_tokens);
+  split_tokens(kernels);
   Carver sizes(nullptr);
   carve(sizes);
   // Works lie 4 KiB + 64 bytes apart from a power of two, against cache aliasing.

@@ -15,6 +15,9 @@
 
 namespace mica::kernels {
 
+// Bytes between a load of weights and the prefetch beside it.
+constexpr int64_t kPrefetchAhead = 4096;
+
 // A panel of one row block, ready for any number of token blocks.
 struct Panel {
   const std::byte* weights;  // packed, for direct kernels
@@ -59,33 +62,34 @@ void integer_direct(const Panel& p, const Activations& x, float* sums) {
   const std::byte* w = p.weights;
   const int32_t* pairs = x.pairs;
   typename S::F32 acc[T];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int t = 0; t < T; ++t) acc[t] = S::load(sums + t * 16);
   for (int64_t g = 0; g < p.groups; ++g) {
     typename S::I32 chain[kChains][T];
     for (auto& c : chain)
       for (auto& s : c) s = S::broadcast_i(0);
     for (int64_t i = 0; i < steps; ++i) {
-      for (int64_t line = 0; line < step_bytes<kLayout>(); line += 64) S::prefetch(w + 2048 + line);
+      for (int64_t line = 0; line < step_bytes<kLayout>(); line += 64) S::prefetch(w + kPrefetchAhead + line);
       Step<S, kLayout>::pairs(w, [&](int pair, typename S::I32 weights) MICA_ALWAYS {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
           auto& s = chain[pair % kChains][t];
           s = S::dot(s, weights, S::broadcast_i(pairs[pair * T + t]));
+          S::keep(s);
         }
       });
       w += step_bytes<kLayout>();
       pairs += step_columns<kLayout>() / 2 * T;
     }
     typename S::I32 total[T];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
       total[t] = chain[0][t];
       for (int c = 1; c < kChains; ++c) total[t] = S::add_i(total[t], chain[c][t]);
     }
     add_group<S, T, has_offsets<kLayout>()>(total, p, x, g, acc);
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int t = 0; t < T; ++t) S::store(sums + t * 16, acc[t]);
 }
 
@@ -104,8 +108,10 @@ void integer_tile(const Panel& p, const Activations& x, float* sums) {
       for (int j = 0; j < 2; ++j) {
         const auto weights = S::load_i(w + j * 16);
 #pragma GCC unroll 12
-        for (int t = 0; t < T; ++t)
+        for (int t = 0; t < T; ++t) {
           sum[t] = S::dot(sum[t], weights, S::broadcast_i(pairs[j * T + t]));
+          S::keep(sum[t]);
+        }
       }
       w += 32;
       pairs += 2 * T;
@@ -160,8 +166,8 @@ void float_direct(const std::byte* weights, size_t stride, int64_t columns, cons
         even = S::load(reinterpret_cast<const float*>(w));
         odd = S::load(reinterpret_cast<const float*>(w) + 16);
       }
-      S::prefetch(w + 2048);
-#pragma GCC unroll 4
+      S::prefetch(w + kPrefetchAhead);
+#pragma GCC unroll 8
       for (int t = 0; t < T; ++t) {
         acc[r][t] = S::fma(even, S::broadcast(x[k * T + t]), acc[r][t]);
         acc[r][t] = S::fma(odd, S::broadcast(x[(k + 1) * T + t]), acc[r][t]);

@@ -25,7 +25,10 @@
 
 namespace mica {
 
+#define MICA_INLINE inline __attribute__((always_inline))
+
 constexpr int kBlockRows = 16;
+constexpr int64_t kPanelColumns = 512;
 
 enum class CpuLayout : uint8_t { kF32, kF16, kBF16, kFp8, kQ2, kQ3, kQ4, kQ5, kQ6, kQ8, kFp4 };
 enum class ScaleType : uint8_t { kNone, kF32, kF16, kBF16, kE8M0, kE4M3 };
@@ -37,10 +40,46 @@ struct BlockLayout {
   bool integer = false;   // exact integer inner products, else f32 multiply-add
   int group = 0;          // columns that share a scale
   int64_t columns = 0;    // K, padded to the layout's vectors
-  size_t scales_at = 0;   // bytes from the block's start
-  size_t offsets_at = 0;  // 0: none
-  size_t block_bytes = 0;
+  int bits = 0;             // of a weight
+  bool offsets = false;
+  size_t panel_bytes = 0;  // of a whole panel
+  size_t block_bytes = 0;  // of a row block, a multiple of 64
 };
+
+MICA_INLINE constexpr int64_t scale_bytes(ScaleType type) {
+  switch (type) {
+    case ScaleType::kNone: return 0;
+    case ScaleType::kF32: return 4;
+    case ScaleType::kF16:
+    case ScaleType::kBF16: return 2;
+    case ScaleType::kE8M0:
+    case ScaleType::kE4M3: return 1;
+  }
+  return 0;
+}
+
+// Where a panel and its parts lie in a row block.
+struct PanelPlace {
+  int64_t columns, groups;
+  size_t scales, offsets, weights, end;
+};
+
+MICA_INLINE PanelPlace place_panel(const BlockLayout& layout, int64_t panel) {
+  PanelPlace place{};
+  place.columns = layout.columns;
+  if (layout.group != 0) {
+    const int64_t left = layout.columns - panel * kPanelColumns;
+    place.columns = left < kPanelColumns ? left : kPanelColumns;
+    place.groups = place.columns / layout.group;
+  }
+  const auto scales =
+      static_cast<size_t>(place.groups * kBlockRows * scale_bytes(layout.scale_type));
+  place.scales = static_cast<size_t>(panel) * layout.panel_bytes;
+  place.offsets = place.scales + scales;
+  place.weights = place.offsets + (layout.offsets ? scales : 0);
+  place.end = place.weights + static_cast<size_t>(place.columns * layout.bits * kBlockRows / 8);
+  return place;
+}
 
 // Up to 12 tokens whose values are interleaved: value (or pair) i of token t is at i * tokens + t.
 struct TokenBlock {
@@ -69,18 +108,19 @@ struct ProductArgs {
 };
 
 constexpr int64_t kMaxChunkTokens = 512;
-constexpr int64_t kIntegerPanel = 512;  // columns unpacked at a time, 16 KiB as 16-bit integers
-constexpr int64_t kFloatPanel = 256;    // the same as f32
+constexpr int64_t kDirectLimit = 8;  // tokens up to which weights are unpacked in registers
+constexpr int64_t kFloatPanel = 256;  // columns unpacked to f32 at a time, 16 KiB
 
 // Floats of ProductArgs::work: sums of all tokens, unpacked panel, its scales and offsets.
 constexpr size_t kWorkSums = kMaxChunkTokens * kBlockRows;
-constexpr size_t kWorkTile = kFloatPanel * kBlockRows;
-constexpr size_t kWorkScales = kIntegerPanel / 16 * kBlockRows;
+constexpr size_t kWorkTile = kFloatPanel * kBlockRows;  // or a panel as 16-bit integers
+constexpr size_t kWorkScales = kPanelColumns / 16 * kBlockRows;
 constexpr size_t kWorkFloats = kWorkSums + kWorkTile + 2 * kWorkScales;
 
 // The kernels of one instruction set.
 struct LinearKernels {
-  int tile_tokens;  // widest token block that `product` takes
+  int direct_tokens;  // widest token block for up to kDirectLimit tokens in all
+  int tile_tokens;    // widest token block for more
   // Splits rows [K] into 16-bit integers with a scale for each group of `group`.
   void (*pack_integer)(const float* const* rows, int tokens, int64_t columns, int group,
                        int32_t* pairs, float* scales, float* sums);

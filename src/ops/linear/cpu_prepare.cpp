@@ -28,20 +28,6 @@ ScaleType float_scale_type(const LinearWeights& w) {
   }
 }
 
-size_t scale_size(ScaleType type) {
-  switch (type) {
-    case ScaleType::kNone:
-      return 0;
-    case ScaleType::kF32:
-      return 4;
-    case ScaleType::kF16:
-    case ScaleType::kBF16:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 // Sets layout and scale type, and returns the bits of a weight.
 int choose_dense(const LinearWeights& w, BlockLayout& layout) {
   switch (w.weight.dtype) {
@@ -145,16 +131,18 @@ BlockLayout make_layout(const LinearWeights& w) {
   check_sizes(w, bits);
   layout.group = w.scheme.group;
   layout.columns = round_up(w.columns, 2);
-  size_t at = static_cast<size_t>(layout.columns * bits * kBlockRows / 8);
-  const int64_t groups = layout.group == 0 ? 0 : layout.columns / layout.group;
-  const size_t scales = static_cast<size_t>(groups * kBlockRows) * scale_size(layout.scale_type);
-  layout.scales_at = at;
-  at += scales;
-  if (w.scheme.mode == QuantMode::kAffine) {
-    layout.offsets_at = at;
-    at += scales;
+  layout.bits = bits;
+  layout.offsets = w.scheme.mode == QuantMode::kAffine;
+  int64_t last = 0;
+  if (layout.group != 0) {
+    layout.panel_bytes = static_cast<size_t>(
+        kPanelColumns * bits * kBlockRows / 8 +
+        kPanelColumns / layout.group * kBlockRows * scale_bytes(layout.scale_type) *
+            (layout.offsets ? 2 : 1));
+    last = (layout.columns - 1) / kPanelColumns;
   }
-  layout.block_bytes = static_cast<size_t>(round_up(static_cast<int64_t>(at), 64));
+  layout.block_bytes =
+      static_cast<size_t>(round_up(static_cast<int64_t>(place_panel(layout, last).end), 64));
   return layout;
 }
 

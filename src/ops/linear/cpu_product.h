@@ -5,13 +5,16 @@
 
 namespace mica::kernels {
 
-// Adds bias and old value, and stores the sums [token_count][16] of row block b.
+// Adds bias and old value, and stores the sums [count][16] of row block b and of the tokens from
+// `first` on.
 template <class S>
-void write_block(const ProductArgs& a, int64_t b, const float* sums) {
+void write_block(const ProductArgs& a, int64_t b, int64_t first, int64_t count,
+                 const float* sums) {
   const int64_t rows = a.rows - b * 16 < 16 ? a.rows - b * 16 : 16;
   const auto bias = a.bias ? S::load(a.bias + b * 16) : S::zero();
-  for (int64_t t = 0; t < a.token_count; ++t) {
-    float* y = a.out + (a.out_rows ? a.out_rows[t] : t) * a.out_stride + b * 16;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t row = a.out_rows ? a.out_rows[first + t] : first + t;
+    float* y = a.out + row * a.out_stride + b * 16;
     auto v = S::load(sums + t * 16);
     if (a.bias) v = S::add(v, bias);
     if (rows == 16) {
@@ -24,6 +27,13 @@ void write_block(const ProductArgs& a, int64_t b, const float* sums) {
   }
 }
 
+// Whether weights are unpacked in registers, again for each token block (a panel's weights are in
+// the cache then).
+template <class S>
+MICA_INLINE bool takes_direct(const ProductArgs& a) {
+  return a.token_count <= kDirectLimit && a.tokens[0].tokens <= S::kDirectTokens;
+}
+
 template <class S, L kLayout>
 void unpack_integer(const std::byte* w, int64_t columns, float* tile) {
   for (int64_t k = 0; k < columns; k += step_columns<kLayout>()) {
@@ -34,6 +44,11 @@ void unpack_integer(const std::byte* w, int64_t columns, float* tile) {
   }
 }
 
+template <class S>
+MICA_INLINE void prefetch_lines(const std::byte* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) S::prefetch(from + i);
+}
+
 template <class S, L kLayout>
 void product_integer_block(const ProductArgs& a, const std::byte* block) {
   const BlockLayout& layout = *a.layout;
@@ -42,20 +57,21 @@ void product_integer_block(const ProductArgs& a, const std::byte* block) {
   float* tile = sums + kWorkSums;
   float* scales = tile + kWorkTile;
   float* offsets = scales + kWorkScales;
-  const int64_t scale_size = scale_bytes(layout.scale_type) * 16;
-  const bool direct = a.token_blocks == 1 && a.tokens[0].tokens <= S::kDirectTokens;
+  const bool direct = takes_direct<S>(a);
   for (int64_t t = 0; t < a.token_count; ++t) S::store(sums + t * 16, S::zero());
-  for (int64_t k = 0; k < layout.columns; k += kIntegerPanel) {
-    const int64_t columns = layout.columns - k < kIntegerPanel ? layout.columns - k : kIntegerPanel;
+  for (int64_t k = 0; k < layout.columns; k += kPanelColumns) {
+    const PanelPlace place = place_panel(layout, k / kPanelColumns);
     const int64_t group = k / layout.group;
-    const std::byte* w = block + k / step_columns<kLayout>() * step_bytes<kLayout>();
-    const Panel panel{w, tile, columns / layout.group, layout.group, scales, offsets};
-    expand_scales<S>(block + layout.scales_at + group * scale_size, layout.scale_type, panel.groups,
-                     kFactor, scales);
+    const std::byte* w = block + place.weights;
+    const Panel panel{w, tile, place.groups, layout.group, scales, offsets};
+    expand_scales<S>(block + place.scales, layout.scale_type, place.groups, kFactor, scales);
     if (has_offsets<kLayout>())
-      expand_scales<S>(block + layout.offsets_at + group * scale_size, layout.scale_type,
-                       panel.groups, 1, offsets);
-    if (!direct) unpack_integer<S, kLayout>(w, columns, tile);
+      expand_scales<S>(block + place.offsets, layout.scale_type, place.groups, 1, offsets);
+    if (direct)
+      prefetch_lines<S>(block + place.scales + kPrefetchAhead,
+                        static_cast<int64_t>(place.weights - place.scales));
+    else
+      unpack_integer<S, kLayout>(w, place.columns, tile);
     float* out = sums;
     for (int64_t i = 0; i < a.token_blocks; ++i) {
       const TokenBlock& t = a.tokens[i];
@@ -77,7 +93,7 @@ void product_integer(const ProductArgs& a) {
   for (int64_t b = 0; b < a.blocks; ++b) {
     product_integer_block<S, kLayout>(a,
                                       a.weights + static_cast<size_t>(b) * a.layout->block_bytes);
-    write_block<S>(a, b, a.work);
+    write_block<S>(a, b, 0, a.token_count, a.work);
   }
 }
 
@@ -96,30 +112,31 @@ void unpack_float(const BlockLayout& layout, const std::byte* block, int64_t k, 
       S::store(tile + i * 16 + 16, S::bf16_odd(pair));
     }
   } else {
+    const PanelPlace place = place_panel(layout, k / kPanelColumns);
     const int64_t scale_size = scale_bytes(layout.scale_type) * 16;
+    const int64_t first = k % kPanelColumns;  // column in the panel
+    const std::byte* w = block + place.weights;
     float scales[16] = {}, offsets[16] = {};
     for (int64_t i = 0; i < columns; i += layout.group) {
-      const int64_t group = (k + i) / layout.group;
-      expand_scales<S>(block + layout.scales_at + group * scale_size, layout.scale_type, 1, 1,
-                       scales);
+      const int64_t group = (first + i) / layout.group * scale_size;
+      expand_scales<S>(block + place.scales + group, layout.scale_type, 1, 1, scales);
       const auto scale = S::load(scales);
       if constexpr (kLayout == L::kFp8) {
-        const auto* w = reinterpret_cast<const uint8_t*>(block) + (k + i) * 16;
+        const auto* code = reinterpret_cast<const uint8_t*>(w) + (first + i) * 16;
         for (int64_t j = 0; j < layout.group; ++j)
-          S::store(tile + (i + j) * 16, S::mul(scale, S::load_e4m3(w + j * 16)));
+          S::store(tile + (i + j) * 16, S::mul(scale, S::load_e4m3(code + j * 16)));
       } else {
-        expand_scales<S>(block + layout.offsets_at + group * scale_size, layout.scale_type, 1, 1,
-                         offsets);
+        expand_scales<S>(block + place.offsets + group, layout.scale_type, 1, 1, offsets);
         const auto offset = S::load(offsets), scale_high = S::mul(scale, S::broadcast(0x1p-16f));
         const auto low = S::broadcast_i(0xffff),
                    high = S::broadcast_i(static_cast<int>(0xffff0000u));
         for (int64_t j = 0; j < layout.group; j += step_columns<kLayout>())
           Step<S, kLayout>::pairs(
-              block + (k + i + j) / step_columns<kLayout>() * step_bytes<kLayout>(),
-              [&](int pair, typename S::I32 w) MICA_ALWAYS {
+              w + (first + i + j) / step_columns<kLayout>() * step_bytes<kLayout>(),
+              [&](int pair, typename S::I32 q) MICA_ALWAYS {
                 float* to = tile + (i + j + 2 * pair) * 16;
-                S::store(to, S::fma(scale, S::to_f32(S::and_i(w, low)), offset));
-                S::store(to + 16, S::fma(scale_high, S::to_f32(S::and_i(w, high)), offset));
+                S::store(to, S::fma(scale, S::to_f32(S::and_i(q, low)), offset));
+                S::store(to + 16, S::fma(scale_high, S::to_f32(S::and_i(q, high)), offset));
               });
       }
     }
@@ -154,33 +171,38 @@ constexpr bool is_dense() {
   return kLayout == L::kF32 || kLayout == L::kF16 || kLayout == L::kBF16;
 }
 
+// Dense weights, few tokens.
+template <class S, L kLayout, int T>
+void product_direct(const ProductArgs& a, const TokenBlock& tokens, int64_t first_token) {
+  constexpr int kSide = T == 1 ? 4 : T == 2 ? 2 : 1;  // row blocks side by side
+  const size_t stride = a.layout->block_bytes;
+  for (int64_t b = 0; b < a.blocks;) {
+    const std::byte* w = a.weights + static_cast<size_t>(b) * stride;
+    const bool several = kSide > 1 && b + kSide <= a.blocks;
+    if (several)
+      float_direct<S, kLayout, T, kSide>(w, stride, a.layout->columns, tokens.values, a.work);
+    else
+      float_direct<S, kLayout, T, 1>(w, stride, a.layout->columns, tokens.values, a.work);
+    for (int r = 0; r < (several ? kSide : 1); ++r, ++b)
+      write_block<S>(a, b, first_token, T, a.work + r * T * 16);
+  }
+}
+
 template <class S, L kLayout>
 void product_float(const ProductArgs& a) {
-  const size_t stride = a.layout->block_bytes;
-  int64_t b = 0;
   if constexpr (is_dense<S, kLayout>()) {
-    if (a.token_blocks == 1 && a.tokens[0].tokens <= S::kDirectTokens) {
-      for_tokens<S::kDirectTokens>(a.tokens[0].tokens, [&]<int T>() {
-        constexpr int kSide = T == 1 ? 4 : T == 2 ? 2 : 1;  // row blocks side by side
-        while (b < a.blocks) {
-          const std::byte* w = a.weights + static_cast<size_t>(b) * stride;
-          const bool several = kSide > 1 && b + kSide <= a.blocks;
-          if (several)
-            float_direct<S, kLayout, T, kSide>(w, stride, a.layout->columns, a.tokens[0].values,
-                                               a.work);
-          else
-            float_direct<S, kLayout, T, 1>(w, stride, a.layout->columns, a.tokens[0].values,
-                                           a.work);
-          for (int r = 0; r < (several ? kSide : 1); ++r, ++b)
-            write_block<S>(a, b, a.work + r * T * 16);
-        }
-      });
+    if (takes_direct<S>(a)) {
+      int64_t first = 0;
+      for (int64_t i = 0; i < a.token_blocks; first += a.tokens[i++].tokens)
+        for_tokens<S::kDirectTokens>(a.tokens[i].tokens, [&]<int T>() {
+          product_direct<S, kLayout, T>(a, a.tokens[i], first);
+        });
       return;
     }
   }
-  for (; b < a.blocks; ++b) {
-    product_float_block<S, kLayout>(a, a.weights + static_cast<size_t>(b) * stride);
-    write_block<S>(a, b, a.work);
+  for (int64_t b = 0; b < a.blocks; ++b) {
+    product_float_block<S, kLayout>(a, a.weights + static_cast<size_t>(b) * a.layout->block_bytes);
+    write_block<S>(a, b, 0, a.token_count, a.work);
   }
 }
 

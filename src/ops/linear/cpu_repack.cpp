@@ -209,22 +209,28 @@ void repack_block(const LinearWeights& w, int64_t expert, int64_t b, const Block
   const size_t row_bytes = w.weight.bytes() / static_cast<size_t>(w.experts * w.rows);
   const std::byte* rows[kBlockRows];
   for (int64_t r = 0; r < count; ++r)
-    rows[r] =
-        static_cast<const std::byte*>(w.weight.data) + static_cast<size_t>(first + r) * row_bytes;
-  repack_weights(layout.layout, rows, count, w.columns, block);
+    rows[r] = static_cast<const std::byte*>(w.weight.data) +
+              static_cast<size_t>(first + r) * row_bytes;
+  if (layout.group == 0) return repack_weights(layout.layout, rows, count, w.columns, block);
 
-  const int64_t groups = layout.group == 0 ? 0 : w.columns / layout.group;
-  const auto transpose = [&](const Tensor& from, size_t at) {
-    const size_t size = size_of(from.dtype);
-    const auto* source =
-        static_cast<const std::byte*>(from.data) + static_cast<size_t>(first * groups) * size;
-    for (int64_t r = 0; r < count; ++r)
-      for (int64_t g = 0; g < groups; ++g)
-        std::memcpy(block + at + static_cast<size_t>(g * kBlockRows + r) * size,
-                    source + static_cast<size_t>(r * groups + g) * size, size);
-  };
-  if (layout.scale_type != ScaleType::kNone) transpose(w.scales, layout.scales_at);
-  if (layout.offsets_at != 0) transpose(w.biases, layout.offsets_at);
+  const int64_t groups = w.columns / layout.group;
+  for (int64_t k = 0; k < w.columns; k += kPanelColumns) {
+    const PanelPlace place = place_panel(layout, k / kPanelColumns);
+    repack_weights(layout.layout, rows, count, place.columns, block + place.weights);
+    for (int64_t r = 0; r < count; ++r) rows[r] += place.columns * layout.bits / 8;
+    const auto transpose = [&](const Tensor& from, size_t to) {
+      const size_t size = size_of(from.dtype);
+      for (int64_t r = 0; r < count; ++r) {
+        const auto* source = static_cast<const std::byte*>(from.data) +
+                             static_cast<size_t>((first + r) * groups + k / layout.group) * size;
+        for (int64_t g = 0; g < place.groups; ++g)
+          std::memcpy(block + to + static_cast<size_t>(g * kBlockRows + r) * size,
+                      source + static_cast<size_t>(g) * size, size);
+      }
+    };
+    transpose(w.scales, place.scales);
+    if (layout.offsets) transpose(w.biases, place.offsets);
+  }
 }
 
 void read_row(const CpuLinear& linear, int64_t expert, int64_t row, float* out) {
@@ -233,13 +239,15 @@ void read_row(const CpuLinear& linear, int64_t expert, int64_t row, float* out) 
   const std::byte* block = linear.block(expert, row / kBlockRows);
   const int64_t r = row % kBlockRows;
   if (layout.group == 0) return read_dense(linear, block, r, out);
+  const int64_t panel_groups = kPanelColumns / layout.group;
   for (int64_t g = 0; g < layout.columns / layout.group; ++g) {
-    const int64_t index = g * kBlockRows + r;
-    const float scale = scale_at(layout.scale_type, block + layout.scales_at, index);
+    const PanelPlace place = place_panel(layout, g / panel_groups);
+    const int64_t index = g % panel_groups * kBlockRows + r;
+    const float scale = scale_at(layout.scale_type, block + place.scales, index);
     const float offset =
-        layout.offsets_at == 0 ? 0 : scale_at(layout.scale_type, block + layout.offsets_at, index);
+        layout.offsets ? scale_at(layout.scale_type, block + place.offsets, index) : 0;
     for (int64_t k = g * layout.group; k < (g + 1) * layout.group; ++k) {
-      const uint32_t code = code_at(layout.layout, block, k, r);
+      const uint32_t code = code_at(layout.layout, block + place.weights, k % kPanelColumns, r);
       const float value = layout.layout == CpuLayout::kFp8 ? e4m3_to_f32(static_cast<uint8_t>(code))
                           : layout.layout == CpuLayout::kFp4
                               ? e2m1_to_f32(static_cast<uint8_t>(code))

@@ -3,7 +3,6 @@
 
 #include "ops/linear/cpu_layout.h"
 
-#define MICA_INLINE inline __attribute__((always_inline))
 #define MICA_ALWAYS __attribute__((always_inline))  // after a lambda's parameters
 
 namespace mica::kernels {
@@ -240,20 +239,6 @@ inline void expand_scales(const std::byte* from, ScaleType type, int64_t groups,
       for (int64_t g = 0; g < groups; ++g)
         S::store(out + 16 * g, S::mul(f, S::load_e4m3(code + 16 * g)));
       return;
-  }
-}
-
-MICA_INLINE constexpr int64_t scale_bytes(ScaleType type) {
-  switch (type) {
-    case ScaleType::kNone:
-      return 0;
-    case ScaleType::kF32:
-      return 4;
-    case ScaleType::kF16:
-    case ScaleType::kBF16:
-      return 2;
-    default:
-      return 1;
   }
 }
 

@@ -1,0 +1,9 @@
+#include "ops/linear/bench_probe.h"
+
+#include "ops/cpu/simd_portable.h"
+
+namespace mica {
+
+const LimitProbes kProbesPortable = {read_probe<PortableSimd>, dot_probe<PortableSimd>};
+
+}  // namespace mica

@@ -1,0 +1,55 @@
+// Request bytes to the engine's door: target, JSON, every check, template, tokens. The first byte
+// chooses the endpoint. Whatever comes in gives a job or an Error.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/fake_model.h"
+#include "http/test_text.h"
+#include "server/http_text.h"
+#include "server/openai_endpoint.h"
+
+namespace {
+
+struct World {
+  World() : text(mica::test::test_text_model()), model(options()), engine(backend, model, small()) {
+    served.engine = &engine;
+    served.text = text.get();
+    served.vocabulary = mica::test::kVocabulary;
+    served.id = "fake";
+  }
+  static mica::fake::FakeOptions options() {
+    mica::fake::FakeOptions options;
+    options.vocabulary = mica::test::kVocabulary;
+    return options;
+  }
+  static mica::EngineOptions small() {
+    mica::EngineOptions options;
+    options.kv_bytes = size_t{4} << 20;
+    options.max_context = 512;
+    return options;
+  }
+  std::unique_ptr<mica::TextModel> text;
+  mica::fake::FakeBackend backend;
+  mica::fake::FakeModel model;
+  mica::Engine engine;
+  mica::ServedModel served;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static World world;
+  if (size == 0) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  (void)mica::parse_target(bytes);
+  try {
+    if (data[0] % 2 == 0) {
+      (void)mica::chat_job(bytes, world.served);
+    } else {
+      (void)mica::text_job(bytes, world.served);
+    }
+  } catch (const mica::Error&) {
+  }
+  return 0;
+}

@@ -1,0 +1,90 @@
+#include "http/test_app.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+namespace mica::test {
+
+EngineOptions TestApp::default_engine() {
+  EngineOptions options;
+  options.max_context = 2048;
+  options.kv_bytes = size_t{64} << 20;
+  return options;
+}
+
+TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults) : text(test_text_model()) {
+  fake_options.vocabulary = kVocabulary;
+  model = std::make_unique<fake::FakeModel>(fake_options);
+  model->on_forward = [this](auto) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !held_; });
+  };
+  engine = std::make_unique<Engine>(backend, *model, engine_options);
+  served.engine = engine.get();
+  served.text = text.get();
+  served.vocabulary = kVocabulary;
+  served.id = "org/fake-model";
+  served.aliases = {"fake-model"};
+  served.device = "fake: fake";
+  served.fingerprint = "mica-test";
+  served.created = 1700000000;
+  served.defaults = std::move(defaults);
+  AppOptions options;
+  options.http.port = 0;
+  app = std::make_unique<App>(options);
+}
+
+TestApp::~TestApp() {
+  open();
+  app->stop();
+  engine.reset();
+}
+
+void TestApp::make_ready() {
+  app->set_ready(served);
+}
+
+std::string TestApp::expected_text(const std::vector<int32_t>& prompt, int32_t max_tokens,
+                                   const SamplingParams& sampling) const {
+  Request request;
+  request.prompt = prompt;
+  request.max_tokens = max_tokens;
+  request.sampling = sampling;
+  request.stop_token_ids = {kEnd};
+  std::vector<int32_t> tokens = fake::expected_answer(request, fake_options);
+  if (!tokens.empty() && tokens.back() == kEnd) tokens.pop_back();
+  return text->tokenizer().decode(tokens, /*skip_special_tokens=*/true);
+}
+
+std::vector<int32_t> TestApp::chat_prompt(const std::string& user) const {
+  return text->encode("<|im_start|>user\n" + user + "<|im_end|>\n<|im_start|>assistant\n");
+}
+
+void TestApp::hold() {
+  const std::lock_guard lock(mutex_);
+  held_ = true;
+}
+
+void TestApp::open() {
+  const std::lock_guard lock(mutex_);
+  held_ = false;
+  changed_.notify_all();
+}
+
+bool TestApp::engine_is_idle() const {
+  for (int i = 0; i < 2000; ++i) {
+    const EngineStats stats = engine->stats();
+    if (stats.running == 0 && stats.waiting == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+Json chat(const std::string& user, const Json& further) {
+  Json body = {{"messages", {{{"role", "user"}, {"content", user}}}}, {"max_tokens", 8}};
+  for (const auto& [key, value] : further.items()) body[key] = value;
+  return body;
+}
+
+}  // namespace mica::test

@@ -1,0 +1,60 @@
+// A server in this process over the fake model: 260 tokens, one per byte and four special ones.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/fake_model.h"
+#include "http/http_client.h"
+#include "http/test_text.h"
+#include "server/app.h"
+
+namespace mica::test {
+
+using Json = nlohmann::ordered_json;
+
+struct TestApp {
+  explicit TestApp(EngineOptions engine_options = default_engine(), RequestDefaults defaults = {});
+  ~TestApp();
+  static EngineOptions default_engine();
+
+  void make_ready();
+  uint16_t port() const { return app->port(); }
+  Reply get(const std::string& path) { return ask(port(), "GET", path); }
+  Reply post(const std::string& path, const Json& body) {
+    return ask(port(), "POST", path, body.dump());
+  }
+  // What the answer to a prompt must be: text before the end token or the limit.
+  std::string expected_text(const std::vector<int32_t>& prompt, int32_t max_tokens,
+                            const SamplingParams& sampling = {}) const;
+  std::vector<int32_t> chat_prompt(const std::string& user) const;
+  // The engine stops at its next step until `open`.
+  void hold();
+  void open();
+  // Waits until nothing runs or waits in the engine; false after 20 s.
+  bool engine_is_idle() const;
+
+  std::unique_ptr<TextModel> text;
+  fake::FakeOptions fake_options;
+  fake::FakeBackend backend;
+  std::unique_ptr<fake::FakeModel> model;
+  std::unique_ptr<Engine> engine;
+  ServedModel served;
+  std::unique_ptr<App> app;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
+};
+
+Json chat(const std::string& user, const Json& further = Json::object());
+
+}  // namespace mica::test

@@ -1,0 +1,17 @@
+// A byte-level tokenizer of 256 bytes and four special tokens, with a ChatML template.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "text/text_model.h"
+
+namespace mica::test {
+
+inline constexpr int32_t kVocabulary = 260;
+inline constexpr int32_t kEnd = 257;  // <|im_end|>
+
+// Written to a folder of its own, loaded, removed.
+std::unique_ptr<TextModel> test_text_model();
+
+}  // namespace mica::test

@@ -68,9 +68,9 @@ LoadedModel load(const ModelFlags& flags, bool with_text) {
   if (with_text) loaded.text = text.get();
   loaded.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  log_info("model {}: {}, {:.2f} GB of weights, loaded in {:.2f} s",
+  log_info("model {}: {}, {:.4g} MB of weights, loaded in {:.2f} s",
            loaded.directory.filename().string(), config.model_type,
-           static_cast<double>(loaded.model->weight_bytes()) / 1e9, loaded.load_seconds);
+           static_cast<double>(loaded.model->weight_bytes()) / 1e6, loaded.load_seconds);
   return loaded;
 }
 

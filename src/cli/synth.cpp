@@ -130,6 +130,8 @@ void add_synth_command(CLI::App& app) {
   add_synth_flags(*command, flags->spec);
   command->add_option("--threads", flags->threads, "Threads (default: all)")
       ->check(CLI::Range(0, 1024));
+  command->add_flag("--offline", flags->spec.offline,
+                    "Never ask the hub; use what is in its cache");
   command->callback([flags] { synth(*flags); });
 }
 

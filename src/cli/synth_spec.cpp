@@ -78,7 +78,6 @@ void add_synth_flags(CLI::App& command, SynthFlags& flags) {
   command.add_option("--dtype", flags.dtype,
                      "float32, float16 or bfloat16 (default: that of the config)");
   command.add_option("--seed", flags.seed, "Seed of the weights")->capture_default_str();
-  command.add_flag("--offline", flags.offline, "Never ask the hub; use what is in its cache");
 }
 
 SynthSpec resolve(const SynthFlags& flags) {

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Runs the official OpenAI client against a Mica server: every answer arrives, in the right shape.
+
+    pip install openai
+    tools/check_openai_client.py --mica build/mica --model models/demo     # starts a server
+    tools/check_openai_client.py --url http://127.0.0.1:8080               # uses a running one
+
+Prints one line per check; the exit status is the number of failed ones.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import openai
+
+failed = []
+
+
+def check(name, ok, detail=""):
+    print(f"{'ok  ' if ok else 'FAIL'} {name}{': ' + str(detail) if detail else ''}", flush=True)
+    if not ok:
+        failed.append(name)
+
+
+def get(url, path):
+    try:
+        with urllib.request.urlopen(url + path, timeout=10) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+class Server:
+    """`mica serve` on a free port; `ready` line awaited, 503 before it noted."""
+
+    def __init__(self, mica, model, *flags):
+        self.process = subprocess.Popen(
+            [mica, "serve", "--model", model, "--port", "0", "--device", "cpu", *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        found = re.match(r"ready: (http://\S+)  model (\S+)  device (.+)", line)
+        if not found:
+            sys.exit(f"no ready line, but {line!r}\n{self.process.stderr.read()}")
+        self.url, self.model = found[1], found[2]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        # The log must not fill its pipe.
+        os.set_blocking(self.process.stderr.fileno(), False)
+
+    def status(self, key):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith(key + ":"))
+
+    def end(self, signum=signal.SIGTERM, patience=40):
+        self.process.send_signal(signum)
+        return self.process.wait(patience)
+
+
+def chat_checks(client, model):
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}]
+    answer = client.chat.completions.create(model=model, messages=messages, max_tokens=24,
+                                            temperature=0)
+    text = answer.choices[0].message.content
+    check("chat", answer.object == "chat.completion" and text and
+          answer.choices[0].finish_reason in ("stop", "length"), repr(text))
+    check("chat usage", answer.usage.total_tokens ==
+          answer.usage.prompt_tokens + answer.usage.completion_tokens and
+          answer.usage.completion_tokens > 0, answer.usage.total_tokens)
+
+    stream = list(client.chat.completions.create(
+        model=model, messages=messages, max_tokens=24, temperature=0, stream=True,
+        stream_options={"include_usage": True}))
+    streamed = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
+    check("stream says the same", streamed == text, repr(streamed))
+    check("stream usage", stream[-1].usage and not stream[-1].choices and
+          stream[-1].usage.completion_tokens == answer.usage.completion_tokens)
+    check("stream role first", stream[0].choices[0].delta.role == "assistant")
+    ends = [c.choices[0].finish_reason for c in stream if c.choices and c.choices[0].finish_reason]
+    check("one finish reason", ends == [answer.choices[0].finish_reason], ends)
+
+    scored = client.chat.completions.create(model=model, messages=messages, max_tokens=5,
+                                            temperature=0, logprobs=True, top_logprobs=3)
+    content = scored.choices[0].logprobs.content
+    check("logprobs", len(content) > 0 and all(
+        len(t.top_logprobs) == 3 and t.logprob <= 0 and t.top_logprobs[0].logprob >= t.logprob - 1e-4
+        for t in content))
+    joined = b"".join(bytes(t.bytes) for t in content).decode("utf-8", "replace")
+    check("logprob bytes are the text", joined.startswith(scored.choices[0].message.content[:8]))
+
+    several = client.chat.completions.create(model=model, messages=messages, max_tokens=12, n=3,
+                                             temperature=1.0, seed=1)
+    again = client.chat.completions.create(model=model, messages=messages, max_tokens=12, n=3,
+                                           temperature=1.0, seed=1)
+    texts = [c.message.content for c in several.choices]
+    check("n and seed", len(texts) == 3 and texts == [c.message.content for c in again.choices],
+          texts)
+    if len(text) > 8:
+        stop = text[4:7]
+        cut = client.chat.completions.create(model=model, messages=messages, max_tokens=24,
+                                             temperature=0, stop=[stop])
+        check("stop string", cut.choices[0].message.content == text[:text.index(stop)] and
+              cut.choices[0].finish_reason == "stop", repr(stop))
+
+
+def text_checks(client, model):
+    answer = client.completions.create(model=model, prompt="Once upon", max_tokens=8, temperature=0,
+                                       echo=True)
+    check("completions", answer.object == "text_completion" and
+          answer.choices[0].text.startswith("Once upon"), repr(answer.choices[0].text))
+    both = client.completions.create(model=model, prompt=["One", "Two"], max_tokens=4,
+                                     temperature=0, logprobs=2)
+    check("completions of a list", [c.index for c in both.choices] == [0, 1] and
+          len(both.choices[1].logprobs.tokens) > 0)
+    stream = list(client.completions.create(model=model, prompt="Once upon", max_tokens=8,
+                                            temperature=0, stream=True))
+    check("completions stream", "Once upon" + "".join(
+        c.choices[0].text for c in stream if c.choices) == answer.choices[0].text)
+
+
+def surface_checks(client, url):
+    models = client.models.list().data
+    check("models", len(models) == 1 and models[0].object == "model", models[0].id)
+    check("model by name", client.models.retrieve(models[0].id).id == models[0].id)
+    status, health = get(url, "/health")
+    check("health", status == 200 and health["status"] == "ok", health)
+    hello = [{"role": "user", "content": "x"}]
+    try:
+        client.chat.completions.create(model=models[0].id, messages=hello, temperature=-1)
+        check("wrong value", False)
+    except openai.BadRequestError as error:
+        check("wrong value", error.param == "temperature", error.message)
+    try:
+        client.chat.completions.create(model="no-such-model", messages=hello)
+        check("wrong model", False)
+    except openai.NotFoundError as error:
+        check("wrong model", error.code == "model_not_found", error.message)
+    try:
+        client.completions.create(model=models[0].id, prompt="word " * 200000)
+        check("long prompt", False)
+    except openai.BadRequestError as error:
+        check("long prompt", error.code == "context_length_exceeded", error.message)
+    return models[0].id
+
+
+async def concurrent_checks(url, model, count):
+    client = openai.AsyncOpenAI(base_url=url + "/v1", api_key="none", timeout=600, max_retries=0)
+
+    async def one(i):
+        messages = [{"role": "user", "content": f"Question {i}: what is {i} and {i}?"}]
+        kwargs = {"model": model, "messages": messages, "max_tokens": 16, "temperature": 0}
+        if i % 2 == 0:
+            answer = await client.chat.completions.create(**kwargs)
+            return answer.choices[0].message.content
+        text = ""
+        async for chunk in await client.chat.completions.create(**kwargs, stream=True):
+            if chunk.choices:
+                text += chunk.choices[0].delta.content or ""
+        return text
+
+    begin = time.time()
+    together = await asyncio.gather(*(one(i) for i in range(count)), return_exceptions=True)
+    lost = [a for a in together if isinstance(a, BaseException)]
+    check(f"{count} at once, none lost", not lost, f"{time.time() - begin:.1f} s {lost[:1] or ''}")
+    alone = [await one(i) for i in range(4)]
+    check("alone and together agree", alone == together[:4])
+
+
+def disconnect_check(client, url, model):
+    stream = client.chat.completions.create(model=model, max_tokens=2000, stream=True,
+                                            temperature=1.5, messages=[
+                                                {"role": "user", "content": "Tell me a story."}])
+    next(iter(stream))
+    stream.close()
+    begin = time.time()
+    client.chat.completions.create(model=model, max_tokens=1, messages=[
+        {"role": "user", "content": "Are you there?"}])
+    check("after a disconnect", True, f"next answer in {time.time() - begin:.2f} s")
+
+
+def many_streams_check(server, count):
+    """Raw sockets, so that the client is light: all open at one time, all answered."""
+    body = json.dumps({"stream": True, "max_tokens": 2, "temperature": 0, "messages": [
+        {"role": "user", "content": "Hi"}]}).encode()
+    request = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+               b"Content-Length: %d\r\n\r\n" % len(body)) + body
+    before = server.status("VmRSS"), server.status("Threads")
+    begin = time.time()
+    sockets = []
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=600)
+        connection.sendall(request)
+        sockets.append(connection)
+    memory, threads = server.status("VmRSS") - before[0], server.status("Threads")
+    whole = 0
+    for connection in sockets:
+        reply = b""
+        while part := connection.recv(65536):
+            reply += part
+        whole += reply.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        connection.close()
+    check(f"{count} open streams", whole == count and threads == before[1],
+          f"{whole} whole, {memory / 1024:.1f} MB more while open, {threads} threads, "
+          f"{time.time() - begin:.1f} s")
+
+
+def end_check(server, model):
+    """SIGTERM under load: what runs is finished, nothing is taken any more, status 0."""
+    body = json.dumps({"stream": True, "max_tokens": 60, "temperature": 1.5, "seed": 3,
+                       "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    request = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+               b"Content-Length: %d\r\n\r\n" % len(body)) + body
+    sockets = []
+    for _ in range(8):
+        sockets.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+        sockets[-1].sendall(request)
+    replies = [s.recv(65536) for s in sockets]  # each has begun
+    server.process.send_signal(signal.SIGTERM)
+    for i, connection in enumerate(sockets):
+        while part := connection.recv(65536):
+            replies[i] += part
+    check("SIGTERM lets answers finish", all(b"[DONE]" in r for r in replies))
+    check("SIGTERM ends with 0", server.process.wait(40) == 0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mica", default="build/mica")
+    parser.add_argument("--model", default="models/demo")
+    parser.add_argument("--url", help="of a running server; then nothing is started or ended")
+    parser.add_argument("--streams", type=int, default=1000)
+    args = parser.parse_args()
+    server = None if args.url else Server(args.mica, args.model, "--max-queue", "4000")
+    url = args.url or server.url
+    client = openai.OpenAI(base_url=url + "/v1", api_key="none", timeout=600, max_retries=0)
+    model = surface_checks(client, url)
+    chat_checks(client, model)
+    text_checks(client, model)
+    asyncio.run(concurrent_checks(url, model, 32))
+    disconnect_check(client, url, model)
+    if server:
+        many_streams_check(server, args.streams)
+        end_check(server, model)
+    print(f"{len(failed)} failed")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

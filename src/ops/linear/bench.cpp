@@ -3,14 +3,14 @@
 // MICA_THREADS sets the threads (default: physical cores), MICA_ISA the instruction set. Weights of
 // few tokens are rotated through copies of 192 MB in all, so that they come from memory (but for
 // the 256 rows, which stay in the cache).
-// MICA_CLOCK=cpu counts the first thread's CPU time: one thread on a machine that is busy otherwise.
-// Counters: GB/s of prepared weights and its share of a read probe run beside it;
-// GOP/s (2 N K T) and its share of the integer dot's (16 x 16 bits) measured peak.
+// MICA_CLOCK=cpu counts the first thread's CPU time: one thread on a machine that is busy
+// otherwise. Counters: GB/s of prepared weights and its share of a read probe run beside it; GOP/s
+// (2 N K T) and its share of the integer dot's (16 x 16 bits) measured peak.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <ctime>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,9 +38,12 @@ Backend& backend() {
 
 const LimitProbes& probes() {
   switch (cpu_isa(backend())) {
-    case Isa::kAvx512Vnni: return kProbesAvx512;
-    case Isa::kAvx2: return kProbesAvx2;
-    case Isa::kPortable: break;
+    case Isa::kAvx512Vnni:
+      return kProbesAvx512;
+    case Isa::kAvx2:
+      return kProbesAvx2;
+    case Isa::kPortable:
+      break;
   }
   return kProbesPortable;
 }
@@ -85,12 +88,10 @@ class Limits {
   void read() {
     const auto* piece = static_cast<const std::byte*>(memory().data()) + at_;
     at_ = (at_ + kPiece) % kAll;
-    cpu_threads(backend()).parallel_for(
-        kPiece / kChunk, 1, [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i)
-            benchmark::DoNotOptimize(
-                probes().read(piece + static_cast<size_t>(i) * kChunk, kChunk));
-        });
+    cpu_threads(backend()).parallel_for(kPiece / kChunk, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i)
+        benchmark::DoNotOptimize(probes().read(piece + static_cast<size_t>(i) * kChunk, kChunk));
+    });
   }
   static const Buffer& memory() {
     static const Buffer buffer = [] {
@@ -113,8 +114,8 @@ struct Case {
 std::vector<std::unique_ptr<PreparedLinear>>& copies_of(const Case& c) {
   static std::vector<std::unique_ptr<PreparedLinear>> copies;
   static std::string last;
-  const std::string key = fmt::format("{} {} {} {}", to_string(c.format), c.rows, c.columns,
-                                      c.tokens > 16);
+  const std::string key =
+      fmt::format("{} {} {} {}", to_string(c.format), c.rows, c.columns, c.tokens > 16);
   if (key == last) return copies;
   last = key;
   copies.clear();
@@ -135,12 +136,12 @@ void run(benchmark::State& state, const Case& c) {
   Limits limits;
   double time = 0;
   for (auto _ : state) {
-    const LinearTarget target{copies[next].get(),
-                              {y.data(), DType::kF32, {c.tokens, c.rows}}, false};
+    const LinearTarget target{
+        copies[next].get(), {y.data(), DType::kF32, {c.tokens, c.rows}}, false};
     next = (next + 1) % copies.size();
     const double once = seconds_of([&] {
-      backend().ops().linear(backend(), {{x.data(), DType::kF32, {c.tokens, c.columns}},
-                                         {&target, 1}});
+      backend().ops().linear(backend(),
+                             {{x.data(), DType::kF32, {c.tokens, c.columns}}, {&target, 1}});
     });
     time += once;
     state.SetIterationTime(once);
@@ -154,6 +155,19 @@ void run(benchmark::State& state, const Case& c) {
   state.counters["of_read"] = bytes / limits.bytes_per_second();
   state.counters["GOP/s"] = operations * 1e-9;
   state.counters["of_peak"] = operations / limits.operations_per_second();
+}
+
+// Repacking at load: GB/s of checkpoint bytes.
+void prepare(benchmark::State& state, const WeightFormat& format) {
+  const TestWeights w(format, 1, 8192, 2048, false);
+  double time = 0;
+  for (auto _ : state) {
+    const double once = seconds_of([&] { benchmark::DoNotOptimize(backend().prepare(w.view)); });
+    time += once;
+    state.SetIterationTime(once);
+  }
+  state.counters["GB/s"] = static_cast<double>(w.view.weight_bytes()) *
+                           static_cast<double>(state.iterations()) / time * 1e-9;
 }
 
 void register_all() {
@@ -173,9 +187,13 @@ void register_all() {
       {"mxfp8", {{QuantMode::kMxfp8, 8, 32}, DType::kBF16}},
       {"4-bit-g64-f32", {{QuantMode::kAffine, 4, 64}, DType::kF32}},
   };
-  const int64_t shapes[][2] = {
-      {256, 2048}, {2048, 2048}, {8192, 2048}, {2048, 8192}, {1024, 3072}, {128256, 2048}};
+  const int64_t shapes[][2] = {{256, 2048},  {2048, 2048}, {8192, 2048},
+                               {2048, 8192}, {1024, 3072}, {128256, 2048}};
   for (const auto& [label, format] : formats) {
+    benchmark::RegisterBenchmark(fmt::format("prepare/{}", label).c_str(),
+                                 [f = format](benchmark::State& state) { prepare(state, f); })
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
     for (const auto& [rows, columns] : shapes) {
       for (int64_t tokens : {1, 4, 8, 64, 512}) {
         if (rows > 100000 && tokens > 4) continue;  // the output layer of a few sequences

@@ -10,7 +10,7 @@ namespace mica {
 void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
   SamplingParams& p = flags.params;
   command.add_option("--temp", p.temperature, "Sampling temperature; 0 takes the likeliest token")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
   command.add_option("--top-p", p.top_p, "Keep the likeliest tokens up to this probability")
       ->check(CLI::Range(0.0, 1.0))

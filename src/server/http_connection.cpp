@@ -315,15 +315,16 @@ void Connection::answered() {
 void Connection::linger() {
   ErrorCode ignored;
   stream_.socket().shutdown(Socket::shutdown_send, ignored);
-  stream_.expires_after(std::chrono::seconds(2));
-  lingered_ += buffer_.size();
+  stream_.expires_after(std::chrono::seconds(2));  // in all, however slowly bytes come
+  discard();
+}
+
+void Connection::discard() {
   buffer_.consume(buffer_.size());
   stream_.async_read_some(buffer_.prepare(16384),
-                          [self = shared_from_this()](ErrorCode error, size_t bytes) {
-                            self->lingered_ += bytes;
-                            if (error || self->closed_ || self->lingered_ > 2 * limits::kBodyBytes)
-                              return self->shut(false);
-                            self->linger();
+                          [self = shared_from_this()](ErrorCode error, size_t) {
+                            if (error || self->closed_) return self->shut(false);
+                            self->discard();
                           });
 }
 

@@ -64,6 +64,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void written(ErrorCode error);
   void answered();  // all bytes of the answer are written
   void linger();
+  void discard();
   void shut(bool gone);  // closes the socket; `gone`: tells the handler's side
 
   ConnectionHost& host_;
@@ -84,7 +85,6 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::string origin_;
   std::string pending_, out_;
   std::function<void()> on_closed_;
-  size_t lingered_ = 0;
 };
 
 }  // namespace mica

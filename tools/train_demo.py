@@ -7,7 +7,7 @@
 
 The stages can be run one by one (`tokenizer`, `train`, `export`, `eval`); all of them keep their
 files in --work. `install` copies the result to models/demo and models/demo-bf16. Training is in
-plain numpy (demo_text/model.py) and takes about 40 minutes on one core. `--resume last.npz`
+plain numpy (demo_text/model.py) and takes about an hour on one core. `--resume last.npz`
 continues from earlier weights with a new schedule.
 """
 
@@ -246,7 +246,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--minutes", type=float, default=1e6, help="end the schedule after this time")
-    parser.add_argument("--pairs", type=int, default=100, help="held-out questions to ask in eval")
+    parser.add_argument("--pairs", type=int, default=20, help="held-out questions to ask in eval")
     parser.add_argument("--shorten", type=float, default=0.5, help="share of answers cut after their beginning")
     parser.add_argument("--rows", type=int, default=8, help="rows of 256 tokens a step")
     parser.add_argument("--rate", type=float, default=1.0, help="scales both learning rates")

@@ -6,6 +6,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
 PROSE_WEIGHT = 0.25
+# Token ids from here on are late merges of the tokenizer: rare words and names.
+RARE = 700
 
 # The chat format in Jinja; encode_document below must give the same tokens.
 CHAT_TEMPLATE = (
@@ -45,7 +47,8 @@ def train_tokenizer(texts, vocab_size):
 def encode_document(tokenizer, document):
     """Token ids and the loss weight of each: nothing for what the user writes, 1 for answers, and
     more for an answer's beginning: there the model must have understood the question, while the
-    rest mostly follows from the beginning. Prose counts little; it would drown the answers."""
+    rest mostly follows from the beginning. In a short answer every token decides, as in the name
+    of a capital. Prose counts little; it would drown the answers."""
     if isinstance(document, str):
         ids = tokenizer.encode(document).ids + [tokenizer.token_to_id(END_OF_TEXT)]
         return ids, [PROSE_WEIGHT] * len(ids)
@@ -55,7 +58,12 @@ def encode_document(tokenizer, document):
         body = tokenizer.encode(f"{text}{END}").ids
         line_end = tokenizer.encode("\n").ids
         ids += head + body + line_end
-        answer = [max(1.0, 6.0 - i) if role == "assistant" else 0.0 for i in range(len(body))]
+        least = 4.0 if len(body) < 16 else 1.0
+        answer = [max(least, 6.0 - i) if role == "assistant" else 0.0 for i in range(len(body))]
+        for i, token in enumerate(body if role == "assistant" else ()):
+            # A rare token that stood before, such as a name, must be found again, not guessed.
+            if token >= RARE and (token in ids or token in body[:i]):
+                answer[i] = max(answer[i], 4.0)
         weights += [0.0] * len(head) + answer + [0.0] * len(line_end)
     return ids, weights
 

@@ -97,19 +97,19 @@ def addition(rng):
 
 def repeat(rng, words):
     """Copying: trains the attention to look back."""
-    text = " ".join(rng.choice(words) for _ in range(rng.randint(1, 5)))
+    text = " ".join(rng.choice(words) for _ in range(rng.randint(1, 8)))
     ask = ("Repeat: {0}", "Say {0}", "Repeat after me: {0}", "Please say: {0}", "Repeat these words: {0}")
     return rng.choice(ask).format(text), text
 
 
 def fact(rng, words):
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.25:
         return capital(rng)
-    if kind < 0.5:
+    if kind < 0.33:
         return opposite(rng)
-    if kind < 0.6:
+    if kind < 0.37:
         return sound(rng)
-    if kind < 0.8:
+    if kind < 0.5:
         return addition(rng)
     return repeat(rng, words)

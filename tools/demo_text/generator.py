@@ -112,14 +112,14 @@ class Generator:
 
     def pair(self):
         kind = self.rng.random()
-        if kind < 0.80:
+        if kind < 0.44:
             return self.known_question()
-        if kind < 0.86:
+        if kind < 0.64:
             return stories.story_question(self.rng)
-        if kind < 0.93:
+        if kind < 0.69:
             question, answer = facts.unknown_question(self.rng)
         else:
-            question, answer = facts.fact(self.rng, self.words)
+            question, answer = facts.fact(self.rng, self.words + 3 * self.people)
         return change_surface(self.rng, question), answer
 
     def introduction(self):

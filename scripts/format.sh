@@ -14,7 +14,7 @@ if ! "$format" --version | grep -q 'version 14'; then
   exit 0
 fi
 if ! printf '%s\n' "${files[@]}" | xargs "$format" --dry-run --Werror 2>/tmp/mica-format-$$; then
-  grep -o '^[^:]*:[0-9]*' /tmp/mica-format-$$ | sort -u | head -20 >&2
+  grep -oE '^[^: ]+\.(cpp|h|cu|cuh):[0-9]+' /tmp/mica-format-$$ | sort -u | head -20 >&2
   rm -f /tmp/mica-format-$$
   echo "format: run scripts/format.sh" >&2
   exit 1

@@ -106,12 +106,9 @@ class GoldenWeights : public WeightSource {
         columns ? static_cast<float>(std::sqrt(3.0 / static_cast<double>(columns))) : 1;
     const float steps = static_cast<float>((1 << bits) - 1);
     switch (kind) {
-      case Kind::kDense:
-        return (2 * u - 1) * width;
-      case Kind::kNorm:
-        return (u - 0.5f) * 0.4f + (options_.gemma ? 0.0f : 1.0f);
-      case Kind::kBias:
-        return (u - 0.5f) * 0.2f;
+      case Kind::kDense: return (2 * u - 1) * width;
+      case Kind::kNorm: return (u - 0.5f) * 0.4f + (options_.gemma ? 0.0f : 1.0f);
+      case Kind::kBias: return (u - 0.5f) * 0.2f;
       case Kind::kScales: {
         const float scale = (0.5f + u) * width * 2 / steps;
         return unit(name, i, 1) < 0.5f ? -scale : scale;

@@ -13,12 +13,9 @@ namespace mica {
 // A few roundings of the dtype. f32: sums of some hundred terms in another order.
 inline double epsilon(DType dtype) {
   switch (dtype) {
-    case DType::kBF16:
-      return 0x1p-7;
-    case DType::kF16:
-      return 0x1p-10;
-    default:
-      return 5e-6;
+    case DType::kBF16: return 0x1p-7;
+    case DType::kF16: return 0x1p-10;
+    default: return 5e-6;
   }
 }
 

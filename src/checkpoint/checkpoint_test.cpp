@@ -143,8 +143,8 @@ TEST(Checkpoint, PerExpertTensorsAreStacked) {
     const auto folder = folder_of(quantized ? kAffine4 : "{}", tensors);
     Checkpoint checkpoint(folder->path());
     EXPECT_TRUE(checkpoint.has("model.layers.0.mlp.switch_mlp.up_proj"));
-    const LinearWeights stack = checkpoint.linear("model.layers.0.mlp.switch_mlp.up_proj", 2,
-                                                  quantized ? 64 : 4, 12);
+    const LinearWeights stack =
+        checkpoint.linear("model.layers.0.mlp.switch_mlp.up_proj", 2, quantized ? 64 : 4, 12);
     EXPECT_EQ(stack.experts, 12);
     if (quantized) {
       EXPECT_EQ(stack.weight.shape, (Shape{12, 2, 8}));
@@ -229,12 +229,22 @@ TEST(Checkpoint, WrongShapesAreNamed) {
   const char* named = R"({"quantization": {"group_size": 64, "bits": 4,
                           "a": {"group_size": 64, "bits": 4}}})";
   const Wrong cases[] = {
-      {"{}", [](TensorSet& t) { t.add("a.weight", DType::kBF16, {128, 4}); },
+      {"{}",
+       [](TensorSet& t) {
+         t.add("a.weight", DType::kBF16, {128, 4});
+       },
        "a.weight: expected f32, f16 or bf16 (4, 128), file has bf16 (128, 4); is it stored "
        "transposed?"},
-      {"{}", [](TensorSet& t) { t.add("a.weight", DType::kU32, {4, 16}); },
+      {"{}",
+       [](TensorSet& t) {
+         t.add("a.weight", DType::kU32, {4, 16});
+       },
        "its scales are missing"},
-      {"{}", [](TensorSet& t) { t.add("a.weight", DType::kU8, {4, 128}); }, "FP8"},
+      {"{}",
+       [](TensorSet& t) {
+         t.add("a.weight", DType::kU8, {4, 128});
+       },
+       "FP8"},
       {R"({"quantization": {"group_size": 64, "bits": 4, "model.a": false, "a": {"bits": 4}}})",
        [](TensorSet& t) { t.add_affine("a", 4, 128, 2, 64); },
        "a.weight: expected u32 (4, 16) for affine 4-bit g64 of (4, 128), file has u32 (4, 8); is "
@@ -281,8 +291,7 @@ TEST(Checkpoint, WrongShapesAreNamed) {
        },
        "a.global_scale"},
       {R"({"quantization": {"group_size": 64, "bits": 4, "layer.a": false}})",
-       [](TensorSet& t) { t.add_affine("layer.a", 4, 128, 4, 64); },
-       "tensor 'a.weight'"},
+       [](TensorSet& t) { t.add_affine("layer.a", 4, 128, 4, 64); }, "tensor 'a.weight'"},
   };
   for (const Wrong& wrong : cases) {
     TensorSet tensors;
@@ -327,7 +336,8 @@ TEST(Checkpoint, QuantizationOfOtherTools) {
       {R"({"quantization": {"bits": 7, "group_size": 64}})", "key 'bits': expected 2, 3, 4"},
       {R"({"quantization": {"bits": 4, "group_size": 48}})", "key 'group_size': expected 32"},
       {R"({"quantization": {"bits": 8, "group_size": 32, "mode": "mxfp4"}})", "expected 4 (mxfp4)"},
-      {R"({"quantization": {"bits": 4, "group_size": 32, "mode": "nvfp4"}})", "expected 16 (nvfp4)"},
+      {R"({"quantization": {"bits": 4, "group_size": 32, "mode": "nvfp4"}})",
+       "expected 16 (nvfp4)"},
       {R"({"quantization": {"bits": 4, "group_size": 64, "mode": "int4"}})", "key 'mode'"},
       {R"({"quantization": {"bits": "4", "group_size": 64}})", "key 'bits': expected an integer"},
       {R"({"quantization": {"bits": 4, "a": {"bits": -4}}})", "quantization: a: key 'bits'"},
@@ -362,8 +372,9 @@ class Shards : public testing::Test {
 
 TEST_F(Shards, WithAndWithoutIndex) {
   shard("model-00001-of-00002.safetensors", "a.weight");
-  expect_error(open_error(), "expected model-00002-of-00002.safetensors (named by "
-                             "model-00001-of-00002.safetensors), found 1 of 2 shards");
+  expect_error(open_error(),
+               "expected model-00002-of-00002.safetensors (named by "
+               "model-00001-of-00002.safetensors), found 1 of 2 shards");
   shard("model-00002-of-00002.safetensors", "b.weight");
   EXPECT_EQ(open_error(), "");
   Checkpoint checkpoint(folder_.path());
@@ -421,8 +432,9 @@ TEST_F(Shards, NoWeights) {
 TEST_F(Shards, GitLfsPointer) {
   text("model.safetensors",
        "version https://git-lfs.github.com/spec/v1\noid sha256:123\nsize 335\n");
-  expect_error(open_error(), "model.safetensors: expected a safetensors file: it is a git-LFS "
-                             "pointer to a file of 335 bytes");
+  expect_error(open_error(),
+               "model.safetensors: expected a safetensors file: it is a git-LFS "
+               "pointer to a file of 335 bytes");
 }
 
 }  // namespace

@@ -114,32 +114,22 @@ QuantMode parse_quant_mode(const std::string& text) {
 
 const char* name(QuantMode mode) {
   switch (mode) {
-    case QuantMode::kNone:
-      return "none";
-    case QuantMode::kAffine:
-      return "affine";
-    case QuantMode::kMxfp4:
-      return "mxfp4";
-    case QuantMode::kMxfp8:
-      return "mxfp8";
-    case QuantMode::kNvfp4:
-      return "nvfp4";
+    case QuantMode::kNone: return "none";
+    case QuantMode::kAffine: return "affine";
+    case QuantMode::kMxfp4: return "mxfp4";
+    case QuantMode::kMxfp8: return "mxfp8";
+    case QuantMode::kNvfp4: return "nvfp4";
   }
   return "?";
 }
 
 QuantScheme make_scheme(QuantMode mode, std::optional<int> bits, std::optional<int> group) {
   switch (mode) {
-    case QuantMode::kNone:
-      return {};
-    case QuantMode::kAffine:
-      return {mode, bits.value_or(4), group.value_or(64)};
-    case QuantMode::kMxfp4:
-      return {mode, bits.value_or(4), group.value_or(32)};
-    case QuantMode::kMxfp8:
-      return {mode, bits.value_or(8), group.value_or(32)};
-    case QuantMode::kNvfp4:
-      return {mode, bits.value_or(4), group.value_or(16)};
+    case QuantMode::kNone: return {};
+    case QuantMode::kAffine: return {mode, bits.value_or(4), group.value_or(64)};
+    case QuantMode::kMxfp4: return {mode, bits.value_or(4), group.value_or(32)};
+    case QuantMode::kMxfp8: return {mode, bits.value_or(8), group.value_or(32)};
+    case QuantMode::kNvfp4: return {mode, bits.value_or(4), group.value_or(16)};
   }
   return {};
 }

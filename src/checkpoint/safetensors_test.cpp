@@ -28,9 +28,10 @@ std::string error_of(const std::string& bytes) {
 TEST(Safetensors, ReadsEveryDTypeOfThePythonLibrary) {
   const SafetensorsFile file(source_path("tests/golden/checkpoint/dtypes.safetensors"));
   EXPECT_EQ(file.header().metadata.at("maker"), "safetensors");
-  const std::pair<const char*, DType> expected[] = {
-      {"t.float32", DType::kF32}, {"t.float16", DType::kF16}, {"t.bfloat16", DType::kBF16},
-      {"t.float64", DType::kF64}};
+  const std::pair<const char*, DType> expected[] = {{"t.float32", DType::kF32},
+                                                    {"t.float16", DType::kF16},
+                                                    {"t.bfloat16", DType::kBF16},
+                                                    {"t.float64", DType::kF64}};
   for (const auto& [name, dtype] : expected) {
     const SafetensorsEntry* entry = file.find(name);
     ASSERT_NE(entry, nullptr) << name;
@@ -160,8 +161,9 @@ INSTANTIATE_TEST_SUITE_P(
                   0, "expected over 2^62 bytes"},
         Malformed{R"({"a":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,0]}})", 0,
                   "expected a shape"},
-        Malformed{R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4,
-                  "expected 8 bytes of data, file has 4; truncated, perhaps an incomplete download"},
+        Malformed{
+            R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4,
+            "expected 8 bytes of data, file has 4; truncated, perhaps an incomplete download"},
         Malformed{R"({"a":{"dtype":"U8","shape":[4],)"
                   R"("data_offsets":[18446744073709551611,18446744073709551615]}})",
                   4, "truncated"},
@@ -187,8 +189,9 @@ TEST(Safetensors, NamesOtherFiles) {
   EXPECT_NE(error_of("PK\x03\x04 and so on, archive").find("zip archive"), std::string::npos);
   EXPECT_NE(error_of(std::string(64, '\0')).find("begins with zeros"), std::string::npos);
   EXPECT_NE(error_of("abc").find("at least 8 bytes, file has 3"), std::string::npos);
-  EXPECT_NE(error_of(file_with("{}", 0).substr(0, 9)).find("expected a header of 2 bytes, file has 9"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of(file_with("{}", 0).substr(0, 9)).find("expected a header of 2 bytes, file has 9"),
+      std::string::npos);
   EXPECT_NE(error_of(std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10)).find("its length says"),
             std::string::npos);
 }
@@ -199,8 +202,7 @@ TEST(Safetensors, DeepNestingIsAnError) {
 
 TEST(Safetensors, AcceptsGapsPaddingAndAnEmptyFile) {
   EXPECT_EQ(error_of(file_with("{}    ", 0)), "");
-  EXPECT_EQ(error_of(file_with(
-                R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}}  )", 9)),
+  EXPECT_EQ(error_of(file_with(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}}  )", 9)),
             "");
 }
 

@@ -12,7 +12,7 @@
 namespace mica {
 
 struct SyntheticFiles {
-  size_t bytes = 0;       // of all tensors
+  size_t bytes = 0;        // of all tensors
   int64_t parameters = 0;  // unpacked weights and parameters
   int shards = 0;
 };

@@ -14,10 +14,8 @@ namespace mica {
 namespace {
 
 std::vector<QuantScheme> all_schemes() {
-  std::vector<QuantScheme> schemes = {{},
-                                      {QuantMode::kMxfp4, 4, 32},
-                                      {QuantMode::kMxfp8, 8, 32},
-                                      {QuantMode::kNvfp4, 4, 16}};
+  std::vector<QuantScheme> schemes = {
+      {}, {QuantMode::kMxfp4, 4, 32}, {QuantMode::kMxfp8, 8, 32}, {QuantMode::kNvfp4, 4, 16}};
   for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const int group : {32, 64, 128}) schemes.push_back({QuantMode::kAffine, bits, group});
   return schemes;
@@ -108,8 +106,8 @@ TEST(Synthetic, FilesHoldTheSameWeights) {
       ask(checkpoint);
       EXPECT_TRUE(checkpoint.unread().empty());
       for (const int64_t experts : {1, 4}) {
-        const char* path =
-            experts == 1 ? "model.layers.0.self_attn.q_proj" : "model.layers.0.mlp.switch_mlp.up_proj";
+        const char* path = experts == 1 ? "model.layers.0.self_attn.q_proj"
+                                        : "model.layers.0.mlp.switch_mlp.up_proj";
         const LinearWeights want = source.linear(path, experts == 1 ? 64 : 32, 128, experts);
         const LinearWeights found = checkpoint.linear(path, experts == 1 ? 64 : 32, 128, experts);
         EXPECT_EQ(found.scheme, scheme);

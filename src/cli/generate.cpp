@@ -43,20 +43,11 @@ std::string unescape(const std::string& text) {
       continue;
     }
     switch (text[++i]) {
-      case 'n':
-        out += '\n';
-        break;
-      case 't':
-        out += '\t';
-        break;
-      case 'r':
-        out += '\r';
-        break;
-      case '\\':
-        out += '\\';
-        break;
-      default:
-        (out += '\\') += text[i];
+      case 'n': out += '\n'; break;
+      case 't': out += '\t'; break;
+      case 'r': out += '\r'; break;
+      case '\\': out += '\\'; break;
+      default: (out += '\\') += text[i];
     }
   }
   return out;

@@ -75,11 +75,8 @@ void ProgressBar::operator()(const PullProgress& p) {
                                format_bytes(p.file_bytes),
                                p.event == Event::kCached ? "  already here" : ""));
       break;
-    case Event::kNote:
-      lasting_line(p.file.empty() ? p.note : p.file + ": " + p.note);
-      break;
-    case Event::kBytes:
-      break;
+    case Event::kNote: lasting_line(p.file.empty() ? p.note : p.file + ": " + p.note); break;
+    case Event::kBytes: break;
   }
   if (terminal_ && p.files_total > 0 && p.event != Event::kNote) draw(p);
 }

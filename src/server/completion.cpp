@@ -164,12 +164,9 @@ void Completion::take(Choice& choice, const Event& event) {
         finish(choice, name(event.reason));
       }
       return;
-    case FinishReason::kCancelled:
-      return fail({503, "the server is ending"});
-    case FinishReason::kTimeout:
-      return fail(too_late());
-    case FinishReason::kError:
-      return fail({500, event.error});
+    case FinishReason::kCancelled: return fail({503, "the server is ending"});
+    case FinishReason::kTimeout: return fail(too_late());
+    case FinishReason::kError: return fail({500, event.error});
   }
 }
 

@@ -16,7 +16,7 @@ struct RequestDefaults {
   SamplingParams sampling;
   int32_t max_tokens = 512;
   std::string template_arguments = "{}";  // JSON object of variables for the chat template
-  std::chrono::milliseconds timeout{0};  // of one request; 0 = none
+  std::chrono::milliseconds timeout{0};   // of one request; 0 = none
 };
 
 struct ServedModel {

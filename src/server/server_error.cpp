@@ -13,14 +13,11 @@ nlohmann::ordered_json text_or_null(const std::string& text) {
 
 int status_of(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kUsage:
-      return 400;
+    case ErrorKind::kUsage: return 400;
     case ErrorKind::kDevice:
     case ErrorKind::kOutOfMemory:
-    case ErrorKind::kBackend:
-      return 503;
-    default:
-      return 500;
+    case ErrorKind::kBackend: return 503;
+    default: return 500;
   }
 }
 

@@ -42,7 +42,8 @@ uint16_t f32_to_f16(float value) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);   // NaN
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // rounds to infinity
-  if (magnitude < 0x38800000u) {  // below 2^-14: subnormal, units of 2^-24; nearbyint rounds to even
+  if (magnitude <
+      0x38800000u) {  // below 2^-14: subnormal, units of 2^-24; nearbyint rounds to even
     const float scaled = std::bit_cast<float>(magnitude) * 16777216.0f;
     return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(scaled)));
   }
@@ -63,7 +64,9 @@ float e4m3_to_f32(uint8_t bits) {
   return bits & 0x80 ? -magnitude : magnitude;
 }
 
-float e8m0_to_f32(uint8_t bits) { return std::ldexp(1.0f, static_cast<int>(bits) - 127); }
+float e8m0_to_f32(uint8_t bits) {
+  return std::ldexp(1.0f, static_cast<int>(bits) - 127);
+}
 
 float e2m1_to_f32(uint8_t nibble) {
   static constexpr std::array<float, 8> kMagnitudes = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};

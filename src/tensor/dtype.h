@@ -27,19 +27,15 @@ enum class DType : uint8_t {
 constexpr size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::kI64:
-    case DType::kF64:
-      return 8;
+    case DType::kF64: return 8;
     case DType::kF32:
     case DType::kI32:
-    case DType::kU32:
-      return 4;
+    case DType::kU32: return 4;
     case DType::kF16:
     case DType::kBF16:
     case DType::kI16:
-    case DType::kU16:
-      return 2;
-    default:
-      return 1;
+    case DType::kU16: return 2;
+    default: return 1;
   }
 }
 

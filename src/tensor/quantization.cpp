@@ -16,8 +16,9 @@ uint32_t packed_element(const uint8_t* row, int64_t i, int bits, int64_t row_byt
 
 float scalar_at(const Tensor& tensor, int64_t i) {
   float value;
-  to_f32(static_cast<const std::byte*>(tensor.data) + static_cast<size_t>(i) * size_of(tensor.dtype),
-         tensor.dtype, 1, &value);
+  to_f32(
+      static_cast<const std::byte*>(tensor.data) + static_cast<size_t>(i) * size_of(tensor.dtype),
+      tensor.dtype, 1, &value);
   return value;
 }
 

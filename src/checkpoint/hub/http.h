@@ -15,13 +15,14 @@
 namespace mica::hub {
 
 struct HttpResponse {
-  int status = 0;                              // 0: no answer, see `failure`
-  std::map<std::string, std::string> headers;  // names in lower case, of the last answer; X-Linked-… of any
-  std::string body;                            // without a sink, and of every answer but 2xx
-  std::string url;                             // of the last answer
-  std::string failure;                         // why the exchange broke off; empty: it is whole
-  bool transient = false;                      // another try may succeed
-  double retry_after = 0;                      // seconds the server asked to wait, at most 60
+  int status = 0;  // 0: no answer, see `failure`
+  std::map<std::string, std::string>
+      headers;             // names in lower case, of the last answer; X-Linked-… of any
+  std::string body;        // without a sink, and of every answer but 2xx
+  std::string url;         // of the last answer
+  std::string failure;     // why the exchange broke off; empty: it is whole
+  bool transient = false;  // another try may succeed
+  double retry_after = 0;  // seconds the server asked to wait, at most 60
 
   bool ok() const { return failure.empty() && status >= 200 && status < 300; }
   std::string header(const std::string& name) const;  // "" when absent

@@ -9,10 +9,8 @@ namespace {
 double activate(Activation kind, double x) {
   constexpr double kSqrtHalf = 0.70710678118654752440, kSqrtTwoByPi = 0.79788456080286535588;
   switch (kind) {
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-    case Activation::kGelu:
-      return 0.5 * x * (1 + std::erf(x * kSqrtHalf));
+    case Activation::kSilu: return x / (1 + std::exp(-x));
+    case Activation::kGelu: return 0.5 * x * (1 + std::erf(x * kSqrtHalf));
     case Activation::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(kSqrtTwoByPi * (x + 0.044715 * x * x * x)));
   }

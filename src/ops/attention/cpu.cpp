@@ -74,7 +74,9 @@ void for_each_tile(const AttentionParams& p, const AttentionCall& call, Visit&& 
   }
 }
 
-int64_t splits(const AttentionJob& job) { return job.split_end - job.split_begin; }
+int64_t splits(const AttentionJob& job) {
+  return job.split_end - job.split_begin;
+}
 
 }  // namespace
 

@@ -279,12 +279,9 @@ void attend_range(const Rows& rows, const State& state, int64_t begin, int64_t e
 
 void attend_range(const Rows& rows, const State& state, int64_t begin, int64_t end, float* tiles) {
   switch (rows.call.type) {
-    case CacheType::kF32:
-      return attend_range<float>(rows, state, begin, end, tiles);
-    case CacheType::kBF16:
-      return attend_range<Bf16>(rows, state, begin, end, tiles);
-    case CacheType::kF16:
-      return attend_range<F16>(rows, state, begin, end, tiles);
+    case CacheType::kF32: return attend_range<float>(rows, state, begin, end, tiles);
+    case CacheType::kBF16: return attend_range<Bf16>(rows, state, begin, end, tiles);
+    case CacheType::kF16: return attend_range<F16>(rows, state, begin, end, tiles);
   }
 }
 

@@ -39,21 +39,25 @@ struct AttentionJob {
   float* partial;  // null: write `out`; else the state goes here, state_floats(head_dim) floats
 };
 
-constexpr int64_t padded(int64_t head_dim) { return (head_dim + kPad - 1) / kPad * kPad; }
+constexpr int64_t padded(int64_t head_dim) {
+  return (head_dim + kPad - 1) / kPad * kPad;
+}
 // A softmax state of kRowTile rows: maximum, sum, weighted values.
-constexpr int64_t state_floats(int64_t head_dim) { return kRowTile * (2 + padded(head_dim)); }
+constexpr int64_t state_floats(int64_t head_dim) {
+  return kRowTile * (2 + padded(head_dim));
+}
 // Scratch of one thread: q, scores, two states, a tile of keys and one of values.
 constexpr int64_t scratch_floats(int64_t head_dim) {
   return kRowTile * (padded(head_dim) + kKeyTile) + 2 * state_floats(head_dim) +
          2 * kKeyTile * (padded(head_dim) + 16);
 }
 
-#define MICA_DECLARE_ATTENTION(isa)                                                             \
-  namespace isa {                                                                               \
-  void attend(const AttentionCall& call, const AttentionJob& job, float* scratch);              \
-  /* Merges the partial states [0, count) of one row tile in order and writes `out`. */         \
+#define MICA_DECLARE_ATTENTION(isa)                                                              \
+  namespace isa {                                                                                \
+  void attend(const AttentionCall& call, const AttentionJob& job, float* scratch);               \
+  /* Merges the partial states [0, count) of one row tile in order and writes `out`. */          \
   void merge_partials(const AttentionCall& call, const AttentionJob& job, const float* partials, \
-                      int64_t count, float* scratch);                                           \
+                      int64_t count, float* scratch);                                            \
   }
 MICA_DECLARE_ATTENTION(portable)
 MICA_DECLARE_ATTENTION(avx2)

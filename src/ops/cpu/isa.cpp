@@ -76,10 +76,13 @@ Isa choose_isa(const std::string& wanted) {
                   wanted, name(best));
     return isa;
   }
-  throw Error(ErrorKind::kUsage, "[cpu] isa: expected portable, avx2 or avx512, found '{}'", wanted);
+  throw Error(ErrorKind::kUsage, "[cpu] isa: expected portable, avx2 or avx512, found '{}'",
+              wanted);
 }
 
-int default_threads() { return std::min(physical_cores(), quota_cpus()); }
+int default_threads() {
+  return std::min(physical_cores(), quota_cpus());
+}
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");

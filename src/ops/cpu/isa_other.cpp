@@ -4,8 +4,12 @@
 
 namespace mica {
 
-Isa best_isa() { return Isa::kPortable; }
+Isa best_isa() {
+  return Isa::kPortable;
+}
 
-void cpu_relax() { std::this_thread::yield(); }
+void cpu_relax() {
+  std::this_thread::yield();
+}
 
 }  // namespace mica

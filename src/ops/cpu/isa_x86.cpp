@@ -14,6 +14,8 @@ Isa best_isa() {
   return avx2 && avx512 ? Isa::kAvx512Vnni : avx2 ? Isa::kAvx2 : Isa::kPortable;
 }
 
-void cpu_relax() { _mm_pause(); }
+void cpu_relax() {
+  _mm_pause();
+}
 
 }  // namespace mica

@@ -10,12 +10,9 @@ namespace mica {
 template <typename T>
 const T& pick_kernel(Backend& backend, const T& portable, const T& avx2, const T& avx512) {
   switch (cpu_isa(backend)) {
-    case Isa::kPortable:
-      return portable;
-    case Isa::kAvx2:
-      return avx2;
-    case Isa::kAvx512Vnni:
-      return avx512;
+    case Isa::kPortable: return portable;
+    case Isa::kAvx2: return avx2;
+    case Isa::kAvx512Vnni: return avx512;
   }
   return portable;
 }

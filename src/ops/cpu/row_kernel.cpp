@@ -77,8 +77,7 @@ void gate(Gate kind, const float* x, const float* up, int64_t n, float* out) {
   switch (kind) {
     case Gate::kSilu:
       return for_vectors(x, up, n, out, [](F g, F u) { return times_sigmoid(g, g) * u; });
-    case Gate::kGelu:
-      return for_vectors(x, up, n, out, [](F g, F u) { return gelu(g) * u; });
+    case Gate::kGelu: return for_vectors(x, up, n, out, [](F g, F u) { return gelu(g) * u; });
     case Gate::kGeluTanh:
       return for_vectors(x, up, n, out, [](F g, F u) { return gelu_tanh(g) * u; });
   }

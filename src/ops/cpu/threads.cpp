@@ -32,8 +32,12 @@ bool spin(Ready&& ready) {
 constexpr uint64_t kOpen = uint64_t{1} << 31;
 constexpr uint64_t kJoined = uint64_t{1} << 16;  // 15 bits: workers that joined so far
 constexpr uint64_t kActive = 1;                  // 16 bits: workers that have not finished
-constexpr uint64_t joined(uint64_t state) { return (state >> 16) & 0x7fff; }
-constexpr uint64_t active(uint64_t state) { return state & 0xffff; }
+constexpr uint64_t joined(uint64_t state) {
+  return (state >> 16) & 0x7fff;
+}
+constexpr uint64_t active(uint64_t state) {
+  return state & 0xffff;
+}
 
 }  // namespace
 
@@ -54,8 +58,8 @@ struct ThreadPool::Shared {
 bool ThreadPool::Shared::join(uint32_t seen) {
   uint64_t current = state.load(std::memory_order_acquire);
   while ((current >> 32) == seen && (current & kOpen)) {
-    if (state.compare_exchange_weak(current, current + kJoined + kActive,
-                                    std::memory_order_acq_rel, std::memory_order_acquire))
+    if (state.compare_exchange_weak(current, current + kJoined + kActive, std::memory_order_acq_rel,
+                                    std::memory_order_acquire))
       return true;
   }
   return false;

@@ -38,12 +38,9 @@ Backend& backend() {
 
 const LimitProbes& probes() {
   switch (cpu_isa(backend())) {
-    case Isa::kAvx512Vnni:
-      return kProbesAvx512;
-    case Isa::kAvx2:
-      return kProbesAvx2;
-    case Isa::kPortable:
-      break;
+    case Isa::kAvx512Vnni: return kProbesAvx512;
+    case Isa::kAvx2: return kProbesAvx2;
+    case Isa::kPortable: break;
   }
   return kProbesPortable;
 }

@@ -1,6 +1,5 @@
-#include "ops/linear/bench_probe.h"
-
 #include "ops/cpu/simd_portable.h"
+#include "ops/linear/bench_probe.h"
 
 namespace mica {
 

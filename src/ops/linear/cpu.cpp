@@ -103,8 +103,8 @@ void Job::split_tokens(const LinearKernels& kernels) {
   token_blocks = 0;
   for (RowGroup& group : groups) {
     group.first_block = token_blocks;
-    group.blocks = divide_up(group.count, group.count <= kDirectLimit ? kernels.direct_tokens
-                                                                      : kernels.tile_tokens);
+    group.blocks = divide_up(
+        group.count, group.count <= kDirectLimit ? kernels.direct_tokens : kernels.tile_tokens);
     token_blocks += group.blocks;
   }
 }

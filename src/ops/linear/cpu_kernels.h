@@ -69,7 +69,8 @@ void integer_direct(const Panel& p, const Activations& x, float* sums) {
     for (auto& c : chain)
       for (auto& s : c) s = S::broadcast_i(0);
     for (int64_t i = 0; i < steps; ++i) {
-      for (int64_t line = 0; line < step_bytes<kLayout>(); line += 64) S::prefetch(w + kPrefetchAhead + line);
+      for (int64_t line = 0; line < step_bytes<kLayout>(); line += 64)
+        S::prefetch(w + kPrefetchAhead + line);
       Step<S, kLayout>::pairs(w, [&](int pair, typename S::I32 weights) MICA_ALWAYS {
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {

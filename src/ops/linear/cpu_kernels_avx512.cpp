@@ -5,6 +5,7 @@
 namespace mica {
 
 const LinearKernels kLinearAvx512 = {Avx512Simd::kDirectTokens, Avx512Simd::kTileTokens,
- kernels::pack_integer<Avx512Simd>, kernels::pack_float<Avx512Simd>, kernels::product<Avx512Simd>};
+                                     kernels::pack_integer<Avx512Simd>,
+                                     kernels::pack_float<Avx512Simd>, kernels::product<Avx512Simd>};
 
 }  // namespace mica

@@ -4,7 +4,8 @@
 
 namespace mica {
 
-const LinearKernels kLinearPortable = {PortableSimd::kDirectTokens, PortableSimd::kTileTokens,
- kernels::pack_integer<PortableSimd>, kernels::pack_float<PortableSimd>, kernels::product<PortableSimd>};
+const LinearKernels kLinearPortable = {
+    PortableSimd::kDirectTokens, PortableSimd::kTileTokens, kernels::pack_integer<PortableSimd>,
+    kernels::pack_float<PortableSimd>, kernels::product<PortableSimd>};
 
 }  // namespace mica

@@ -37,10 +37,10 @@ enum class ScaleType : uint8_t { kNone, kF32, kF16, kBF16, kE8M0, kE4M3 };
 struct BlockLayout {
   CpuLayout layout = CpuLayout::kF32;
   ScaleType scale_type = ScaleType::kNone;
-  bool integer = false;   // exact integer inner products, else f32 multiply-add
-  int group = 0;          // columns that share a scale
-  int64_t columns = 0;    // K, padded to the layout's vectors
-  int bits = 0;             // of a weight
+  bool integer = false;  // exact integer inner products, else f32 multiply-add
+  int group = 0;         // columns that share a scale
+  int64_t columns = 0;   // K, padded to the layout's vectors
+  int bits = 0;          // of a weight
   bool offsets = false;
   size_t panel_bytes = 0;  // of a whole panel
   size_t block_bytes = 0;  // of a row block, a multiple of 64
@@ -108,7 +108,7 @@ struct ProductArgs {
 };
 
 constexpr int64_t kMaxChunkTokens = 512;
-constexpr int64_t kDirectLimit = 8;  // tokens up to which weights are unpacked in registers
+constexpr int64_t kDirectLimit = 8;   // tokens up to which weights are unpacked in registers
 constexpr int64_t kFloatPanel = 256;  // columns unpacked to f32 at a time, 16 KiB
 
 // Floats of ProductArgs::work: sums of all tokens, unpacked panel, its scales and offsets.

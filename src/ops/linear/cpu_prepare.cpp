@@ -17,31 +17,20 @@ int64_t round_up(int64_t n, int64_t to) {
 
 ScaleType float_scale_type(const LinearWeights& w) {
   switch (w.scales.dtype) {
-    case DType::kF32:
-      return ScaleType::kF32;
-    case DType::kF16:
-      return ScaleType::kF16;
-    case DType::kBF16:
-      return ScaleType::kBF16;
-    default:
-      refuse(w, fmt::format("scales of dtype {}", name(w.scales.dtype)));
+    case DType::kF32: return ScaleType::kF32;
+    case DType::kF16: return ScaleType::kF16;
+    case DType::kBF16: return ScaleType::kBF16;
+    default: refuse(w, fmt::format("scales of dtype {}", name(w.scales.dtype)));
   }
 }
 
 // Sets layout and scale type, and returns the bits of a weight.
 int choose_dense(const LinearWeights& w, BlockLayout& layout) {
   switch (w.weight.dtype) {
-    case DType::kF32:
-      layout.layout = CpuLayout::kF32;
-      return 32;
-    case DType::kF16:
-      layout.layout = CpuLayout::kF16;
-      return 16;
-    case DType::kBF16:
-      layout.layout = CpuLayout::kBF16;
-      return 16;
-    default:
-      refuse(w, fmt::format("weights of dtype {}", name(w.weight.dtype)));
+    case DType::kF32: layout.layout = CpuLayout::kF32; return 32;
+    case DType::kF16: layout.layout = CpuLayout::kF16; return 16;
+    case DType::kBF16: layout.layout = CpuLayout::kBF16; return 16;
+    default: refuse(w, fmt::format("weights of dtype {}", name(w.weight.dtype)));
   }
 }
 
@@ -51,26 +40,13 @@ int choose_affine(const LinearWeights& w, BlockLayout& layout) {
   // error there (2e-5), so these few take the f32 kernels.
   layout.integer = layout.scale_type != ScaleType::kF32;
   switch (w.scheme.bits) {
-    case 2:
-      layout.layout = CpuLayout::kQ2;
-      break;
-    case 3:
-      layout.layout = CpuLayout::kQ3;
-      break;
-    case 4:
-      layout.layout = CpuLayout::kQ4;
-      break;
-    case 5:
-      layout.layout = CpuLayout::kQ5;
-      break;
-    case 6:
-      layout.layout = CpuLayout::kQ6;
-      break;
-    case 8:
-      layout.layout = CpuLayout::kQ8;
-      break;
-    default:
-      refuse(w, "affine weights have 2, 3, 4, 5, 6 or 8 bits");
+    case 2: layout.layout = CpuLayout::kQ2; break;
+    case 3: layout.layout = CpuLayout::kQ3; break;
+    case 4: layout.layout = CpuLayout::kQ4; break;
+    case 5: layout.layout = CpuLayout::kQ5; break;
+    case 6: layout.layout = CpuLayout::kQ6; break;
+    case 8: layout.layout = CpuLayout::kQ8; break;
+    default: refuse(w, "affine weights have 2, 3, 4, 5, 6 or 8 bits");
   }
   if (w.scheme.group != 32 && w.scheme.group != 64 && w.scheme.group != 128)
     refuse(w, "affine groups are of 32, 64 or 128");
@@ -79,10 +55,8 @@ int choose_affine(const LinearWeights& w, BlockLayout& layout) {
 
 int choose(const LinearWeights& w, BlockLayout& layout) {
   switch (w.scheme.mode) {
-    case QuantMode::kNone:
-      return choose_dense(w, layout);
-    case QuantMode::kAffine:
-      return choose_affine(w, layout);
+    case QuantMode::kNone: return choose_dense(w, layout);
+    case QuantMode::kAffine: return choose_affine(w, layout);
     case QuantMode::kMxfp8:
       layout.layout = CpuLayout::kFp8;
       layout.scale_type = ScaleType::kE8M0;
@@ -135,10 +109,10 @@ BlockLayout make_layout(const LinearWeights& w) {
   layout.offsets = w.scheme.mode == QuantMode::kAffine;
   int64_t last = 0;
   if (layout.group != 0) {
-    layout.panel_bytes = static_cast<size_t>(
-        kPanelColumns * bits * kBlockRows / 8 +
-        kPanelColumns / layout.group * kBlockRows * scale_bytes(layout.scale_type) *
-            (layout.offsets ? 2 : 1));
+    layout.panel_bytes =
+        static_cast<size_t>(kPanelColumns * bits * kBlockRows / 8 +
+                            kPanelColumns / layout.group * kBlockRows *
+                                scale_bytes(layout.scale_type) * (layout.offsets ? 2 : 1));
     last = (layout.columns - 1) / kPanelColumns;
   }
   layout.block_bytes =

@@ -8,8 +8,7 @@ namespace mica::kernels {
 // Adds bias and old value, and stores the sums [count][16] of row block b and of the tokens from
 // `first` on.
 template <class S>
-void write_block(const ProductArgs& a, int64_t b, int64_t first, int64_t count,
-                 const float* sums) {
+void write_block(const ProductArgs& a, int64_t b, int64_t first, int64_t count, const float* sums) {
   const int64_t rows = a.rows - b * 16 < 16 ? a.rows - b * 16 : 16;
   const auto bias = a.bias ? S::load(a.bias + b * 16) : S::zero();
   for (int64_t t = 0; t < count; ++t) {
@@ -217,28 +216,17 @@ void product_either(const ProductArgs& a) {
 template <class S>
 void product(const ProductArgs& a) {
   switch (a.layout->layout) {
-    case L::kF32:
-      return product_float<S, L::kF32>(a);
-    case L::kF16:
-      return product_float<S, L::kF16>(a);
-    case L::kBF16:
-      return product_float<S, L::kBF16>(a);
-    case L::kFp8:
-      return product_float<S, L::kFp8>(a);
-    case L::kFp4:
-      return product_integer<S, L::kFp4>(a);
-    case L::kQ2:
-      return product_either<S, L::kQ2>(a);
-    case L::kQ3:
-      return product_either<S, L::kQ3>(a);
-    case L::kQ4:
-      return product_either<S, L::kQ4>(a);
-    case L::kQ5:
-      return product_either<S, L::kQ5>(a);
-    case L::kQ6:
-      return product_either<S, L::kQ6>(a);
-    case L::kQ8:
-      return product_either<S, L::kQ8>(a);
+    case L::kF32: return product_float<S, L::kF32>(a);
+    case L::kF16: return product_float<S, L::kF16>(a);
+    case L::kBF16: return product_float<S, L::kBF16>(a);
+    case L::kFp8: return product_float<S, L::kFp8>(a);
+    case L::kFp4: return product_integer<S, L::kFp4>(a);
+    case L::kQ2: return product_either<S, L::kQ2>(a);
+    case L::kQ3: return product_either<S, L::kQ3>(a);
+    case L::kQ4: return product_either<S, L::kQ4>(a);
+    case L::kQ5: return product_either<S, L::kQ5>(a);
+    case L::kQ6: return product_either<S, L::kQ6>(a);
+    case L::kQ8: return product_either<S, L::kQ8>(a);
   }
 }
 

@@ -109,28 +109,17 @@ void repack_bf16(const std::byte* const* rows, int64_t count, int64_t columns, s
 void repack_weights(CpuLayout layout, const std::byte* const* rows, int64_t count, int64_t columns,
                     std::byte* block) {
   switch (layout) {
-    case CpuLayout::kF32:
-      return repack_elements<uint32_t>(rows, count, columns, block);
-    case CpuLayout::kF16:
-      return repack_elements<uint16_t>(rows, count, columns, block);
-    case CpuLayout::kBF16:
-      return repack_bf16(rows, count, columns, block);
-    case CpuLayout::kFp8:
-      return repack_elements<uint8_t>(rows, count, columns, block);
-    case CpuLayout::kQ2:
-      return repack_words(rows, count, columns / 16, block, q2_word);
-    case CpuLayout::kQ4:
-      return repack_words(rows, count, columns / 8, block, q4_word);
-    case CpuLayout::kQ8:
-      return repack_words(rows, count, columns / 4, block, q8_word);
-    case CpuLayout::kFp4:
-      return repack_words(rows, count, columns / 8, block, fp4_word);
-    case CpuLayout::kQ3:
-      return repack_planes<3>(rows, count, columns, block);
-    case CpuLayout::kQ5:
-      return repack_planes<5>(rows, count, columns, block);
-    case CpuLayout::kQ6:
-      return repack_planes<6>(rows, count, columns, block);
+    case CpuLayout::kF32: return repack_elements<uint32_t>(rows, count, columns, block);
+    case CpuLayout::kF16: return repack_elements<uint16_t>(rows, count, columns, block);
+    case CpuLayout::kBF16: return repack_bf16(rows, count, columns, block);
+    case CpuLayout::kFp8: return repack_elements<uint8_t>(rows, count, columns, block);
+    case CpuLayout::kQ2: return repack_words(rows, count, columns / 16, block, q2_word);
+    case CpuLayout::kQ4: return repack_words(rows, count, columns / 8, block, q4_word);
+    case CpuLayout::kQ8: return repack_words(rows, count, columns / 4, block, q8_word);
+    case CpuLayout::kFp4: return repack_words(rows, count, columns / 8, block, fp4_word);
+    case CpuLayout::kQ3: return repack_planes<3>(rows, count, columns, block);
+    case CpuLayout::kQ5: return repack_planes<5>(rows, count, columns, block);
+    case CpuLayout::kQ6: return repack_planes<6>(rows, count, columns, block);
   }
 }
 
@@ -145,24 +134,15 @@ uint32_t code_at(CpuLayout layout, const std::byte* block, int64_t k, int64_t r)
   };
   const int64_t unit = k / 32, pair = k % 32 / 2;
   switch (layout) {
-    case CpuLayout::kQ2:
-      return plane(0, k / 2, 2);
-    case CpuLayout::kQ4:
-      return plane(0, k / 2, 4);
-    case CpuLayout::kQ3:
-      return plane(unit * 3, pair, 2) | plane(unit * 3 + 2, pair, 1) << 2;
-    case CpuLayout::kQ5:
-      return plane(unit * 5, pair, 4) | plane(unit * 5 + 4, pair, 1) << 4;
-    case CpuLayout::kQ6:
-      return plane(unit * 6, pair, 4) | plane(unit * 6 + 4, pair, 2) << 4;
-    case CpuLayout::kQ8:
-      return (q8_word(word(k / 4)) >> (k % 4 * 8)) & 0xffu;
-    case CpuLayout::kFp4:
-      return (fp4_word(word(k / 8)) >> (k % 8 * 4)) & 0xfu;
-    case CpuLayout::kFp8:
-      return static_cast<uint8_t>(block[k * 16 + r]);
-    default:
-      MICA_CHECK_MSG(false, "code of a dense layout");
+    case CpuLayout::kQ2: return plane(0, k / 2, 2);
+    case CpuLayout::kQ4: return plane(0, k / 2, 4);
+    case CpuLayout::kQ3: return plane(unit * 3, pair, 2) | plane(unit * 3 + 2, pair, 1) << 2;
+    case CpuLayout::kQ5: return plane(unit * 5, pair, 4) | plane(unit * 5 + 4, pair, 1) << 4;
+    case CpuLayout::kQ6: return plane(unit * 6, pair, 4) | plane(unit * 6 + 4, pair, 2) << 4;
+    case CpuLayout::kQ8: return (q8_word(word(k / 4)) >> (k % 4 * 8)) & 0xffu;
+    case CpuLayout::kFp4: return (fp4_word(word(k / 8)) >> (k % 8 * 4)) & 0xfu;
+    case CpuLayout::kFp8: return static_cast<uint8_t>(block[k * 16 + r]);
+    default: MICA_CHECK_MSG(false, "code of a dense layout");
   }
   return 0;
 }
@@ -170,21 +150,12 @@ uint32_t code_at(CpuLayout layout, const std::byte* block, int64_t k, int64_t r)
 float scale_at(ScaleType type, const std::byte* scales, int64_t index) {
   float value = 0;
   switch (type) {
-    case ScaleType::kNone:
-      return 1;
-    case ScaleType::kF32:
-      to_f32(scales + index * 4, DType::kF32, 1, &value);
-      return value;
-    case ScaleType::kF16:
-      to_f32(scales + index * 2, DType::kF16, 1, &value);
-      return value;
-    case ScaleType::kBF16:
-      to_f32(scales + index * 2, DType::kBF16, 1, &value);
-      return value;
-    case ScaleType::kE8M0:
-      return e8m0_to_f32(static_cast<uint8_t>(scales[index]));
-    case ScaleType::kE4M3:
-      return e4m3_to_f32(static_cast<uint8_t>(scales[index]));
+    case ScaleType::kNone: return 1;
+    case ScaleType::kF32: to_f32(scales + index * 4, DType::kF32, 1, &value); return value;
+    case ScaleType::kF16: to_f32(scales + index * 2, DType::kF16, 1, &value); return value;
+    case ScaleType::kBF16: to_f32(scales + index * 2, DType::kBF16, 1, &value); return value;
+    case ScaleType::kE8M0: return e8m0_to_f32(static_cast<uint8_t>(scales[index]));
+    case ScaleType::kE4M3: return e4m3_to_f32(static_cast<uint8_t>(scales[index]));
   }
   return value;
 }
@@ -192,12 +163,8 @@ float scale_at(ScaleType type, const std::byte* scales, int64_t index) {
 void read_dense(const CpuLinear& linear, const std::byte* block, int64_t r, float* out) {
   for (int64_t k = 0; k < linear.columns; ++k) {
     switch (linear.layout.layout) {
-      case CpuLayout::kF32:
-        std::memcpy(&out[k], block + (k * 16 + r) * 4, 4);
-        break;
-      case CpuLayout::kF16:
-        to_f32(block + (k * 16 + r) * 2, DType::kF16, 1, &out[k]);
-        break;
+      case CpuLayout::kF32: std::memcpy(&out[k], block + (k * 16 + r) * 4, 4); break;
+      case CpuLayout::kF16: to_f32(block + (k * 16 + r) * 2, DType::kF16, 1, &out[k]); break;
       default: {
         const std::byte* pair = block + (k / 2 * 16 + r) * 4;
         to_f32(pair + k % 2 * 2, DType::kBF16, 1, &out[k]);

@@ -4,12 +4,9 @@ namespace mica {
 
 const LinearKernels& linear_kernels(Isa isa) {
   switch (isa) {
-    case Isa::kAvx512Vnni:
-      return kLinearAvx512;
-    case Isa::kAvx2:
-      return kLinearAvx2;
-    case Isa::kPortable:
-      break;
+    case Isa::kAvx512Vnni: return kLinearAvx512;
+    case Isa::kAvx2: return kLinearAvx2;
+    case Isa::kPortable: break;
   }
   return kLinearPortable;
 }

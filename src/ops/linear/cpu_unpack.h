@@ -16,25 +16,17 @@ constexpr int step_columns() {
 }
 MICA_INLINE constexpr int layout_bits(L layout) {
   switch (layout) {
-    case L::kF32:
-      return 32;
+    case L::kF32: return 32;
     case L::kF16:
-    case L::kBF16:
-      return 16;
+    case L::kBF16: return 16;
     case L::kFp8:
-    case L::kQ8:
-      return 8;
-    case L::kQ2:
-      return 2;
-    case L::kQ3:
-      return 3;
+    case L::kQ8: return 8;
+    case L::kQ2: return 2;
+    case L::kQ3: return 3;
     case L::kQ4:
-    case L::kFp4:
-      return 4;
-    case L::kQ5:
-      return 5;
-    case L::kQ6:
-      return 6;
+    case L::kFp4: return 4;
+    case L::kQ5: return 5;
+    case L::kQ6: return 6;
   }
   return 0;
 }
@@ -219,8 +211,7 @@ inline void expand_scales(const std::byte* from, ScaleType type, int64_t groups,
   const auto* half = reinterpret_cast<const uint16_t*>(from);
   const auto* code = reinterpret_cast<const uint8_t*>(from);
   switch (type) {
-    case ScaleType::kNone:
-      return;
+    case ScaleType::kNone: return;
     case ScaleType::kF32:
       for (int64_t g = 0; g < groups; ++g)
         S::store(out + 16 * g, S::load(reinterpret_cast<const float*>(from) + 16 * g));

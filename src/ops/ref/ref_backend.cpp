@@ -66,7 +66,9 @@ std::vector<std::byte> copy_bytes(const Tensor& tensor) {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_ref_backend() { return std::make_unique<RefBackend>(); }
+std::unique_ptr<Backend> make_ref_backend() {
+  return std::make_unique<RefBackend>();
+}
 
 namespace ref {
 

@@ -25,8 +25,8 @@ class RefLinear : public PreparedLinear {
   }
 
  private:
-  std::vector<float> dense_;                                        // [E, N, K] or empty
-  std::vector<float> bias_;                                         // [E, N] or empty
+  std::vector<float> dense_;                                           // [E, N, K] or empty
+  std::vector<float> bias_;                                            // [E, N] or empty
   std::vector<std::byte> weight_bytes_, scales_bytes_, biases_bytes_;  // what copy_ looks at
   LinearWeights copy_;
 };

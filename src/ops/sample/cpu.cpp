@@ -30,9 +30,8 @@ int32_t argmax(const Row& row) {
 
 void collect(const Row& row, float threshold) {
   row.work.ids.resize(row.logits.size() + 1);
-  const int64_t count = row.kernel.collect(row.logits.data(),
-                                           static_cast<int64_t>(row.logits.size()), threshold,
-                                           row.work.ids.data());
+  const int64_t count = row.kernel.collect(
+      row.logits.data(), static_cast<int64_t>(row.logits.size()), threshold, row.work.ids.data());
   row.work.candidates.clear();
   for (int64_t i = 0; i < count; ++i) {
     const int32_t id = row.work.ids[static_cast<size_t>(i)];
@@ -83,10 +82,10 @@ void apply_xtc(const Row& row) {
 // Fills work.candidates with what the filters leave, in the order of ids; false: everything.
 bool filter(const Row& row) {
   const SamplingParams& p = *row.request.params;
-  const bool top_p = p.top_p > 0 && p.top_p < 1, min_p = p.min_p > 0;
+  const bool top_p = p.top_p > 0 && p.top_p<1, min_p = p.min_p> 0;
   const bool top_k = p.top_k > 0 && static_cast<size_t>(p.top_k) < row.logits.size();
-  const bool xtc = p.xtc_probability > 0 && uniform(p.seed, row.request.draw,
-                                                    RandomStream::kXtc) <= p.xtc_probability;
+  const bool xtc = p.xtc_probability > 0 &&
+                   uniform(p.seed, row.request.draw, RandomStream::kXtc) <= p.xtc_probability;
   constexpr int32_t kHeapTopK = 512;  // above it, selecting among all is faster
   if (!top_p && !min_p && !xtc) {
     if (!top_k) return false;
@@ -98,8 +97,7 @@ bool filter(const Row& row) {
     }
   }
   float threshold = kMinusInfinity;
-  if (top_p)
-    threshold = top_p_threshold(row.kernel, row.logits, row.highest, p.top_p, row.work);
+  if (top_p) threshold = top_p_threshold(row.kernel, row.logits, row.highest, p.top_p, row.work);
   const float min_p_threshold =
       min_p ? static_cast<float>(row.highest + std::log(static_cast<double>(p.min_p)))
             : kMinusInfinity;

@@ -49,8 +49,7 @@ size_t pick(std::span<const float> weights, double target) {
 }
 
 // Lowest score, from the top, that is needed for the mass `target` on top of `above`. Sorts.
-float threshold_by_sorting(std::vector<float>& scores, float highest, double above,
-                           double target) {
+float threshold_by_sorting(std::vector<float>& scores, float highest, double above, double target) {
   std::sort(scores.begin(), scores.end(), std::greater<>());
   float threshold = scores.front();
   for (float score : scores) {
@@ -69,11 +68,9 @@ void apply_penalties(const SampleRow& row, std::span<float> logits, SampleWorksp
     if (token >= 0 && static_cast<size_t>(token) < logits.size())
       logits[static_cast<size_t>(token)] += bias;
   if (p.repetition_penalty != 0 && p.repetition_penalty != 1)
-    for_each_token(row.history, p.repetition_context_size, logits, work,
-                   [&](float& logit, float) {
-                     logit = logit < 0 ? logit * p.repetition_penalty
-                                       : logit / p.repetition_penalty;
-                   });
+    for_each_token(row.history, p.repetition_context_size, logits, work, [&](float& logit, float) {
+      logit = logit < 0 ? logit * p.repetition_penalty : logit / p.repetition_penalty;
+    });
   if (p.presence_penalty != 0)
     for_each_token(row.history, p.presence_context_size, logits, work,
                    [&](float& logit, float) { logit -= p.presence_penalty; });
@@ -82,8 +79,8 @@ void apply_penalties(const SampleRow& row, std::span<float> logits, SampleWorksp
                    [&](float& logit, float count) { logit -= count * p.frequency_penalty; });
 }
 
-void take_highest(const kernels::SoftmaxKernel& kernel, std::span<const float> logits,
-                  size_t count, SampleWorkspace& work) {
+void take_highest(const kernels::SoftmaxKernel& kernel, std::span<const float> logits, size_t count,
+                  SampleWorkspace& work) {
   std::vector<Candidate>& best = work.candidates;  // a heap, the worst in front
   best.clear();
   count = std::min(count, logits.size());

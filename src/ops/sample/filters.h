@@ -27,8 +27,8 @@ struct SampleWorkspace {
 void apply_penalties(const SampleRow& row, std::span<float> logits, SampleWorkspace& work);
 
 // The `count` highest logits, highest first, ties to the lower id, into work.candidates.
-void take_highest(const kernels::SoftmaxKernel& kernel, std::span<const float> logits,
-                  size_t count, SampleWorkspace& work);
+void take_highest(const kernels::SoftmaxKernel& kernel, std::span<const float> logits, size_t count,
+                  SampleWorkspace& work);
 
 // The lowest logit that top_p keeps: the most likely tokens until their mass reaches
 // top_p * total; `highest` is the largest logit.

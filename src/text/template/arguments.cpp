@@ -61,13 +61,18 @@ int64_t clamp_index(Int value) {
 }
 
 FilterBody find_filter(std::string_view name) {
-  for (auto find : {find_text_filter, find_number_filter, find_sequence_filter, find_select_filter}) {
+  for (auto find :
+       {find_text_filter, find_number_filter, find_sequence_filter, find_select_filter}) {
     if (FilterBody body = find(name)) return body;
   }
   return nullptr;
 }
 
-bool filter_exists(const std::string& name) { return find_filter(name) != nullptr; }
-bool test_exists(const std::string& name) { return find_test(name) != nullptr; }
+bool filter_exists(const std::string& name) {
+  return find_filter(name) != nullptr;
+}
+bool test_exists(const std::string& name) {
+  return find_test(name) != nullptr;
+}
 
 }  // namespace mica::jinja

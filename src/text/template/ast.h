@@ -24,27 +24,27 @@ struct CallArguments {
 };
 
 enum class ExprType : uint8_t {
-  kConstant,     // constant
-  kName,         // symbol
-  kNamespaceRef, // symbol . text: only as a target
-  kTuple,        // items
-  kList,         // items
-  kDict,         // items: key, value, key, value …
-  kConcat,       // items
-  kConditional,  // a if b else c (c may be null)
-  kOr,           // a, b
-  kAnd,          // a, b
-  kNot,          // a
-  kNegative,     // a
-  kPositive,     // a
-  kBinary,       // a text b: + - * / // % **
-  kCompare,      // a, then operators[i] items[i]
-  kAttribute,    // a . text
-  kItem,         // a [ b ]
-  kSlice,        // a [ items[0] : items[1] : items[2] ], each may be null
-  kCall,         // a ( arguments )
-  kFilter,       // a | text ( arguments ); a is null in filter blocks
-  kTest,         // a is text ( arguments )
+  kConstant,      // constant
+  kName,          // symbol
+  kNamespaceRef,  // symbol . text: only as a target
+  kTuple,         // items
+  kList,          // items
+  kDict,          // items: key, value, key, value …
+  kConcat,        // items
+  kConditional,   // a if b else c (c may be null)
+  kOr,            // a, b
+  kAnd,           // a, b
+  kNot,           // a
+  kNegative,      // a
+  kPositive,      // a
+  kBinary,        // a text b: + - * / // % **
+  kCompare,       // a, then operators[i] items[i]
+  kAttribute,     // a . text
+  kItem,          // a [ b ]
+  kSlice,         // a [ items[0] : items[1] : items[2] ], each may be null
+  kCall,          // a ( arguments )
+  kFilter,        // a | text ( arguments ); a is null in filter blocks
+  kTest,          // a is text ( arguments )
 };
 
 enum class CompareOp : uint8_t { kEq, kNe, kLt, kLe, kGt, kGe, kIn, kNotIn };
@@ -67,22 +67,22 @@ struct Stmt;
 using Body = std::vector<Stmt*>;
 
 enum class StmtType : uint8_t {
-  kData,       // text
-  kPrint,      // expr
-  kSet,        // target = expr
-  kSetBlock,   // target, expr: filter chain or null, body
-  kFor,        // target, expr: iterable, condition or null, recursive, body, otherwise
-  kIf,         // branches, otherwise
-  kMacro,      // symbol, signature, body
-  kCallBlock,  // expr: the call, signature, body
+  kData,         // text
+  kPrint,        // expr
+  kSet,          // target = expr
+  kSetBlock,     // target, expr: filter chain or null, body
+  kFor,          // target, expr: iterable, condition or null, recursive, body, otherwise
+  kIf,           // branches, otherwise
+  kMacro,        // symbol, signature, body
+  kCallBlock,    // expr: the call, signature, body
   kFilterBlock,  // expr: filter chain, body
-  kWith,       // bindings, body
-  kScope,      // body: autoescape
-  kGeneration, // body: {% generation %}
-  kBlock,      // text: name, body, scoped
+  kWith,         // bindings, body
+  kScope,        // body: autoescape
+  kGeneration,   // body: {% generation %}
+  kBlock,        // text: name, body, scoped
   kBreak,
   kContinue,
-  kFail,       // text: a statement that needs a template loader
+  kFail,  // text: a statement that needs a template loader
 };
 
 struct Signature {

@@ -149,7 +149,8 @@ std::string mark_final_message(Json& messages, const std::string& source) {
   }
   if (content->is_array()) {
     for (auto block = content->rbegin(); block != content->rend(); ++block) {
-      if (!block->is_object() || !block->contains("text") || !(*block)["text"].is_string()) continue;
+      if (!block->is_object() || !block->contains("text") || !(*block)["text"].is_string())
+        continue;
       std::string text = (*block)["text"].get<std::string>();
       (*block)["text"] = text + kContinueTag;
       return text;
@@ -272,7 +273,9 @@ std::string ChatTemplate::render(const Json& messages, const Json& tools, const 
   return rendered;
 }
 
-std::string_view ChatTemplate::source() const { return state_->pick(false).source; }
+std::string_view ChatTemplate::source() const {
+  return state_->pick(false).source;
+}
 
 void ChatTemplate::set_clock(std::function<int64_t()> unix_seconds) {
   state_->clock = std::move(unix_seconds);

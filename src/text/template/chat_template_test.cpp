@@ -18,8 +18,12 @@ constexpr const char* kSimple =
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}";
 
-Json user(const std::string& text) { return {{"role", "user"}, {"content", text}}; }
-Json assistant(const std::string& text) { return {{"role", "assistant"}, {"content", text}}; }
+Json user(const std::string& text) {
+  return {{"role", "user"}, {"content", text}};
+}
+Json assistant(const std::string& text) {
+  return {{"role", "assistant"}, {"content", text}};
+}
 
 ErrorKind kind_of(const std::function<void()>& action) {
   try {
@@ -66,10 +70,9 @@ TEST(ChatTemplate, ContinuesTheFinalMessage) {
   EXPECT_EQ(trimmed->render(messages, nullptr, nullptr, {.continue_final_message = true}),
             "[hi][Well,");
   auto drops = ChatTemplate::from_source("{{ messages[0].content }}", Json::object());
-  EXPECT_EQ(kind_of([&] {
-              drops->render(messages, nullptr, nullptr, {.continue_final_message = true});
-            }),
-            ErrorKind::kUsage);
+  EXPECT_EQ(
+      kind_of([&] { drops->render(messages, nullptr, nullptr, {.continue_final_message = true}); }),
+      ErrorKind::kUsage);
   EXPECT_EQ(kind_of([&] {
               chat->render(Json::array(), nullptr, nullptr, {.continue_final_message = true});
             }),

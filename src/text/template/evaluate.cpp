@@ -181,7 +181,7 @@ Value Interpreter::call(const Value& callee, Arguments& arguments) {
 // With `input` the chain `expr` has no first operand: it is a filter block's.
 Value Interpreter::evaluate_filter(const Expr& expr, const Value* input) {
   check_stack();
-  Value value = !expr.a ? *input
+  Value value = !expr.a                             ? *input
                 : expr.a->type == ExprType::kFilter ? evaluate_filter(*expr.a, input)
                                                     : evaluate(*expr.a);
   Arguments arguments = evaluate_arguments(expr.arguments);
@@ -189,8 +189,7 @@ Value Interpreter::evaluate_filter(const Expr& expr, const Value* input) {
   return filter(expr.text, value, arguments);
 }
 
-Value Interpreter::filter(const std::string& name, const Value& input,
-                          const Arguments& arguments) {
+Value Interpreter::filter(const std::string& name, const Value& input, const Arguments& arguments) {
   charge_steps(1);
   FilterBody body = find_filter(name);
   if (!body) raise(ErrorType::kRuntime, "No filter named '{}'.", name);
@@ -249,8 +248,8 @@ Value Interpreter::item(const Value& object, const Value& key) {
   }
   if (key.is_string() && builtin_attribute(*this, object, key.text(), out)) return out;
   std::string name = key.is_string() ? key.text() : to_repr(key);
-  return Value::undefined(fmt::format("'{} object' has no attribute '{}'", type_name(object),
-                                      name.substr(0, 200)));
+  return Value::undefined(
+      fmt::format("'{} object' has no attribute '{}'", type_name(object), name.substr(0, 200)));
 }
 
 Value Interpreter::attribute(const Value& object, const std::string& name) {

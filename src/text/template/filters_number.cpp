@@ -48,7 +48,9 @@ std::optional<Int> parse_int(const std::string& source, int base) {
   Int value = 0;
   for (; i < text.size(); ++i) {
     char c = text[i];
-    int digit = c >= '0' && c <= '9' ? c - '0' : std::isalpha(static_cast<unsigned char>(c)) ? (c | 32) - 'a' + 10 : 99;
+    int digit = c >= '0' && c <= '9'                          ? c - '0'
+                : std::isalpha(static_cast<unsigned char>(c)) ? (c | 32) - 'a' + 10
+                                                              : 99;
     if (digit >= base) return std::nullopt;
     value = value * base + digit;
     if (value > Int{1} << 120) raise(ErrorType::kOverflow, "an integer beyond the supported range");
@@ -185,15 +187,18 @@ Value filesizeformat(Interpreter& interpreter, const Value& input, const Argumen
   std::string prefix;
   for (char letter : std::string_view("KMGTPEZY")) {
     unit *= base;
-    prefix = binary ? std::string(1, letter) + "iB" : std::string(1, letter == 'K' ? 'k' : letter) + "B";
+    prefix =
+        binary ? std::string(1, letter) + "iB" : std::string(1, letter == 'K' ? 'k' : letter) + "B";
     if (bytes < unit) break;
   }
   return Value::string(fmt::format("{:.1f} {}", base * bytes / unit, prefix));
 }
 
 constexpr FilterEntry kFilters[] = {
-    {"int", to_int},     {"float", to_float},
-    {"abs", absolute},   {"round", round},
+    {"int", to_int},
+    {"float", to_float},
+    {"abs", absolute},
+    {"round", round},
     {"filesizeformat", filesizeformat},
 };
 

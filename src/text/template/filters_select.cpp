@@ -18,8 +18,9 @@ Lookup::Lookup(const Value& path, Value otherwise) : otherwise_(std::move(otherw
   for (size_t begin = 0; begin <= text.size();) {
     size_t end = std::min(text.find('.', begin), text.size());
     std::string part = text.substr(begin, end - begin);
-    bool is_number = !part.empty() && part.size() < 10 &&
-                     std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+    bool is_number =
+        !part.empty() && part.size() < 10 &&
+        std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
     parts_.push_back(is_number ? Value::integer(std::stoi(part)) : Value::string(part));
     begin = end + 1;
   }

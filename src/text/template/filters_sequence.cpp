@@ -85,8 +85,8 @@ Value items(Interpreter&, const Value& input, const Arguments& arguments) {
           if (!input.is(Kind::kDict)) {
             raise(ErrorType::kType, "Can only get item pairs from a mapping.");
           }
-          inner = iterate(Value::object(
-              Kind::kDictView, std::make_shared<DictViewObject>(input, DictPart::kItems)));
+          inner = iterate(Value::object(Kind::kDictView,
+                                        std::make_shared<DictViewObject>(input, DictPart::kItems)));
         }
         return inner && inner->next(out);
       },
@@ -118,7 +118,8 @@ void sort_by_keys(Interpreter& interpreter, std::vector<std::pair<Value, Value>>
   interpreter.charge_steps(keyed.size());
   std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
     interpreter.charge_steps(1);
-    return reverse ? compare(b.first, a.first, Order::kLess) : compare(a.first, b.first, Order::kLess);
+    return reverse ? compare(b.first, a.first, Order::kLess)
+                   : compare(a.first, b.first, Order::kLess);
   });
 }
 
@@ -310,13 +311,27 @@ Value attr(Interpreter& interpreter, const Value& input, const Arguments& argume
 }
 
 constexpr FilterEntry kFilters[] = {
-    {"default", default_value}, {"d", default_value},   {"length", length},
-    {"count", length},          {"first", first},       {"last", last},
-    {"reverse", reverse},       {"list", list},         {"items", items},
-    {"join", join},             {"dictsort", dictsort}, {"sort", sort},
-    {"unique", unique},         {"min", extreme<false>}, {"max", extreme<true>},
-    {"sum", sum},               {"groupby", groupby},   {"batch", batch},
-    {"slice", slice_filter},    {"random", random},     {"attr", attr},
+    {"default", default_value},
+    {"d", default_value},
+    {"length", length},
+    {"count", length},
+    {"first", first},
+    {"last", last},
+    {"reverse", reverse},
+    {"list", list},
+    {"items", items},
+    {"join", join},
+    {"dictsort", dictsort},
+    {"sort", sort},
+    {"unique", unique},
+    {"min", extreme<false>},
+    {"max", extreme<true>},
+    {"sum", sum},
+    {"groupby", groupby},
+    {"batch", batch},
+    {"slice", slice_filter},
+    {"random", random},
+    {"attr", attr},
 };
 
 }  // namespace

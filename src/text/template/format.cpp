@@ -98,12 +98,19 @@ std::string float_digits(double magnitude, const Spec& spec) {
   if (precision < 0) precision = 6;
   switch (spec.type) {
     case 'f':
-    case 'F': return fmt::format(fmt::runtime(alternate ? "{:#.{}f}" : "{:.{}f}"), magnitude, precision);
-    case 'e': return fmt::format(fmt::runtime(alternate ? "{:#.{}e}" : "{:.{}e}"), magnitude, precision);
-    case 'E': return fmt::format(fmt::runtime(alternate ? "{:#.{}E}" : "{:.{}E}"), magnitude, precision);
-    case 'G': return fmt::format(fmt::runtime(alternate ? "{:#.{}G}" : "{:.{}G}"), magnitude, std::max(precision, 1));
+    case 'F':
+      return fmt::format(fmt::runtime(alternate ? "{:#.{}f}" : "{:.{}f}"), magnitude, precision);
+    case 'e':
+      return fmt::format(fmt::runtime(alternate ? "{:#.{}e}" : "{:.{}e}"), magnitude, precision);
+    case 'E':
+      return fmt::format(fmt::runtime(alternate ? "{:#.{}E}" : "{:.{}E}"), magnitude, precision);
+    case 'G':
+      return fmt::format(fmt::runtime(alternate ? "{:#.{}G}" : "{:.{}G}"), magnitude,
+                         std::max(precision, 1));
     case '%': return fmt::format("{:.{}f}%", magnitude * 100, precision);
-    default: return fmt::format(fmt::runtime(alternate ? "{:#.{}g}" : "{:.{}g}"), magnitude, std::max(precision, 1));
+    default:
+      return fmt::format(fmt::runtime(alternate ? "{:#.{}g}" : "{:.{}g}"), magnitude,
+                         std::max(precision, 1));
   }
 }
 
@@ -133,12 +140,21 @@ std::string format_int(Int value, Spec spec) {
     case 'd':
       return pad_number(value < 0, "", group_digits(digits_of(magnitude, 10, false), spec.grouping),
                         spec);
-    case 'x': return pad_number(value < 0, spec.alternate ? "0x" : "", digits_of(magnitude, 16, false), spec);
-    case 'X': return pad_number(value < 0, spec.alternate ? "0X" : "", digits_of(magnitude, 16, true), spec);
-    case 'o': return pad_number(value < 0, spec.alternate ? "0o" : "", digits_of(magnitude, 8, false), spec);
-    case 'b': return pad_number(value < 0, spec.alternate ? "0b" : "", digits_of(magnitude, 2, false), spec);
+    case 'x':
+      return pad_number(value < 0, spec.alternate ? "0x" : "", digits_of(magnitude, 16, false),
+                        spec);
+    case 'X':
+      return pad_number(value < 0, spec.alternate ? "0X" : "", digits_of(magnitude, 16, true),
+                        spec);
+    case 'o':
+      return pad_number(value < 0, spec.alternate ? "0o" : "", digits_of(magnitude, 8, false),
+                        spec);
+    case 'b':
+      return pad_number(value < 0, spec.alternate ? "0b" : "", digits_of(magnitude, 2, false),
+                        spec);
     case 'c': {
-      if (value < 0 || value > 0x10FFFF) raise(ErrorType::kOverflow, "%c arg not in range(0x110000)");
+      if (value < 0 || value > 0x10FFFF)
+        raise(ErrorType::kOverflow, "%c arg not in range(0x110000)");
       std::string text;
       append_code_point(text, static_cast<char32_t>(value));
       return pad(text, spec, spec.align ? spec.align : '<');
@@ -266,7 +282,8 @@ class BraceFormatter {
     char conversion = 0;
     size_t bang = head.find('!');
     if (bang != std::string::npos) {
-      if (bang + 2 != head.size()) raise(ErrorType::kValue, "expected ':' after conversion specifier");
+      if (bang + 2 != head.size())
+        raise(ErrorType::kValue, "expected ':' after conversion specifier");
       conversion = head[bang + 1];
       head.resize(bang);
     }
@@ -446,7 +463,11 @@ class PercentFormatter {
         if (value.is_string() && count_code_points(value.text()) == 1) {
           return pad(value.text(), spec, spec.align);
         }
-        return format_int(require_int(value), [&] { Spec s = spec; s.precision = -1; return s; }());
+        return format_int(require_int(value), [&] {
+          Spec s = spec;
+          s.precision = -1;
+          return s;
+        }());
       default: break;
     }
     if (c.zero && !c.left) spec.fill = "0", spec.align = '=';

@@ -28,7 +28,8 @@ Value make_range(Interpreter&, const Arguments& arguments) {
 std::vector<DictObject::Entry> dict_entries(Interpreter& interpreter, const Arguments& arguments) {
   std::vector<DictObject::Entry> entries;
   if (arguments.positional.size() > 1) {
-    raise(ErrorType::kType, "dict expected at most 1 argument, got {}", arguments.positional.size());
+    raise(ErrorType::kType, "dict expected at most 1 argument, got {}",
+          arguments.positional.size());
   }
   if (!arguments.positional.empty()) {
     const Value& source = arguments.positional[0];
@@ -38,14 +39,15 @@ std::vector<DictObject::Entry> dict_entries(Interpreter& interpreter, const Argu
       for (const Value& item : to_vector(interpreter, source)) {
         std::vector<Value> pair = to_vector(interpreter, item);
         if (pair.size() != 2) {
-          raise(ErrorType::kValue, "dictionary update sequence element has length {}; 2 is required",
-                pair.size());
+          raise(ErrorType::kValue,
+                "dictionary update sequence element has length {}; 2 is required", pair.size());
         }
         entries.emplace_back(pair[0], pair[1]);
       }
     }
   }
-  for (const auto& [name, value] : arguments.named) entries.emplace_back(Value::string(name), value);
+  for (const auto& [name, value] : arguments.named)
+    entries.emplace_back(Value::string(name), value);
   return entries;
 }
 
@@ -101,7 +103,8 @@ class Cycler : public CallableObject, public std::enable_shared_from_this<Cycler
     } else if (name == "current") {
       out = items_.items()[position_];
     } else if (name == "next" || name == "reset") {
-      out = Value::object(Kind::kObject, std::make_shared<Method>(shared_from_this(), name == "next"));
+      out = Value::object(Kind::kObject,
+                          std::make_shared<Method>(shared_from_this(), name == "next"));
     } else {
       return false;
     }
@@ -209,7 +212,9 @@ std::string strftime(const std::string& format, int64_t unix_seconds, int micros
       continue;
     }
     size_t end = i + 1;
-    while (end + 1 < format.size() && std::string_view("-_0^#EO").find(format[end]) != std::string_view::npos) ++end;
+    while (end + 1 < format.size() &&
+           std::string_view("-_0^#EO").find(format[end]) != std::string_view::npos)
+      ++end;
     std::string directive = format.substr(i, end - i + 1);
     i = end;
     char type = format[end];
@@ -217,7 +222,8 @@ std::string strftime(const std::string& format, int64_t unix_seconds, int micros
       out += fmt::format("{:06}", microseconds);
     } else if (type != 'z' && type != 'Z') {  // empty for a time without a zone
       std::array<char, 128> buffer;
-      out.append(buffer.data(), std::strftime(buffer.data(), buffer.size(), directive.c_str(), &local));
+      out.append(buffer.data(),
+                 std::strftime(buffer.data(), buffer.size(), directive.c_str(), &local));
     }
     if (out.size() > kMaxStringBytes) raise(ErrorType::kLimit, "the date is too long");
   }

@@ -308,9 +308,9 @@ std::string Interpreter::run_loop(const Stmt& statement, const ScopePtr& scope,
 Interpreter::Flow Interpreter::execute_loop(const Stmt& statement, const Value& iterable,
                                             Int depth0) {
   IteratorPtr items = loop_items(statement, iterable);
-  auto loop = std::make_shared<LoopObject>(iterable, statement.condition != nullptr, items,
-                                           statement.recursive ? &statement : nullptr, scope_,
-                                           depth0);
+  auto loop =
+      std::make_shared<LoopObject>(iterable, statement.condition != nullptr, items,
+                                   statement.recursive ? &statement : nullptr, scope_, depth0);
   static const std::string kLoop = "loop";
   auto found = ast_.symbols.find(kLoop);
   bool completed = false;
@@ -396,7 +396,8 @@ void Interpreter::bind_macro_arguments(const Stmt& macro, const std::string& nam
           arguments.named.front().first);
   }
   if (signature.uses_varargs) {
-    auto begin = positional.begin() + static_cast<std::ptrdiff_t>(std::min(count, positional.size()));
+    auto begin =
+        positional.begin() + static_cast<std::ptrdiff_t>(std::min(count, positional.size()));
     set_special("varargs", Value::tuple(std::vector<Value>(begin, positional.end())));
   } else if (positional.size() > count) {
     raise(ErrorType::kType, "macro '{}' takes not more than {} argument(s)", name, count);

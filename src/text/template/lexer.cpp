@@ -26,7 +26,9 @@ std::string normalize_newlines(std::string_view text) {
   return out;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -206,9 +208,9 @@ class Lexer {
   size_t skip_digits(size_t position) const {
     if (position >= source_.size() || !is_digit(source_[position])) return position;
     while (position < source_.size() &&
-           (is_digit(source_[position]) || (source_[position] == '_' &&
-                                            position + 1 < source_.size() &&
-                                            is_digit(source_[position + 1])))) {
+           (is_digit(source_[position]) ||
+            (source_[position] == '_' && position + 1 < source_.size() &&
+             is_digit(source_[position + 1])))) {
       ++position;
     }
     return position;
@@ -341,8 +343,7 @@ class Lexer {
       advance(position_ + op.size());
       return;
     }
-    fail("unexpected char " +
-         source_.substr(position_, code_point_bytes(source_, position_)));
+    fail("unexpected char " + source_.substr(position_, code_point_bytes(source_, position_)));
   }
 
   void balance(std::string_view op, std::string& brackets) {

@@ -58,8 +58,7 @@ bool LoopObject::next(Value& out) {
 Int LoopObject::length(Interpreter& interpreter) {
   if (length_ >= 0) return length_;
   if (!filtered_ && has_length(iterable_)) return length_ = length_of(iterable_);
-  std::vector<Value> rest =
-      to_vector(interpreter, Value::object(Kind::kIterator, items_));
+  std::vector<Value> rest = to_vector(interpreter, Value::object(Kind::kIterator, items_));
   length_ = static_cast<Int>(rest.size()) + index0_ + 1 + (has_after_ ? 1 : 0);
   items_ = iterate(Value::list(std::move(rest)));
   return length_;

@@ -80,21 +80,18 @@ Value bit_length(Interpreter&, const Value& self, const Arguments& arguments) {
 Value is_integer(Interpreter&, const Value& self, const Arguments& arguments) {
   bind("is_integer", arguments, {}, 0);
   double value = self.as_double();
-  return Value::boolean(value == static_cast<double>(static_cast<Int>(
-                                     std::clamp(value, -1e35, 1e35))));
+  return Value::boolean(value ==
+                        static_cast<double>(static_cast<Int>(std::clamp(value, -1e35, 1e35))));
 }
 
 constexpr MethodEntry kDictMethods[] = {
     {"get", dict_get},
-    {"keys", [](Interpreter&, const Value& s, const Arguments& a) {
-       return view(s, a, "keys", DictPart::kKeys);
-     }},
-    {"values", [](Interpreter&, const Value& s, const Arguments& a) {
-       return view(s, a, "values", DictPart::kValues);
-     }},
-    {"items", [](Interpreter&, const Value& s, const Arguments& a) {
-       return view(s, a, "items", DictPart::kItems);
-     }},
+    {"keys", [](Interpreter&, const Value& s,
+                const Arguments& a) { return view(s, a, "keys", DictPart::kKeys); }},
+    {"values", [](Interpreter&, const Value& s,
+                  const Arguments& a) { return view(s, a, "values", DictPart::kValues); }},
+    {"items", [](Interpreter&, const Value& s,
+                 const Arguments& a) { return view(s, a, "items", DictPart::kItems); }},
     {"copy", copy},
 };
 constexpr MethodEntry kListMethods[] = {
@@ -135,11 +132,12 @@ bool is_forbidden(const Value& object, std::string_view name) {
                                                "insert", "sort",  "extend", "remove"};
   static constexpr std::string_view kDict[] = {"clear", "pop", "popitem", "setdefault", "update"};
   static constexpr std::string_view kSpecial[] = {
-      "__class__",     "__delattr__",  "__dir__",     "__doc__",      "__eq__",
-      "__format__",    "__ge__",       "__getattribute__", "__gt__",  "__hash__",
-      "__init__",      "__init_subclass__", "__le__", "__lt__",       "__ne__",
-      "__new__",       "__reduce__",   "__reduce_ex__", "__repr__",   "__setattr__",
-      "__sizeof__",    "__str__",      "__subclasshook__"};
+      "__class__",  "__delattr__",   "__dir__",         "__doc__",
+      "__eq__",     "__format__",    "__ge__",          "__getattribute__",
+      "__gt__",     "__hash__",      "__init__",        "__init_subclass__",
+      "__le__",     "__lt__",        "__ne__",          "__new__",
+      "__reduce__", "__reduce_ex__", "__repr__",        "__setattr__",
+      "__sizeof__", "__str__",       "__subclasshook__"};
   static constexpr std::string_view kContainer[] = {"__len__", "__getitem__", "__contains__",
                                                     "__iter__"};
   if (name.starts_with("__")) {
@@ -185,7 +183,9 @@ bool plain_attribute(Interpreter& interpreter, const Value& object, const std::s
     case Kind::kRange: {
       const RangeObject& range = object.range();
       if (name != "start" && name != "stop" && name != "step") return false;
-      out = Value::integer(name == "start" ? range.start : name == "stop" ? range.stop : range.step);
+      out = Value::integer(name == "start"  ? range.start
+                           : name == "stop" ? range.stop
+                                            : range.step);
       return true;
     }
     default: return object.is_number() && number_attribute(object, name, out);
@@ -202,9 +202,9 @@ bool builtin_attribute(Interpreter& interpreter, const Value& object, const std:
     return true;
   }
   if (!is_forbidden(object, name)) return false;
-  out = Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe.", name,
-                                     type_name(object)),
-                         ErrorType::kSecurity);
+  out = Value::undefined(
+      fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, type_name(object)),
+      ErrorType::kSecurity);
   return true;
 }
 

@@ -139,7 +139,9 @@ Value concatenate(Interpreter& interpreter, const Value& a, const Value& b) {
   return a.is(Kind::kList) ? Value::list(std::move(items)) : Value::tuple(std::move(items));
 }
 
-bool repeats(const Value& value) { return value.is_string() || value.is_sequence(); }
+bool repeats(const Value& value) {
+  return value.is_string() || value.is_sequence();
+}
 
 Value merge(const Value& a, const Value& b) {
   std::vector<DictObject::Entry> entries = a.dict_object().entries();
@@ -182,9 +184,9 @@ SliceRange slice_range(Int size, const Value& start, const Value& stop, const Va
 Value slice_string(const Value& object, const SliceRange& range) {
   const StringObject& string = object.string_object();
   if (string.ascii && range.step == 1) {
-    return Value::string(string.text.substr(static_cast<size_t>(range.start),
-                                            static_cast<size_t>(range.count)),
-                         string.markup);
+    return Value::string(
+        string.text.substr(static_cast<size_t>(range.start), static_cast<size_t>(range.count)),
+        string.markup);
   }
   std::vector<uint32_t> offsets;
   for (size_t i = 0; i < string.text.size(); i += code_point_bytes(string.text, i)) {

@@ -239,7 +239,8 @@ void Parser::parse_signature(Signature& signature) {
     if (!signature.parameters.empty()) expect_op(",");
     Symbol name = parse_name_target();
     for (const auto& parameter : signature.parameters) {
-      if (parameter.first == name) fail("duplicate parameter '" + ast_->names[static_cast<size_t>(name)] + "'");
+      if (parameter.first == name)
+        fail("duplicate parameter '" + ast_->names[static_cast<size_t>(name)] + "'");
     }
     Expr* value = nullptr;
     if (skip_op("=")) {
@@ -360,8 +361,8 @@ Symbol Parser::parse_name_target() {
 
 Expr* Parser::parse_target(std::string_view end_name, bool with_namespace, bool is_parameter) {
   int caller = caller_uses_, kwargs = kwargs_uses_, varargs = varargs_uses_;
-  Expr* target = parse_tuple(
-      {.simplified = true, .with_namespace = with_namespace, .end_name = end_name});
+  Expr* target =
+      parse_tuple({.simplified = true, .with_namespace = with_namespace, .end_name = end_name});
   caller_uses_ = caller, kwargs_uses_ = kwargs, varargs_uses_ = varargs;
   check_target(target, is_parameter);
   return target;
@@ -383,6 +384,8 @@ void Parser::check_target(const Expr* target, bool is_parameter) {
   }
 }
 
-std::unique_ptr<Ast> parse(std::string_view source) { return Parser(tokenize(source)).run(); }
+std::unique_ptr<Ast> parse(std::string_view source) {
+  return Parser(tokenize(source)).run();
+}
 
 }  // namespace mica::jinja

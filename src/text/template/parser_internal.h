@@ -29,7 +29,9 @@ class Parser {
 
   // Tokens.
   const Token& current() const { return tokens_[position_]; }
-  const Token& ahead() const { return tokens_[position_ + 1 < tokens_.size() ? position_ + 1 : position_]; }
+  const Token& ahead() const {
+    return tokens_[position_ + 1 < tokens_.size() ? position_ + 1 : position_];
+  }
   Token take();
   bool is(TokenType type) const { return current().type == type; }
   bool is_name(std::string_view name) const;
@@ -117,8 +119,8 @@ class Parser {
   std::vector<Token> tokens_;
   size_t position_ = 0;
   int depth_ = 0;
-  int loops_ = 0;        // `for` bodies around, for `break` and `continue`
-  int loop_names_ = 0;   // `for` statements around: `loop` can't be assigned there
+  int loops_ = 0;       // `for` bodies around, for `break` and `continue`
+  int loop_names_ = 0;  // `for` statements around: `loop` can't be assigned there
   int caller_uses_ = 0, kwargs_uses_ = 0, varargs_uses_ = 0;
   std::vector<Unknown> unknown_;
 };

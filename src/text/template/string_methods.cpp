@@ -318,8 +318,8 @@ Value zfill(Interpreter&, const Value& self, const Arguments& arguments) {
   if (pad > static_cast<Int>(kMaxStringBytes)) raise(ErrorType::kLimit, "the text is too long");
   const std::string& text = self.text();
   size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
-  return like(self, text.substr(0, sign) + std::string(static_cast<size_t>(pad), '0') +
-                        text.substr(sign));
+  return like(
+      self, text.substr(0, sign) + std::string(static_cast<size_t>(pad), '0') + text.substr(sign));
 }
 
 Value expandtabs(Interpreter&, const Value& self, const Arguments& arguments) {
@@ -350,8 +350,8 @@ Value remove_affix(Interpreter&, const Value& self, const Arguments& arguments) 
   const std::string& affix = require_string(bound[0]);
   bool matches = at_end ? text.ends_with(affix) : text.starts_with(affix);
   if (!matches) return self;
-  return like(self, at_end ? text.substr(0, text.size() - affix.size())
-                           : text.substr(affix.size()));
+  return like(self,
+              at_end ? text.substr(0, text.size() - affix.size()) : text.substr(affix.size()));
 }
 
 Value format(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
@@ -379,8 +379,12 @@ Value all_are(Interpreter& interpreter, const Value& self, const Arguments& argu
   return Value::boolean(empty || !self.text().empty());
 }
 
-bool is_alphanumeric(char32_t code) { return is_alpha(code) || is_numeric(code); }
-bool is_ascii_code(char32_t code) { return code < 0x80; }
+bool is_alphanumeric(char32_t code) {
+  return is_alpha(code) || is_numeric(code);
+}
+bool is_ascii_code(char32_t code) {
+  return code < 0x80;
+}
 bool is_digit(char32_t code) {
   return is_decimal(code) || code == 0xB2 || code == 0xB3 || code == 0xB9 ||
          (code >= 0x2070 && code <= 0x2089);
@@ -427,8 +431,12 @@ template <std::string (*body)(const std::string&)>
 Value converted(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   return convert(interpreter, self, arguments, "convert", body);
 }
-std::string lower_text(const std::string& text) { return to_lower(text); }
-std::string upper_text(const std::string& text) { return to_upper(text); }
+std::string lower_text(const std::string& text) {
+  return to_lower(text);
+}
+std::string upper_text(const std::string& text) {
+  return to_upper(text);
+}
 
 constexpr MethodEntry kMethods[] = {
     {"strip", strip_method<true, true>},

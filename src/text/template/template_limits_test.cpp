@@ -42,13 +42,16 @@ TEST(TemplateLimits, Memory) {
   Limits limits;
   limits.value_bytes = size_t{32} << 20;
   EXPECT_EQ(error_of("{% set ns = namespace(x='a' * 1000) %}"
-                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}", limits),
+                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+                     limits),
             ErrorType::kLimit);
   EXPECT_EQ(error_of("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}"
-                     "{% set ns.x = ns.x + ['a' * 1000000 ~ i] %}{% endfor %}", limits),
+                     "{% set ns.x = ns.x + ['a' * 1000000 ~ i] %}{% endfor %}",
+                     limits),
             ErrorType::kLimit);
   EXPECT_EQ(error_of("{% set ns = namespace(x=[0]) %}"
-                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}", limits),
+                     "{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+                     limits),
             ErrorType::kLimit);
 }
 
@@ -71,8 +74,7 @@ TEST(TemplateLimits, Nesting) {
   EXPECT_EQ(error_of("{{ 1" + repeat(" + 1", 200000) + " }}"), ErrorType::kLimit);
   EXPECT_EQ(error_of("{{ 'a'" + repeat("|upper", 200000) + " }}"), ErrorType::kLimit);
   EXPECT_EQ(error_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), ErrorType::kLimit);
-  EXPECT_EQ(error_of("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"),
-            ErrorType::kLimit);
+  EXPECT_EQ(error_of("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"), ErrorType::kLimit);
   EXPECT_EQ(error_of("{% set ns = namespace(x=[]) %}"
                      "{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% endfor %}"),
             ErrorType::kLimit);

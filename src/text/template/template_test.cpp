@@ -34,8 +34,8 @@ void run_file(const std::filesystem::path& path, size_t at_least) {
   size_t failures = 0;
   for (const Json& test : file["cases"]) {
     const std::string& source = test["template"].get_ref<const std::string&>();
-    Json variables = test.contains("context") ? file["contexts"][test["context"].get<size_t>()]
-                                              : Json::object();
+    Json variables =
+        test.contains("context") ? file["contexts"][test["context"].get<size_t>()] : Json::object();
     std::string message;
     std::string got = outcome(source, variables, message);
     bool raises = test.contains("error");
@@ -58,9 +58,15 @@ class GoldenTest : public ::testing::Test {
   }
 };
 
-TEST_F(GoldenTest, Constructs) { run_file(source_path("tests/data/template/constructs.json"), 100); }
-TEST_F(GoldenTest, Families) { run_file(source_path("tests/data/template/families.json"), 20); }
-TEST_F(GoldenTest, Random) { run_file(source_path("tests/data/template/random.json"), 500); }
+TEST_F(GoldenTest, Constructs) {
+  run_file(source_path("tests/data/template/constructs.json"), 100);
+}
+TEST_F(GoldenTest, Families) {
+  run_file(source_path("tests/data/template/families.json"), 20);
+}
+TEST_F(GoldenTest, Random) {
+  run_file(source_path("tests/data/template/random.json"), 500);
+}
 
 TEST_F(GoldenTest, MoreCases) {
   const char* path = std::getenv("MICA_TEMPLATE_CASES");

@@ -87,29 +87,32 @@ constexpr TestEntry kTests[] = {
     {"escaped", simple<[](const Value& v) { return v.is_markup(); }>},
     {"lower", simple<[](const Value& v) { return is_cased(v, false); }>},
     {"upper", simple<[](const Value& v) { return is_cased(v, true); }>},
-    {"odd", [](Interpreter& i, const Value& v, const Arguments& a) {
+    {"odd",
+     [](Interpreter& i, const Value& v, const Arguments& a) {
        no_arguments(a);
        return is_multiple(i, v, Value::integer(2), 1);
      }},
-    {"even", [](Interpreter& i, const Value& v, const Arguments& a) {
+    {"even",
+     [](Interpreter& i, const Value& v, const Arguments& a) {
        no_arguments(a);
        return is_multiple(i, v, Value::integer(2), 0);
      }},
-    {"divisibleby", [](Interpreter& i, const Value& v, const Arguments& a) {
+    {"divisibleby",
+     [](Interpreter& i, const Value& v, const Arguments& a) {
        return is_multiple(i, v, bind("divisibleby", a, {"num"}, 1)[0], 0);
      }},
-    {"sameas", [](Interpreter&, const Value& v, const Arguments& a) {
-       return is_same(v, bind("sameas", a, {"other"}, 1)[0]);
-     }},
-    {"in", [](Interpreter& i, const Value& v, const Arguments& a) {
-       return contains(i, bind("in", a, {"seq"}, 1)[0], v);
-     }},
-    {"filter", [](Interpreter&, const Value& v, const Arguments& a) {
+    {"sameas", [](Interpreter&, const Value& v,
+                  const Arguments& a) { return is_same(v, bind("sameas", a, {"other"}, 1)[0]); }},
+    {"in", [](Interpreter& i, const Value& v,
+              const Arguments& a) { return contains(i, bind("in", a, {"seq"}, 1)[0], v); }},
+    {"filter",
+     [](Interpreter&, const Value& v, const Arguments& a) {
        no_arguments(a);
        hash_of(v);
        return v.is_string() && find_filter(v.text()) != nullptr;
      }},
-    {"test", [](Interpreter&, const Value& v, const Arguments& a) {
+    {"test",
+     [](Interpreter&, const Value& v, const Arguments& a) {
        no_arguments(a);
        hash_of(v);
        return v.is_string() && find_test(v.text()) != nullptr;

@@ -9,8 +9,12 @@ namespace {
 
 constexpr size_t kPrettyWidth = 80;
 
-bool is_ascii_space(char32_t code) { return (code >= 0x09 && code <= 0x0D) || code == ' '; }
-bool is_letter(char32_t code) { return is_alpha(code); }
+bool is_ascii_space(char32_t code) {
+  return (code >= 0x09 && code <= 0x0D) || code == ' ';
+}
+bool is_letter(char32_t code) {
+  return is_alpha(code);
+}
 
 std::vector<char32_t> code_points(std::string_view text) {
   std::vector<char32_t> out;
@@ -101,8 +105,8 @@ class Pretty {
       std::string key = flat(entries[i].first);
       out_ += key + ": ";
       bool is_last = i + 1 == entries.size();
-      write(entries[i].second, indent + 1 + count_code_points(key) + 2,
-            is_last ? allowance + 1 : 1, depth + 1);
+      write(entries[i].second, indent + 1 + count_code_points(key) + 2, is_last ? allowance + 1 : 1,
+            depth + 1);
     }
     out_ += '}';
   }
@@ -200,11 +204,13 @@ std::vector<std::string> wrap_line(const std::string& line, size_t width, bool b
           auto stop = word.begin() + static_cast<std::ptrdiff_t>(space);
           auto hyphen = std::find(std::make_reverse_iterator(stop), word.rend(), U'-');
           size_t at = hyphen == word.rend() ? 0 : static_cast<size_t>(word.rend() - hyphen);
-          bool has_other = std::any_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(at ? at - 1 : 0),
-                                       [](char32_t c) { return c != '-'; });
+          bool has_other =
+              std::any_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(at ? at - 1 : 0),
+                          [](char32_t c) { return c != '-'; });
           if (at > 1 && has_other) end = at;
         }
-        if (end > 0) current.emplace_back(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end));
+        if (end > 0)
+          current.emplace_back(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end));
         word.erase(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end));
       } else if (current.empty()) {
         current.push_back(std::move(word));
@@ -220,6 +226,8 @@ std::vector<std::string> wrap_line(const std::string& line, size_t width, bool b
   return lines;
 }
 
-std::string pretty(const Value& value) { return Pretty().run(value); }
+std::string pretty(const Value& value) {
+  return Pretty().run(value);
+}
 
 }  // namespace mica::jinja

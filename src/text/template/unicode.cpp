@@ -68,7 +68,9 @@ const char* special_title(char32_t code) {
   }
 }
 
-bool is_cased(char32_t code) { return is_lower(code) || is_upper(code); }
+bool is_cased(char32_t code) {
+  return is_lower(code) || is_upper(code);
+}
 
 // A sigma at the end of a word becomes ς: a letter before it and none behind.
 bool is_final_sigma(std::string_view text, size_t begin, size_t end) {
@@ -147,7 +149,9 @@ bool is_alpha(char32_t code) {
   return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_decimal(char32_t code) { return category(code) == UTF8PROC_CATEGORY_ND; }
+bool is_decimal(char32_t code) {
+  return category(code) == UTF8PROC_CATEGORY_ND;
+}
 
 bool is_numeric(char32_t code) {
   auto c = category(code);
@@ -186,8 +190,8 @@ void append_upper(std::string& out, char32_t code) {
   if (const char* special = special_upper(code)) {
     out += special;
   } else {
-    append_code_point(
-        out, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(code))));
+    append_code_point(out,
+                      static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(code))));
   }
 }
 
@@ -195,8 +199,8 @@ void append_lower(std::string& out, char32_t code) {
   if (code == 0x130) {
     out += "i̇";
   } else {
-    append_code_point(
-        out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
+    append_code_point(out,
+                      static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
   }
 }
 
@@ -204,8 +208,8 @@ void append_title(std::string& out, char32_t code) {
   if (const char* special = special_title(code)) {
     out += special;
   } else {
-    append_code_point(
-        out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(code))));
+    append_code_point(out,
+                      static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(code))));
   }
 }
 

@@ -24,13 +24,17 @@ uint32_t depth_of_items(const std::vector<Value>& items) {
 
 }  // namespace
 
-void raise(ErrorType type, const std::string& message) { throw TemplateError(type, message); }
+void raise(ErrorType type, const std::string& message) {
+  throw TemplateError(type, message);
+}
 
 MemoryBudget::MemoryBudget(size_t limit) : outer_(active_budget), limit_(limit) {
   active_budget = this;
 }
 
-MemoryBudget::~MemoryBudget() { active_budget = outer_; }
+MemoryBudget::~MemoryBudget() {
+  active_budget = outer_;
+}
 
 size_t MemoryBudget::charge(size_t bytes) {
   if (!active_budget) return 0;
@@ -75,7 +79,9 @@ Iterator::Iterator(Next next, uint32_t source_depth, std::string n)
   depth = deeper(source_depth);
 }
 
-bool CallableObject::attribute(Interpreter&, const std::string&, Value&) { return false; }
+bool CallableObject::attribute(Interpreter&, const std::string&, Value&) {
+  return false;
+}
 
 Value Value::undefined(std::string message, ErrorType type) {
   return object(Kind::kUndefined, std::make_shared<UndefinedObject>(std::move(message), type));
@@ -126,8 +132,8 @@ Value Value::object(Kind kind, std::shared_ptr<Object> object) {
 }
 
 Value Value::generator(Iterator::Next next, const Value& source, std::string name) {
-  return object(Kind::kIterator, std::make_shared<Iterator>(std::move(next), source.depth(),
-                                                            std::move(name)));
+  return object(Kind::kIterator,
+                std::make_shared<Iterator>(std::move(next), source.depth(), std::move(name)));
 }
 
 double Value::as_double() const {
@@ -139,13 +145,21 @@ const StringObject& Value::string_object() const {
 const std::vector<Value>& Value::items() const {
   return static_cast<const ListObject&>(*object_).items;
 }
-const DictObject& Value::dict_object() const { return static_cast<const DictObject&>(*object_); }
-const RangeObject& Value::range() const { return static_cast<const RangeObject&>(*object_); }
-Iterator& Value::iterator() const { return static_cast<Iterator&>(*object_); }
+const DictObject& Value::dict_object() const {
+  return static_cast<const DictObject&>(*object_);
+}
+const RangeObject& Value::range() const {
+  return static_cast<const RangeObject&>(*object_);
+}
+Iterator& Value::iterator() const {
+  return static_cast<Iterator&>(*object_);
+}
 const UndefinedObject& Value::undefined_object() const {
   return static_cast<const UndefinedObject&>(*object_);
 }
-CallableObject& Value::callable_object() const { return static_cast<CallableObject&>(*object_); }
+CallableObject& Value::callable_object() const {
+  return static_cast<CallableObject&>(*object_);
+}
 
 DictObject::DictObject(std::vector<Entry> entries)
     : Object(entries.size() * (sizeof(Entry) + 24) + 128) {

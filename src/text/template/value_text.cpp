@@ -15,7 +15,8 @@ namespace {
 constexpr int kMaxReprDepth = 300;  // namespaces may contain themselves
 
 void check_size(const std::string& out) {
-  if (out.size() > kMaxStringBytes) raise(ErrorType::kLimit, "a text of more than {} bytes", kMaxStringBytes);
+  if (out.size() > kMaxStringBytes)
+    raise(ErrorType::kLimit, "a text of more than {} bytes", kMaxStringBytes);
 }
 
 void append_repr(std::string& out, const Value& value, int depth);
@@ -206,7 +207,9 @@ class JsonWriter {
 
 }  // namespace
 
-std::string int_to_string(Int value) { return fmt::format("{}", value); }
+std::string int_to_string(Int value) {
+  return fmt::format("{}", value);
+}
 
 std::string float_repr(double value) {
   if (std::isnan(value)) return "nan";
@@ -229,7 +232,8 @@ std::string float_repr(double value) {
     return fmt::format("{}{}e{}{:02}", sign, mantissa, exponent < 0 ? '-' : '+',
                        std::abs(exponent));
   }
-  if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
+  if (exponent < 0)
+    return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
   size_t whole = static_cast<size_t>(exponent) + 1;
   if (digits.size() <= whole) return sign + digits + std::string(whole - digits.size(), '0') + ".0";
   return sign + digits.substr(0, whole) + "." + digits.substr(whole);

@@ -57,8 +57,9 @@ void AddedVocabulary::add(const std::vector<AddedToken>& tokens, const Model& mo
     if (known && *this->token(*known) == token) continue;
     if (!known) known = model.vocab.find(token.content);
     if (!known && next_id >= kMaxTokenId)
-      throw Error(ErrorKind::kCheckpoint, "[tokenizer] added_tokens: expected ids below {}, found {}",
-                  kMaxTokenId, next_id);
+      throw Error(ErrorKind::kCheckpoint,
+                  "[tokenizer] added_tokens: expected ids below {}, found {}", kMaxTokenId,
+                  next_id);
     const int32_t token_id = known ? *known : static_cast<int32_t>(next_id++);
     if (token.normalized && normalizer) {
       NormalText normal{token.content, 0};

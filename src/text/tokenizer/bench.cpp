@@ -13,8 +13,8 @@ namespace {
 
 std::string tokenizer_json(const char* name) {
   const char* path = std::getenv("MICA_BENCH_TOKENIZER");
-  return read_text_file(path ? path
-                             : std::string(MICA_SOURCE_DIR "/tests/data/tokenizer/") + name + ".json");
+  return read_text_file(
+      path ? path : std::string(MICA_SOURCE_DIR "/tests/data/tokenizer/") + name + ".json");
 }
 
 // About a megabyte of prose and code in several scripts, or the file that the user names.

@@ -24,7 +24,8 @@ bool WordCache::find(std::string_view word, uint64_t hash, std::vector<int32_t>&
 }
 
 void WordCache::add(std::string_view word, uint64_t hash, const int32_t* ids, size_t count) {
-  if (word.empty() || word.size() > kMaxWord || count > std::numeric_limits<uint16_t>::max()) return;
+  if (word.empty() || word.size() > kMaxWord || count > std::numeric_limits<uint16_t>::max())
+    return;
   if (entries_ >= kMaxEntries || words_.size() > kMaxBytes || slots_.empty()) {
     slots_.assign(kSlots, Slot());
     words_.clear();
@@ -99,16 +100,18 @@ class Bpe : public Model {
 
   void tokenize(std::string_view word, Scratch& scratch, std::vector<int32_t>& out) const override {
     if (word.empty()) return;
-    if (may_split_ && !raw_ && word.size() > kSpaceMark.size()) return tokenize_marked(word, scratch, out);
+    if (may_split_ && !raw_ && word.size() > kSpaceMark.size())
+      return tokenize_marked(word, scratch, out);
     tokenize_cached(word, scratch, out);
   }
 
  private:
   [[noreturn]] static void fail_merge(size_t rank, std::string_view token) {
-    throw Error(ErrorKind::kCheckpoint,
-                "[tokenizer] model.merges[{}]: expected tokens of the vocabulary, found '{}' which is "
-                "not in it; is the file complete?",
-                rank, token);
+    throw Error(
+        ErrorKind::kCheckpoint,
+        "[tokenizer] model.merges[{}]: expected tokens of the vocabulary, found '{}' which is "
+        "not in it; is the file complete?",
+        rank, token);
   }
   int32_t merge_id(size_t rank, std::string_view token) const {
     const int32_t id = vocab.find_or(token, -1);
@@ -245,7 +248,8 @@ class Bpe : public Model {
     return true;
   }
 
-  // Repeatedly merges the leftmost pair of the lowest rank; the ranks of all pairs lie side by side.
+  // Repeatedly merges the leftmost pair of the lowest rank; the ranks of all pairs lie side by
+  // side.
   void merge_short(const std::vector<BpeSymbol>& symbols, std::vector<int32_t>& out) const {
     constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
     size_t count = symbols.size();

@@ -38,9 +38,7 @@ class CharSet {
   CharSet() : CharSet(RangeSet()) {}
   explicit CharSet(const RangeSet& set);
   bool ascii(uint8_t c) const { return ascii_[c >> 6] >> (c & 63) & 1; }  // c < 128
-  bool contains(char32_t c) const {
-    return blocks_[index_[c >> 8]][c >> 6 & 3] >> (c & 63) & 1;
-  }
+  bool contains(char32_t c) const { return blocks_[index_[c >> 8]][c >> 6 & 3] >> (c & 63) & 1; }
 
  private:
   std::array<uint64_t, 2> ascii_{};

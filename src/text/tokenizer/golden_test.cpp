@@ -1,4 +1,5 @@
-// Every small tokenizer of tests/data/tokenizer against what the reference library made of its texts.
+// Every small tokenizer of tests/data/tokenizer against what the reference library made of its
+// texts.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -27,14 +27,15 @@ class JsonView {
   // The member `key`; nullopt when it is missing or null.
   std::optional<JsonView> find(std::string_view key) const {
     simdjson::dom::element member;
-    if (element_.at_key(key).get(member) != simdjson::SUCCESS || member.is_null()) return std::nullopt;
+    if (element_.at_key(key).get(member) != simdjson::SUCCESS || member.is_null())
+      return std::nullopt;
     return JsonView(member, child(key));
   }
   JsonView at(std::string_view key) const {
     if (!is_object()) fail("an object");
     if (std::optional<JsonView> member = find(key)) return *member;
-    throw Error(ErrorKind::kCheckpoint, "[tokenizer] {}: expected a member '{}', found none", where_,
-                key);
+    throw Error(ErrorKind::kCheckpoint, "[tokenizer] {}: expected a member '{}', found none",
+                where_, key);
   }
 
   std::string_view string() const {
@@ -74,7 +75,8 @@ class JsonView {
     simdjson::dom::array array;
     if (element_.get(array) != simdjson::SUCCESS) fail("an array");
     size_t i = 0;
-    for (simdjson::dom::element item : array) visit(JsonView(item, fmt::format("{}[{}]", where_, i++)));
+    for (simdjson::dom::element item : array)
+      visit(JsonView(item, fmt::format("{}[{}]", where_, i++)));
   }
   template <typename Visit>
   void each_member(Visit visit) const {  // visit(key, JsonView)

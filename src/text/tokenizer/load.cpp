@@ -61,8 +61,8 @@ std::vector<AddedToken> named_tokens(const JsonView& config) {
   const auto add = [&tokens](const JsonView& json) {
     if (auto token = special_token(json)) tokens.push_back(std::move(*token));
   };
-  for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
-                           "cls_token", "mask_token"})
+  for (const char* name :
+       {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"})
     if (auto value = config.find(name)) add(*value);
   for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
     auto list = config.find(name);

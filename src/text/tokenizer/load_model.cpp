@@ -9,7 +9,8 @@
 namespace mica::tok {
 namespace {
 
-// {"token": id, …}. The walk is written on simdjson itself: it visits a quarter of a million members.
+// {"token": id, …}. The walk is written on simdjson itself: it visits a quarter of a million
+// members.
 Vocab load_vocab(const JsonView& json) {
   simdjson::dom::object members;
   if (json.element().get(members) != simdjson::SUCCESS) json.fail("an object of token: id");
@@ -80,11 +81,12 @@ std::unique_ptr<Model> load_bpe(const JsonView& json) {
   return make_bpe(load_vocab(json.at("vocab")), load_merges(json.at("merges")), std::move(options));
 }
 
-// The reference reads a number as (its digits as an integer) / 10^n in doubles, up to 2 ulp beside the
-// nearest double. Scores must agree to the bit: segmentations of equal score are common.
+// The reference reads a number as (its digits as an integer) / 10^n in doubles, up to 2 ulp beside
+// the nearest double. Scores must agree to the bit: segmentations of equal score are common.
 double reference_number(double nearest) {
   char text[64];
-  const char* const end = std::to_chars(text, text + sizeof text, nearest, std::chars_format::scientific).ptr;
+  const char* const end =
+      std::to_chars(text, text + sizeof text, nearest, std::chars_format::scientific).ptr;
   uint64_t digits = 0;
   int exponent = 0;
   bool negative = false, fraction = false;

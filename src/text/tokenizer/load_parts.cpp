@@ -5,7 +5,9 @@
 namespace mica::tok {
 namespace {
 
-std::string_view type_of(const JsonView& json) { return json.at("type").string(); }
+std::string_view type_of(const JsonView& json) {
+  return json.at("type").string();
+}
 
 void check_depth(const JsonView& json, int depth) {
   if (depth > kMaxPartDepth)
@@ -84,7 +86,9 @@ std::vector<Part> load_list(const JsonView& json, std::string_view key, Load loa
   return parts;
 }
 
-int32_t load_id(const JsonView& json) { return static_cast<int32_t>(json.integer(kMaxTokenId)); }
+int32_t load_id(const JsonView& json) {
+  return static_cast<int32_t>(json.integer(kMaxTokenId));
+}
 
 // ["[SEP]", 102]
 int32_t load_token_pair(const JsonView& json) {
@@ -121,7 +125,8 @@ NormalizerPtr load_normalizer(const JsonView& json, int depth) {
   const std::string_view type = type_of(json);
   if (type == "Sequence")
     return make_normalizer_sequence(load_list<NormalizerPtr>(
-        json, "normalizers", [&](const JsonView& part) { return load_normalizer(part, depth + 1); }));
+        json, "normalizers",
+        [&](const JsonView& part) { return load_normalizer(part, depth + 1); }));
   if (type == "NFC") return make_normal_form(NormalForm::kNfc);
   if (type == "NFD") return make_normal_form(NormalForm::kNfd);
   if (type == "NFKC") return make_normal_form(NormalForm::kNfkc);
@@ -158,10 +163,9 @@ PreTokenizerPtr load_pre_tokenizer(const JsonView& json, int depth) {
   check_depth(json, depth);
   const std::string_view type = type_of(json);
   if (type == "Sequence")
-    return make_pre_tokenizer_sequence(
-        load_list<PreTokenizerPtr>(json, "pretokenizers", [&](const JsonView& part) {
-          return load_pre_tokenizer(part, depth + 1);
-        }));
+    return make_pre_tokenizer_sequence(load_list<PreTokenizerPtr>(
+        json, "pretokenizers",
+        [&](const JsonView& part) { return load_pre_tokenizer(part, depth + 1); }));
   if (type == "ByteLevel")
     return make_byte_level(json.boolean_or("add_prefix_space", true),
                            json.boolean_or("use_regex", true));
@@ -197,10 +201,9 @@ PostProcessorPtr load_post_processor(const JsonView& json, int depth) {
   check_depth(json, depth);
   const std::string_view type = type_of(json);
   if (type == "Sequence")
-    return make_post_processor_sequence(
-        load_list<PostProcessorPtr>(json, "processors", [&](const JsonView& part) {
-          return load_post_processor(part, depth + 1);
-        }));
+    return make_post_processor_sequence(load_list<PostProcessorPtr>(
+        json, "processors",
+        [&](const JsonView& part) { return load_post_processor(part, depth + 1); }));
   if (type == "ByteLevel") return make_post_processor_sequence({});  // changes offsets only
   if (type == "TemplateProcessing") {
     const JsonView tokens = json.at("special_tokens");
@@ -238,7 +241,8 @@ DecoderPtr load_decoder(const JsonView& json, int depth) {
     return make_metaspace_decoder(single_char(json.at("replacement")),
                                   load_prepend_scheme(json) != PrependScheme::kNever);
   if (type == "WordPiece")
-    return make_word_piece_decoder(json.string_or("prefix", "##"), json.boolean_or("cleanup", true));
+    return make_word_piece_decoder(json.string_or("prefix", "##"),
+                                   json.boolean_or("cleanup", true));
   if (type == "BPEDecoder") return make_bpe_decoder(json.string_or("suffix", "</w>"));
   if (type == "CTC")
     return make_ctc_decoder(json.string_or("pad_token", "<pad>"),

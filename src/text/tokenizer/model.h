@@ -1,5 +1,5 @@
-// The model of a tokenizer: one pre-tokenized word into ids. Models are immutable; what a call needs
-// besides is in `Scratch`, one for each call at a time.
+// The model of a tokenizer: one pre-tokenized word into ids. Models are immutable; what a call
+// needs besides is in `Scratch`, one for each call at a time.
 #pragma once
 
 #include <cstdint>
@@ -62,7 +62,8 @@ class Model {
   virtual ~Model() = default;
   // Appends the ids of `word`, valid UTF-8 (raw bytes when `takes_raw_bytes`).
   // Throws Error(kCheckpoint) when the model lacks the unknown token that it needs.
-  virtual void tokenize(std::string_view word, Scratch& scratch, std::vector<int32_t>& out) const = 0;
+  virtual void tokenize(std::string_view word, Scratch& scratch,
+                        std::vector<int32_t>& out) const = 0;
   // The count that new tokens are numbered from.
   virtual size_t size() const { return vocab.size(); }
   // Words come as the bytes behind the byte-level alphabet (byte_level.h).
@@ -101,9 +102,7 @@ class MergeTable {
   static uint64_t make_key(int32_t left, int32_t right) {
     return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
   }
-  size_t slot(uint64_t key) const {
-    return (key ^ key >> 29) * 0x9E3779B97F4A7C15 >> 20 & mask_;
-  }
+  size_t slot(uint64_t key) const { return (key ^ key >> 29) * 0x9E3779B97F4A7C15 >> 20 & mask_; }
   std::vector<Entry> entries_;
   size_t mask_ = 0;
 };

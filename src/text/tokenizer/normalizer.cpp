@@ -77,7 +77,8 @@ class NormalFormNormalizer : public Normalizer {
   size_t first_size(const std::string& in, const std::string& out) const {
     std::string first;
     append_form(std::string_view(in).substr(0, utf8_length(in[0])), first);
-    return std::max<size_t>(std::min(first.size(), out.size()), out.empty() ? 0 : utf8_length(out[0]));
+    return std::max<size_t>(std::min(first.size(), out.size()),
+                            out.empty() ? 0 : utf8_length(out[0]));
   }
 
   void append_form(std::string_view part, std::string& out) const {
@@ -85,9 +86,10 @@ class NormalFormNormalizer : public Normalizer {
     int options = UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);
     if (form_ == NormalForm::kNfkc || form_ == NormalForm::kNfkd) options |= UTF8PROC_COMPAT;
     utf8proc_uint8_t* result = nullptr;
-    const utf8proc_ssize_t size = utf8proc_map(
-        reinterpret_cast<const utf8proc_uint8_t*>(part.data()),
-        static_cast<utf8proc_ssize_t>(part.size()), &result, static_cast<utf8proc_option_t>(options));
+    const utf8proc_ssize_t size =
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()),
+                     static_cast<utf8proc_ssize_t>(part.size()), &result,
+                     static_cast<utf8proc_option_t>(options));
     if (size >= 0)
       out.append(reinterpret_cast<const char*>(result), static_cast<size_t>(size));
     else
@@ -147,8 +149,9 @@ bool is_nmt_removed(char32_t c) {
 }
 
 bool is_nmt_space(char32_t c) {
-  return c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
-         c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+  return c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 ||
+         (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF ||
+         c == 0xFFFD;
 }
 
 class Nmt : public Normalizer {
@@ -268,14 +271,24 @@ class NormalizerSequence : public Normalizer {
 NormalizerPtr make_normal_form(NormalForm form) {
   return std::make_unique<NormalFormNormalizer>(form);
 }
-NormalizerPtr make_lowercase() { return std::make_unique<Lowercase>(); }
-NormalizerPtr make_prepend(std::string prefix) { return std::make_unique<Prepend>(std::move(prefix)); }
+NormalizerPtr make_lowercase() {
+  return std::make_unique<Lowercase>();
+}
+NormalizerPtr make_prepend(std::string prefix) {
+  return std::make_unique<Prepend>(std::move(prefix));
+}
 NormalizerPtr make_strip_normalizer(bool left, bool right) {
   return std::make_unique<StripNormalizer>(left, right);
 }
-NormalizerPtr make_strip_accents() { return std::make_unique<StripAccents>(); }
-NormalizerPtr make_nmt() { return std::make_unique<Nmt>(); }
-NormalizerPtr make_byte_level_normalizer() { return std::make_unique<ByteLevelNormalizer>(); }
+NormalizerPtr make_strip_accents() {
+  return std::make_unique<StripAccents>();
+}
+NormalizerPtr make_nmt() {
+  return std::make_unique<Nmt>();
+}
+NormalizerPtr make_byte_level_normalizer() {
+  return std::make_unique<ByteLevelNormalizer>();
+}
 NormalizerPtr make_bert_normalizer(BertNormalizerOptions options) {
   return std::make_unique<BertNormalizer>(options);
 }

@@ -51,7 +51,8 @@ void split_pieces(PieceList& list, SplitBehavior behavior, bool invert, EachMatc
   for (const Piece& piece : list.pieces) {
     const auto keep = [&](size_t begin, size_t end, bool match) {
       if (begin == end || (match && behavior == SplitBehavior::kRemoved)) return;
-      out.push_back({piece.begin + static_cast<uint32_t>(begin), piece.begin + static_cast<uint32_t>(end)});
+      out.push_back(
+          {piece.begin + static_cast<uint32_t>(begin), piece.begin + static_cast<uint32_t>(end)});
     };
     const auto add = [&](size_t begin, size_t end, bool match) {
       match ^= invert;
@@ -333,7 +334,8 @@ class PreTokenizerSequence : public PreTokenizer {
 PreTokenizerPtr make_byte_level(bool add_prefix_space, bool use_regex) {
   return std::make_unique<ByteLevel>(add_prefix_space, use_regex);
 }
-PreTokenizerPtr make_split(std::string pattern, bool is_regex, SplitBehavior behavior, bool invert) {
+PreTokenizerPtr make_split(std::string pattern, bool is_regex, SplitBehavior behavior,
+                           bool invert) {
   return std::make_unique<Split>(std::move(pattern), is_regex, behavior, invert);
 }
 PreTokenizerPtr make_metaspace(char32_t replacement, PrependScheme scheme, bool split) {
@@ -346,16 +348,24 @@ PreTokenizerPtr make_digits(bool individual) {
 PreTokenizerPtr make_punctuation(SplitBehavior behavior) {
   return std::make_unique<CharSplit<is_punctuation>>(behavior);
 }
-PreTokenizerPtr make_whitespace() { return std::make_unique<Whitespace>(); }
+PreTokenizerPtr make_whitespace() {
+  return std::make_unique<Whitespace>();
+}
 PreTokenizerPtr make_whitespace_split() {
   return std::make_unique<CharSplit<is_whitespace>>(SplitBehavior::kRemoved);
 }
-PreTokenizerPtr make_bert_pre_tokenizer() { return std::make_unique<BertPreTokenizer>(); }
-PreTokenizerPtr make_unicode_scripts() { return std::make_unique<UnicodeScripts>(); }
+PreTokenizerPtr make_bert_pre_tokenizer() {
+  return std::make_unique<BertPreTokenizer>();
+}
+PreTokenizerPtr make_unicode_scripts() {
+  return std::make_unique<UnicodeScripts>();
+}
 PreTokenizerPtr make_char_delimiter(char32_t delimiter) {
   return std::make_unique<CharDelimiter>(delimiter);
 }
-PreTokenizerPtr make_fixed_length(size_t chars) { return std::make_unique<FixedLength>(chars); }
+PreTokenizerPtr make_fixed_length(size_t chars) {
+  return std::make_unique<FixedLength>(chars);
+}
 PreTokenizerPtr make_pre_tokenizer_sequence(std::vector<PreTokenizerPtr> parts) {
   return std::make_unique<PreTokenizerSequence>(std::move(parts));
 }

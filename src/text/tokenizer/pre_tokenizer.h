@@ -20,7 +20,9 @@ struct PieceList {
   size_t zero_length = 0;  // see NormalText
   std::vector<Piece> pieces;
 
-  std::string_view operator[](const Piece& p) const { return text.substr(p.begin, p.end - p.begin); }
+  std::string_view operator[](const Piece& p) const {
+    return text.substr(p.begin, p.end - p.begin);
+  }
 };
 
 class PreTokenizer {

@@ -1,5 +1,5 @@
-// SentencePiece's precompiled character map: a double-array trie from text to an offset into a block
-// of replacement strings.
+// SentencePiece's precompiled character map: a double-array trie from text to an offset into a
+// block of replacement strings.
 #include <utf8proc.h>
 
 #include <cstring>
@@ -20,10 +20,11 @@ class Precompiled : public Normalizer {
     uint32_t size = 0;
     if (charsmap.size() >= sizeof size) std::memcpy(&size, charsmap.data(), sizeof size);
     if (charsmap.size() < sizeof size || size > charsmap.size() - sizeof size || size % 4 != 0)
-      throw Error(ErrorKind::kCheckpoint,
-                  "[tokenizer] normalizer.precompiled_charsmap: expected a trie of {} bytes behind its "
-                  "size, found {} bytes in all; is the file cut off?",
-                  size, charsmap.size());
+      throw Error(
+          ErrorKind::kCheckpoint,
+          "[tokenizer] normalizer.precompiled_charsmap: expected a trie of {} bytes behind its "
+          "size, found {} bytes in all; is the file cut off?",
+          size, charsmap.size());
     units_.resize(size / 4);
     std::memcpy(units_.data(), charsmap.data() + sizeof size, size);
     strings_ = charsmap.substr(sizeof size + size);

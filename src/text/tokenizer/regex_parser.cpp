@@ -169,24 +169,16 @@ class Parser {
   std::optional<RegexNode> atom(Options& options) {
     char32_t c = next();
     switch (c) {
-      case '.':
-        return set_node(options.dot_all ? RangeSet::all() : ~RangeSet::single('\n'));
-      case '^':
-        return simple(RegexNode::kLineStart);
-      case '$':
-        return simple(RegexNode::kLineEnd);
-      case '[':
-        return set_node(bracket(options));
-      case '(':
-        return group(options);
-      case '\\':
-        return escape(options);
+      case '.': return set_node(options.dot_all ? RangeSet::all() : ~RangeSet::single('\n'));
+      case '^': return simple(RegexNode::kLineStart);
+      case '$': return simple(RegexNode::kLineEnd);
+      case '[': return set_node(bracket(options));
+      case '(': return group(options);
+      case '\\': return escape(options);
       case '*':
       case '+':
-      case '?':
-        fail("a quantifier without target");
-      default:
-        return literal(c, options);
+      case '?': fail("a quantifier without target");
+      default: return literal(c, options);
     }
   }
 
@@ -240,27 +232,18 @@ class Parser {
 
   RegexNode escape(const Options& options) {
     switch (char32_t c = peek()) {
-      case 'A':
-        return at_++, simple(RegexNode::kTextStart);
-      case 'z':
-        return at_++, simple(RegexNode::kTextEnd);
-      case 'Z':
-        return at_++, simple(RegexNode::kTextEndNewline);
+      case 'A': return at_++, simple(RegexNode::kTextStart);
+      case 'z': return at_++, simple(RegexNode::kTextEnd);
+      case 'Z': return at_++, simple(RegexNode::kTextEndNewline);
       case 'b':
-      case 'B':
-        return at_++, simple(RegexNode::kWordBoundary, c == 'B');
-      case 'K':
-        return at_++, simple(RegexNode::kKeep);
-      case 'R':
-        at_++;
-        return line_break();
+      case 'B': return at_++, simple(RegexNode::kWordBoundary, c == 'B');
+      case 'K': return at_++, simple(RegexNode::kKeep);
+      case 'R': at_++; return line_break();
       case 'X':
       case 'G':
       case 'k':
-      case 'g':
-        fail("an escape that only PCRE2 knows");
-      default:
-        break;
+      case 'g': fail("an escape that only PCRE2 knows");
+      default: break;
     }
     if (peek() >= '1' && peek() <= '9') {
       RegexNode node = simple(RegexNode::kBackReference);
@@ -318,24 +301,15 @@ class Parser {
   char32_t char_escape() {
     char32_t c = next();
     switch (c) {
-      case 'n':
-        return '\n';
-      case 'r':
-        return '\r';
-      case 't':
-        return '\t';
-      case 'f':
-        return '\f';
-      case 'v':
-        return '\v';
-      case 'a':
-        return '\a';
-      case 'e':
-        return 0x1B;
-      case '0':
-        return digits(8, 0, 2);
-      case 'u':
-        return digits(16, 4, 4);
+      case 'n': return '\n';
+      case 'r': return '\r';
+      case 't': return '\t';
+      case 'f': return '\f';
+      case 'v': return '\v';
+      case 'a': return '\a';
+      case 'e': return 0x1B;
+      case '0': return digits(8, 0, 2);
+      case 'u': return digits(16, 4, 4);
       case 'x':
         if (take('{')) {
           char32_t value = digits(16, 1, 8);
@@ -354,7 +328,9 @@ class Parser {
     int count = 0;
     for (; count < most; count++) {
       const char32_t c = peek(), lower = c | 32;
-      uint32_t digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 87 : 99;
+      uint32_t digit = c >= '0' && c <= '9'           ? c - '0'
+                       : lower >= 'a' && lower <= 'f' ? lower - 87
+                                                      : 99;
       if (done() || digit >= base) break;
       value = value * base + digit;
       at_++;

@@ -21,19 +21,14 @@ class Writer {
 
   void write(const RegexNode& node) {
     switch (node.kind) {
-      case RegexNode::kEmpty:
-        return;
-      case RegexNode::kSet:
-        return write_set(node.set);
+      case RegexNode::kEmpty: return;
+      case RegexNode::kSet: return write_set(node.set);
       case RegexNode::kConcat:
         for (const RegexNode& child : node.children) write(child);
         return;
-      case RegexNode::kAlternate:
-        return write_group("(?:", node, ")");
-      case RegexNode::kAtomic:
-        return write_group("(?>", node, ")");
-      case RegexNode::kCapture:
-        return write_group("(", node, ")");
+      case RegexNode::kAlternate: return write_group("(?:", node, ")");
+      case RegexNode::kAtomic: return write_group("(?>", node, ")");
+      case RegexNode::kCapture: return write_group("(", node, ")");
       case RegexNode::kLook:
         out += node.behind ? "(?<" : "(?";
         return write_group(node.negated ? "!" : "=", node, ")");
@@ -43,29 +38,14 @@ class Writer {
         if (node.max != RegexNode::kNoLimit) out += fmt::format("{}", node.max);
         out += node.mode == RegexNode::kGreedy ? "}" : node.mode == RegexNode::kLazy ? "}?" : "}+";
         return;
-      case RegexNode::kBackReference:
-        out += fmt::format("\\g{{{}}}", node.min);
-        return;
-      case RegexNode::kLineStart:
-        out += "(?m:^)";
-        return;
-      case RegexNode::kLineEnd:
-        out += "(?m:$)";
-        return;
-      case RegexNode::kTextStart:
-        out += "\\A";
-        return;
-      case RegexNode::kTextEnd:
-        out += "\\z";
-        return;
-      case RegexNode::kTextEndNewline:
-        out += "\\Z";
-        return;
-      case RegexNode::kKeep:
-        out += "\\K";
-        return;
-      case RegexNode::kWordBoundary:
-        return write_boundary(node.negated);
+      case RegexNode::kBackReference: out += fmt::format("\\g{{{}}}", node.min); return;
+      case RegexNode::kLineStart: out += "(?m:^)"; return;
+      case RegexNode::kLineEnd: out += "(?m:$)"; return;
+      case RegexNode::kTextStart: out += "\\A"; return;
+      case RegexNode::kTextEnd: out += "\\z"; return;
+      case RegexNode::kTextEndNewline: out += "\\Z"; return;
+      case RegexNode::kKeep: out += "\\K"; return;
+      case RegexNode::kWordBoundary: return write_boundary(node.negated);
     }
   }
 
@@ -141,8 +121,8 @@ class Pcre2Engine : public RegexEngine {
     std::unique_ptr<pcre2_match_data, FreeMatch> data = take_data();
     auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     constexpr uint32_t kOptions = PCRE2_NO_UTF_CHECK;
-    int rc = pcre2_match(code_.get(), subject, text.size(), from, kOptions, data.get(),
-                         context_.get());
+    int rc =
+        pcre2_match(code_.get(), subject, text.size(), from, kOptions, data.get(), context_.get());
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
       rc = pcre2_match(code_.get(), subject, text.size(), from, kOptions | PCRE2_NO_JIT, data.get(),
                        context_.get());

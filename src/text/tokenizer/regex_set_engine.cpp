@@ -1,6 +1,6 @@
 // The small backtracking matcher. An instruction consumes characters of one set, or branches, or
-// looks; loops run over single sets only, so a program has no cycles and the recursion is at most as
-// deep as the program is long.
+// looks; loops run over single sets only, so a program has no cycles and the recursion is at most
+// as deep as the program is long.
 #include <algorithm>
 #include <array>
 
@@ -57,20 +57,15 @@ class Compiler {
     it.next = next;
     it.negated = node.negated;
     switch (node.kind) {
-      case RegexNode::kEmpty:
-        return next;
-      case RegexNode::kSet:
-        return add_set(node.set, 1, 1, RegexNode::kGreedy, next);
+      case RegexNode::kEmpty: return next;
+      case RegexNode::kSet: return add_set(node.set, 1, 1, RegexNode::kGreedy, next);
       case RegexNode::kConcat:
         for (auto child = node.children.rbegin(); child != node.children.rend(); ++child)
           next = compile(*child, next);
         return next;
-      case RegexNode::kCapture:
-        return compile(node.children[0], next);
-      case RegexNode::kAlternate:
-        return compile_alternate(node, next);
-      case RegexNode::kRepeat:
-        return compile_repeat(node, next);
+      case RegexNode::kCapture: return compile(node.children[0], next);
+      case RegexNode::kAlternate: return compile_alternate(node, next);
+      case RegexNode::kRepeat: return compile_repeat(node, next);
       case RegexNode::kAtomic:
         it.op = Instruction::kAtomic;
         it.targets = {compile(node.children[0], match())};
@@ -80,22 +75,16 @@ class Compiler {
         it.op = Instruction::kLook;
         it.targets = {compile(node.children[0], match())};
         return add(std::move(it));
-      case RegexNode::kLineStart:
-        return add_anchor(Instruction::kLineStart, it);
-      case RegexNode::kLineEnd:
-        return add_anchor(Instruction::kLineEnd, it);
-      case RegexNode::kTextStart:
-        return add_anchor(Instruction::kTextStart, it);
-      case RegexNode::kTextEnd:
-        return add_anchor(Instruction::kTextEnd, it);
-      case RegexNode::kTextEndNewline:
-        return add_anchor(Instruction::kTextEndNewline, it);
+      case RegexNode::kLineStart: return add_anchor(Instruction::kLineStart, it);
+      case RegexNode::kLineEnd: return add_anchor(Instruction::kLineEnd, it);
+      case RegexNode::kTextStart: return add_anchor(Instruction::kTextStart, it);
+      case RegexNode::kTextEnd: return add_anchor(Instruction::kTextEnd, it);
+      case RegexNode::kTextEndNewline: return add_anchor(Instruction::kTextEndNewline, it);
       case RegexNode::kWordBoundary:
         it.set = set_index(*property_set("word"));
         return add_anchor(Instruction::kWordBoundary, it);
       case RegexNode::kBackReference:
-      case RegexNode::kKeep:
-        break;
+      case RegexNode::kKeep: break;
     }
     throw TooComplex();
   }
@@ -193,7 +182,9 @@ class SetEngine : public RegexEngine {
     Run run{text.data(), text.size()};
     for (size_t at = from; at <= text.size();) {
       const uint8_t byte = at < text.size() ? static_cast<uint8_t>(text[at]) : 0;
-      uint64_t branches = at == text.size() ? ~uint64_t{0} : byte < 128 ? first_[byte] : first_other_;
+      uint64_t branches = at == text.size() ? ~uint64_t{0}
+                          : byte < 128      ? first_[byte]
+                                            : first_other_;
       if (branches != 0 && attempt(run, at, branches)) return Match{at, run.end};
       if (at == text.size()) break;
       at += utf8_length(text[at]);
@@ -224,9 +215,7 @@ class SetEngine : public RegexEngine {
       if (++run.steps > kMaxSteps) return false;
       const Instruction& it = program_[pc];
       switch (it.op) {
-        case Instruction::kMatch:
-          run.end = at;
-          return true;
+        case Instruction::kMatch: run.end = at; return true;
         case Instruction::kSet:
           if (it.max == 1 && it.min == 1) {
             if (!step(run, sets_[it.set], at)) return false;
@@ -295,16 +284,12 @@ class SetEngine : public RegexEngine {
   bool holds(const Run& run, const Instruction& it, size_t at) const {
     const std::string_view text(run.text, run.size);
     switch (it.op) {
-      case Instruction::kTextStart:
-        return at == 0;
-      case Instruction::kTextEnd:
-        return at == run.size;
+      case Instruction::kTextStart: return at == 0;
+      case Instruction::kTextEnd: return at == run.size;
       case Instruction::kTextEndNewline:
         return at == run.size || (at + 1 == run.size && text[at] == '\n');
-      case Instruction::kLineStart:
-        return at == 0 || (text[at - 1] == '\n' && at != run.size);
-      case Instruction::kLineEnd:
-        return at == run.size || text[at] == '\n';
+      case Instruction::kLineStart: return at == 0 || (text[at - 1] == '\n' && at != run.size);
+      case Instruction::kLineEnd: return at == run.size || text[at] == '\n';
       default: {
         size_t before = at == 0 ? 0 : previous_char(text, at), after = at;
         bool left = at != 0 && step(run, sets_[it.set], before);
@@ -318,8 +303,7 @@ class SetEngine : public RegexEngine {
   RangeSet first(const std::vector<RangeSet>& sets, uint32_t pc) const {
     const Instruction& it = program_[pc];
     switch (it.op) {
-      case Instruction::kMatch:
-        return RangeSet::all();
+      case Instruction::kMatch: return RangeSet::all();
       case Instruction::kSet:
         return it.min > 0 ? sets[it.set] : sets[it.set] | first(sets, it.next);
       case Instruction::kAlternate: {
@@ -327,10 +311,8 @@ class SetEngine : public RegexEngine {
         for (uint32_t target : it.targets) all = all | first(sets, target);
         return all;
       }
-      case Instruction::kAtomic:
-        return first(sets, it.targets[0]);
-      default:
-        return first(sets, it.next);
+      case Instruction::kAtomic: return first(sets, it.targets[0]);
+      default: return first(sets, it.next);
     }
   }
 

@@ -37,9 +37,10 @@ constexpr const char* kPatterns[] = {
 
 std::string random_text(std::mt19937& rng) {
   static constexpr std::string_view kParts[] = {
-      "a",  "b",  "ab", "Hello", "WORLD", "'s", "'LL", "'t", " ",  "  ", "\n",   "\r\n", "\t",
-      "12", "12345", "é", "ß",   "я",     "Яз", "世界", "の", "カ", "👍", "\u0301", "…",   "،",
-      ".",  ",",  "(", "!!",     "/",     "|",  "½",   "٣",  "\u3000", "\u180e", "ǅ", "ʰ"};
+      "a",  "b",    "ab", "Hello",  "WORLD",  "'s",     "'LL", "'t", " ",  "  ",
+      "\n", "\r\n", "\t", "12",     "12345",  "é",      "ß",   "я",  "Яз", "世界",
+      "の", "カ",   "👍",  "\u0301", "…",      "،",      ".",   ",",  "(",  "!!",
+      "/",  "|",    "½",  "٣",      "\u3000", "\u180e", "ǅ",   "ʰ"};
   std::string text;
   for (size_t i = rng() % 16; i > 0; i--) text += kParts[rng() % std::size(kParts)];
   return text;
@@ -60,13 +61,13 @@ TEST(Regex, EnginesAgree) {
 
 TEST(Regex, OnigurumaRules) {
   EXPECT_EQ(matches(R"(\p{N}{1,3}+)", "12345"), "[12345]");  // + behind an interval repeats it
-  EXPECT_EQ(matches(R"(x{2}?)", "xxx"), "[xx][]");  // ? behind {n} makes it optional
+  EXPECT_EQ(matches(R"(x{2}?)", "xxx"), "[xx][]");           // ? behind {n} makes it optional
   EXPECT_EQ(matches(R"(a{,2})", "aaa"), "[aa][a]");
   EXPECT_EQ(matches("(?i:'s)", "'s 'S 'ſ"), "['s]['S]['ſ]");
   EXPECT_EQ(matches("(?i:k)", "kK\u212A"), "[k][K][\u212A]");
   EXPECT_EQ(matches("^a|b$", "a\nab\nb"), "[a][a][b][b]");  // lines, always
   EXPECT_EQ(matches(".+", "a\r\nb"), "[a\r][b]");
-  EXPECT_EQ(matches("(?m:a.b)", "a\nb"), "[a\nb]");  // m: the dot takes line ends
+  EXPECT_EQ(matches("(?m:a.b)", "a\nb"), "[a\nb]");    // m: the dot takes line ends
   EXPECT_EQ(matches(R"(\h+)", "beef xyz"), "[beef]");  // hexadecimal digits
   EXPECT_EQ(matches(R"(\s)", "\u180e\u0085\u3000"), "[\u0085][\u3000]");
   EXPECT_EQ(matches(R"([a-c&&[^b]]+)", "abc"), "[a][c]");

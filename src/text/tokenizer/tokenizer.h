@@ -14,17 +14,17 @@ namespace mica {
 
 class Tokenizer {
  public:
-  // Reads DIR/tokenizer.json and what DIR/tokenizer_config.json changes: added tokens, named special
-  // tokens, split_special_tokens. (Beside a tokenizer.json the reference takes no notice of
+  // Reads DIR/tokenizer.json and what DIR/tokenizer_config.json changes: added tokens, named
+  // special tokens, split_special_tokens. (Beside a tokenizer.json the reference takes no notice of
   // add_bos_token and add_eos_token.) Throws Error(kCheckpoint) with the place.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& directory);
   static std::unique_ptr<Tokenizer> from_json(std::string_view tokenizer_json);
   ~Tokenizer();
 
-  // Thread-safe, like all that follows. `text` may hold broken UTF-8: each maximal bad subpart reads
-  // as U+FFFD. Special tokens written in the text become their ids. `add_special_tokens` adds those
-  // of the post-processor (<s> and the like). Throws Error(kCheckpoint) when the text has an unknown
-  // character and the vocabulary no unknown token, Error(kUsage) above 2 GB.
+  // Thread-safe, like all that follows. `text` may hold broken UTF-8: each maximal bad subpart
+  // reads as U+FFFD. Special tokens written in the text become their ids. `add_special_tokens` adds
+  // those of the post-processor (<s> and the like). Throws Error(kCheckpoint) when the text has an
+  // unknown character and the vocabulary no unknown token, Error(kUsage) above 2 GB.
   std::vector<int32_t> encode(std::string_view text, bool add_special_tokens) const;
   // Unknown ids are skipped. May hold U+FFFD where bytes are no UTF-8.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const;
@@ -43,8 +43,8 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Decodes token by token. The pieces put together are exactly decode() of the whole sequence: a piece
-// never ends inside a character, and holds only what no later token can change.
+// Decodes token by token. The pieces put together are exactly decode() of the whole sequence: a
+// piece never ends inside a character, and holds only what no later token can change.
 class StreamingDetokenizer {
  public:
   // `tokenizer` must outlive this.

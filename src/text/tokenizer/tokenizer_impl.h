@@ -19,7 +19,7 @@ namespace mica {
 
 struct Tokenizer::Impl {
   std::unique_ptr<tok::Model> model;
-  tok::NormalizerPtr normalizer;          // may be null, like the next two
+  tok::NormalizerPtr normalizer;  // may be null, like the next two
   tok::PreTokenizerPtr pre_tokenizer;
   tok::PostProcessorPtr post_processor;
   tok::DecoderPtr decoder;

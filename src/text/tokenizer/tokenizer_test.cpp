@@ -25,7 +25,7 @@ std::unique_ptr<Tokenizer> load(const std::string& name) {
   return Tokenizer::from_json(file_of(name));
 }
 
-const char* const kNames[] = {"gpt2",  "roberta", "llama3", "deepseek", "llama2", "mistral",
+const char* const kNames[] = {"gpt2",  "roberta", "llama3", "deepseek",   "llama2",       "mistral",
                               "gemma", "bert",    "clip",   "word_level", "unigram_bytes"};
 
 TEST(Tokenizer, BrokenUtf8ReadsAsReplacementCharacters) {
@@ -172,21 +172,25 @@ TEST(TokenizerErrors, NameThePlace) {
   expect_error("/pre_tokenizer/type", "Nonsense", "pre_tokenizer.type");
   expect_error("/pre_tokenizer", json{{"type", "Split"}}, "pre_tokenizer: expected a member");
   expect_error("/pre_tokenizer",
-               json::parse(R"({"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"})"), "'('");
+               json::parse(R"({"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"})"),
+               "'('");
   expect_error("/normalizer", json::array(), "normalizer: expected an object");
-  expect_error("/normalizer", json::parse(R"({"type":"Precompiled","precompiled_charsmap":"////"})"),
+  expect_error("/normalizer",
+               json::parse(R"({"type":"Precompiled","precompiled_charsmap":"////"})"),
                "normalizer.precompiled_charsmap");
   expect_error("/decoder", json{{"type", "Strip"}, {"content", "ab"}, {"start", 1}, {"stop", 0}},
                "decoder.content: expected one character, found \"ab\"");
   expect_error("/added_tokens/0/content", 5, "added_tokens[0].content: expected a string");
   expect_error("/post_processor/single",
                json::parse(R"([{"SpecialToken":{"id":"<x>","type_id":0}}])"), "'<x>'", "llama2");
-  expect_error("/model/unk_id", 100000, "model.unk_id: expected an integer from 0", "unigram_bytes");
+  expect_error("/model/unk_id", 100000, "model.unk_id: expected an integer from 0",
+               "unigram_bytes");
   expect_error("/model/unk_token", "<none>", "'<none>' which is not in it", "word_level");
 }
 
 TEST(TokenizerErrors, FilesThatAreNoTokenizers) {
-  for (const char* text : {"", "{", "[]", "3", "{}", "{\"model\":null}", "{\"model\":{}}", "\xFF\xFE"})
+  for (const char* text :
+       {"", "{", "[]", "3", "{}", "{\"model\":null}", "{\"model\":{}}", "\xFF\xFE"})
     EXPECT_THROW(Tokenizer::from_json(text), Error) << text;
   json nested = {{"type", "Lowercase"}};
   for (int i = 0; i < 60; i++) nested = {{"type", "Sequence"}, {"normalizers", {nested}}};

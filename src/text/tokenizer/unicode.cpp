@@ -10,10 +10,9 @@
 namespace mica::tok {
 namespace {
 
-constexpr const char* kCategories[] = {"cn", "lu", "ll", "lt", "lm", "lo", "mn", "mc",
-                                       "me", "nd", "nl", "no", "zs", "zl", "zp", "cc",
-                                       "cf", "co", "cs", "pc", "pd", "ps", "pe", "pi",
-                                       "pf", "po", "sm", "sc", "sk", "so"};
+constexpr const char* kCategories[] = {"cn", "lu", "ll", "lt", "lm", "lo", "mn", "mc", "me", "nd",
+                                       "nl", "no", "zs", "zl", "zp", "cc", "cf", "co", "cs", "pc",
+                                       "pd", "ps", "pe", "pi", "pf", "po", "sm", "sc", "sk", "so"};
 
 // Calls visit(value, first, last) for each run of a table of unicode_data.cpp.
 template <typename Visit>
@@ -101,18 +100,28 @@ PropertyMap make_properties() {
   }
   map["lc"] = map["lu"] | map["ll"] | map["lt"];
   add_posix(map);
-  static constexpr std::pair<const char*, const char*> kLong[] = {
-      {"letter", "l"},           {"mark", "m"},
-      {"number", "n"},           {"punctuation", "p"},
-      {"symbol", "s"},           {"separator", "z"},
-      {"other", "c"},            {"uppercaseletter", "lu"},
-      {"lowercaseletter", "ll"}, {"titlecaseletter", "lt"},
-      {"modifierletter", "lm"},  {"otherletter", "lo"},
-      {"nonspacingmark", "mn"},  {"spacingmark", "mc"},
-      {"enclosingmark", "me"},   {"decimalnumber", "nd"},
-      {"letternumber", "nl"},    {"othernumber", "no"},
-      {"unassigned", "cn"},      {"control", "cc"},
-      {"format", "cf"},          {"combiningmark", "m"}};
+  static constexpr std::pair<const char*, const char*> kLong[] = {{"letter", "l"},
+                                                                  {"mark", "m"},
+                                                                  {"number", "n"},
+                                                                  {"punctuation", "p"},
+                                                                  {"symbol", "s"},
+                                                                  {"separator", "z"},
+                                                                  {"other", "c"},
+                                                                  {"uppercaseletter", "lu"},
+                                                                  {"lowercaseletter", "ll"},
+                                                                  {"titlecaseletter", "lt"},
+                                                                  {"modifierletter", "lm"},
+                                                                  {"otherletter", "lo"},
+                                                                  {"nonspacingmark", "mn"},
+                                                                  {"spacingmark", "mc"},
+                                                                  {"enclosingmark", "me"},
+                                                                  {"decimalnumber", "nd"},
+                                                                  {"letternumber", "nl"},
+                                                                  {"othernumber", "no"},
+                                                                  {"unassigned", "cn"},
+                                                                  {"control", "cc"},
+                                                                  {"format", "cf"},
+                                                                  {"combiningmark", "m"}};
   for (auto [long_name, short_name] : kLong) map[long_name] = map[short_name];
   sets = table_sets(unicode_data::kScript, unicode_data::kScriptCount + 1);
   for (size_t i = 0; i < unicode_data::kScriptCount; i++)
@@ -146,8 +155,8 @@ class ByteTable {
 
 // Characters with the same case folding that the lowercase mapping does not connect.
 constexpr std::pair<char32_t, char32_t> kFoldPairs[] = {
-    {0x17F, 's'},   {0xB5, 0x3BC},  {0x3C2, 0x3C3},  {0x3D0, 0x3B2},   {0x3D1, 0x3B8},
-    {0x3D5, 0x3C6}, {0x3D6, 0x3C0}, {0x3F0, 0x3BA},  {0x3F1, 0x3C1},   {0x3F5, 0x3B5},
+    {0x17F, 's'},   {0xB5, 0x3BC},   {0x3C2, 0x3C3},   {0x3D0, 0x3B2}, {0x3D1, 0x3B8},
+    {0x3D5, 0x3C6}, {0x3D6, 0x3C0},  {0x3F0, 0x3BA},   {0x3F1, 0x3C1}, {0x3F5, 0x3B5},
     {0x345, 0x3B9}, {0x1FBE, 0x3B9}, {0x1E9B, 0x1E61}, {0x1C5, 0x1C6}, {0x1C8, 0x1C9},
     {0x1CB, 0x1CC}, {0x1F2, 0x1F3}};
 

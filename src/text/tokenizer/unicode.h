@@ -15,10 +15,9 @@ inline char32_t decode_utf8(const char* p, uint32_t& length) {
   const auto b = [p](int i) { return static_cast<uint8_t>(p[i]); };
   if (b(0) < 0x80) return length = 1, b(0);
   if (b(0) < 0xE0) return length = 2, (b(0) & 0x1Fu) << 6 | (b(1) & 0x3Fu);
-  if (b(0) < 0xF0)
-    return length = 3, (b(0) & 0x0Fu) << 12 | (b(1) & 0x3Fu) << 6 | (b(2) & 0x3Fu);
-  return length = 4, (b(0) & 0x07u) << 18 | (b(1) & 0x3Fu) << 12 | (b(2) & 0x3Fu) << 6 |
-                         (b(3) & 0x3Fu);
+  if (b(0) < 0xF0) return length = 3, (b(0) & 0x0Fu) << 12 | (b(1) & 0x3Fu) << 6 | (b(2) & 0x3Fu);
+  return length = 4,
+         (b(0) & 0x07u) << 18 | (b(1) & 0x3Fu) << 12 | (b(2) & 0x3Fu) << 6 | (b(3) & 0x3Fu);
 }
 
 inline uint32_t utf8_length(char lead) {
@@ -36,8 +35,8 @@ inline size_t previous_char(std::string_view text, size_t at) {
 void append_utf8(std::string& out, char32_t c);
 std::string to_utf8(char32_t c);
 
-// What begins at p < end: a character, a bad subpart (of `length` bytes, maximal), or the start of a
-// character that the end of the text cuts off.
+// What begins at p < end: a character, a bad subpart (of `length` bytes, maximal), or the start of
+// a character that the end of the text cuts off.
 enum class Utf8Kind { kGood, kBad, kCut };
 Utf8Kind classify_utf8(const char* p, const char* end, uint32_t& length);
 
@@ -46,8 +45,8 @@ bool is_valid_utf8(std::string_view text);
 // by the end is not appended; returns the number of bytes taken.
 size_t append_lossy(std::string& out, std::string_view bytes, bool keep_cut);
 
-// The set behind a property name of regular expressions (`L`, `Lu`, `Han`, `Alnum`, `word` …) in any
-// spelling; nullptr when unknown. `space` is White_Space.
+// The set behind a property name of regular expressions (`L`, `Lu`, `Han`, `Alnum`, `word` …) in
+// any spelling; nullptr when unknown. `space` is White_Space.
 const RangeSet* property_set(std::string_view name);
 
 bool is_whitespace(char32_t c);           // White_Space

@@ -72,7 +72,8 @@ class Trie {
 
 class Unigram : public Model {
  public:
-  Unigram(const std::vector<UnigramPiece>& pieces, std::optional<int32_t> unk_id, bool byte_fallback)
+  Unigram(const std::vector<UnigramPiece>& pieces, std::optional<int32_t> unk_id,
+          bool byte_fallback)
       : trie_(pieces), unk_id_(unk_id.value_or(-1)), byte_fallback_(byte_fallback) {
     size_t bytes = 0;
     for (const UnigramPiece& p : pieces) bytes += p.token.size();
@@ -130,9 +131,10 @@ class Unigram : public Model {
   }
 
   [[noreturn]] static void fail_unk() {
-    throw Error(ErrorKind::kCheckpoint,
-                "[tokenizer] model.unk_id: expected the id of the unknown token, found null, and the "
-                "text has an unknown character");
+    throw Error(
+        ErrorKind::kCheckpoint,
+        "[tokenizer] model.unk_id: expected the id of the unknown token, found null, and the "
+        "text has an unknown character");
   }
 
   // Neighbouring unknown characters become one piece, then perhaps bytes.

@@ -58,7 +58,8 @@ void Vocab::add(std::string_view token, int32_t id) {
     }
   }
   if (slots_[at].entry == 0) {
-    entries_.push_back({static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(token.size()), id});
+    entries_.push_back(
+        {static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(token.size()), id});
     arena_.append(token);
     slots_[at] = {tag, static_cast<uint32_t>(entries_.size())};
     longest_ = std::max(longest_, token.size());

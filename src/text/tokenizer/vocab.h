@@ -24,7 +24,8 @@ class Vocab {
     return id < 0 ? std::nullopt : std::optional(id);
   }
   int32_t find_or(std::string_view token, int32_t none, size_t* where = nullptr) const;
-  // The same for tokens asked in about the order of their addition: `hint` is where the last one was.
+  // The same for tokens asked in about the order of their addition: `hint` is where the last one
+  // was.
   int32_t find_near(std::string_view token, size_t& hint) const {
     for (size_t i = hint; i < entries_.size() && i < hint + 3; i++)
       if (bytes_of(entries_[i]) == token) return hint = i, entries_[i].id;

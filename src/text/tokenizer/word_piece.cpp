@@ -9,10 +9,11 @@ namespace {
 int32_t unknown_id(const Vocab& vocab, const std::string& unk_token) {
   const int32_t id = vocab.find_or(unk_token, -1);
   if (id < 0)
-    throw Error(ErrorKind::kCheckpoint,
-                "[tokenizer] model.unk_token: expected a token of the vocabulary, found '{}' which is "
-                "not in it, and the text has an unknown word",
-                unk_token);
+    throw Error(
+        ErrorKind::kCheckpoint,
+        "[tokenizer] model.unk_token: expected a token of the vocabulary, found '{}' which is "
+        "not in it, and the text has an unknown word",
+        unk_token);
   return id;
 }
 
@@ -24,7 +25,8 @@ class WordPiece : public Model {
 
   void tokenize(std::string_view word, Scratch& scratch, std::vector<int32_t>& out) const override {
     const size_t before = out.size();
-    if (count_chars(word) <= options_.max_input_chars_per_word && split(word, scratch.text, out)) return;
+    if (count_chars(word) <= options_.max_input_chars_per_word && split(word, scratch.text, out))
+      return;
     out.resize(before);
     out.push_back(unknown_id(vocab, options_.unk_token));
   }

@@ -49,19 +49,30 @@ Buffer allocate_host(size_t bytes) {
   return Buffer(data, bytes, [base, mapped](void*, size_t) { ::munmap(base, mapped); });
 }
 
+namespace {
+
+// Element i of memory that need not be aligned: safetensors don't promise it.
+template <typename T>
+T element(const void* source, int64_t i) {
+  T value;
+  std::memcpy(&value, static_cast<const std::byte*>(source) + static_cast<size_t>(i) * sizeof(T),
+              sizeof(T));
+  return value;
+}
+
+}  // namespace
+
 void to_f32(const void* source, DType dtype, int64_t count, float* out) {
-  const auto* half = static_cast<const uint16_t*>(source);
   switch (dtype) {
     case DType::kF32: std::memcpy(out, source, static_cast<size_t>(count) * 4); return;
     case DType::kBF16:
-      for (int64_t i = 0; i < count; ++i) out[i] = bf16_to_f32(half[i]);
+      for (int64_t i = 0; i < count; ++i) out[i] = bf16_to_f32(element<uint16_t>(source, i));
       return;
     case DType::kF16:
-      for (int64_t i = 0; i < count; ++i) out[i] = f16_to_f32(half[i]);
+      for (int64_t i = 0; i < count; ++i) out[i] = f16_to_f32(element<uint16_t>(source, i));
       return;
     case DType::kF64:
-      for (int64_t i = 0; i < count; ++i)
-        out[i] = static_cast<float>(static_cast<const double*>(source)[i]);
+      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(element<double>(source, i));
       return;
     default: MICA_CHECK_MSG(false, "to_f32 of {}", name(dtype));
   }

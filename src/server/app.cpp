@@ -101,7 +101,8 @@ void App::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
     response.content_type.clear();
     return exchange->respond(std::move(response));
   }
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  const std::string_view asked = request.method;
+  const std::string_view method = asked == "HEAD" ? std::string_view("GET") : asked;
   const Route* other = nullptr;
   for (const Route& route : kRoutes) {
     if (!matches(route.path, request.path)) continue;

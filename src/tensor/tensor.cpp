@@ -63,6 +63,7 @@ T element(const void* source, int64_t i) {
 }  // namespace
 
 void to_f32(const void* source, DType dtype, int64_t count, float* out) {
+  if (count == 0) return;  // memcpy wants real pointers even then
   switch (dtype) {
     case DType::kF32: std::memcpy(out, source, static_cast<size_t>(count) * 4); return;
     case DType::kBF16:
@@ -79,6 +80,7 @@ void to_f32(const void* source, DType dtype, int64_t count, float* out) {
 }
 
 void from_f32(const float* source, int64_t count, DType dtype, void* out) {
+  if (count == 0) return;
   auto* half = static_cast<uint16_t*>(out);
   switch (dtype) {
     case DType::kF32: std::memcpy(out, source, static_cast<size_t>(count) * 4); return;

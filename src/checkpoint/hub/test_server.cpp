@@ -174,6 +174,7 @@ FakeHub::FakeHub(std::string repo_id)
 void FakeHub::add(const std::string& name, std::string content, bool large) {
   Digest digest(large ? DigestKind::kSha256 : DigestKind::kGitBlob, content.size());
   digest.update(content.data(), content.size());
+  const std::lock_guard<std::mutex> guard(mutex_);
   files[name] = File{std::move(content), large, digest.hex()};
 }
 

@@ -49,16 +49,26 @@ struct Golden {
   GoldenJson record;
   std::vector<float> logits;
   std::vector<int32_t> tokens;
-  DType dtype;
+  DType dtype;      // of the checkpoint
+  DType reference;  // of mlx-lm's activations
+  bool experts;
+  // [MoE layers][tokens]: how far the last chosen expert leads (tools/golden.py, router_margins).
+  std::vector<std::vector<double>> router_margins;
 };
+
+inline DType golden_dtype(const GoldenJson& name) {
+  return name == "float32" ? DType::kF32 : name == "float16" ? DType::kF16 : DType::kBF16;
+}
 
 inline Golden read_golden(const std::filesystem::path& path) {
   Golden golden;
   golden.record = GoldenJson::parse(read_text_file(path));
   golden.logits = decode_floats(golden.record["logits"].get<std::string>());
   golden.tokens = golden.record["tokens"].get<std::vector<int32_t>>();
-  const std::string dtype = golden.record["source_dtype"];
-  golden.dtype = dtype == "float32" ? DType::kF32 : dtype == "float16" ? DType::kF16 : DType::kBF16;
+  golden.dtype = golden_dtype(golden.record["source_dtype"]);
+  golden.reference = golden_dtype(golden.record["computed_in"]);
+  golden.experts = golden.record["config"].contains("num_experts");
+  if (golden.experts) golden.record["router_margins"].get_to(golden.router_margins);
   return golden;
 }
 

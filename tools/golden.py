@@ -2,11 +2,13 @@
 """Golden logits of tiny random models, computed by mlx-lm on the CPU.
 
     pip install "mlx[cpu]" mlx-lm
-    tools/golden.py                     writes tests/golden/models/*.json (committed)
-    tools/golden.py --checkpoints DIR   also writes every case as an MLX checkpoint, for `mica logits`
+    tools/golden.py                                   writes tests/golden/models/*.json (committed)
+    tools/golden.py --checkpoints DIR                 also writes every case as an MLX checkpoint
+    tools/golden.py --check MICA --checkpoints DIR    those files through `MICA logits`, against
+                                                      the committed logits (tools/golden_check.py)
 
 Weights are not stored: both sides make them from the parameter's name with the generator below
-(tests/golden_weights.h is its C++ twin), so 130 cases fit in a megabyte.
+(tests/golden_weights.h is its C++ twin), so 151 cases fit in three megabytes.
 """
 import argparse
 import base64
@@ -17,7 +19,9 @@ import shutil
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from golden_check import Report, compare, least_margin
 from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.models.cache import KVCache
 from mlx_lm.utils import _get_classes, save_config, save_model
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -41,7 +45,7 @@ ARCHITECTURES = {
     "gemma3_text": GEMMA | dict(model_type="gemma3_text"),
 }
 LONG = [0.9 + 0.2 * i for i in range(16)]
-# Variants of one architecture each, in bf16: rotations, windows, biases, dense layers among experts.
+# Variants of one architecture each, in f32: rotations, windows, biases, dense layers among experts.
 VARIANTS = {
     "mistral_window": BASE | dict(model_type="mistral", sliding_window=4, layer_types=["sliding_attention", "full_attention"]),
     "llama_bias": BASE | dict(model_type="llama", attention_bias=True, mlp_bias=True),
@@ -51,12 +55,10 @@ VARIANTS = {
     "llama_llama3": BASE | dict(model_type="llama", rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)),
     "qwen2_yarn": QWEN2 | dict(model_type="qwen2", rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=16)),
     "llama_longrope": BASE | dict(model_type="llama", rope_scaling=dict(type="longrope", original_max_position_embeddings=16, short_factor=[1.0] * 16, long_factor=LONG)),
-    "qwen3_moe_dense_layers": BASE | MOE | dict(model_type="qwen3_moe", num_hidden_layers=3, decoder_sparse_step=2, mlp_only_layers=[1], norm_topk_prob=False),
+    "qwen3_moe_dense_layers": BASE | MOE | dict(model_type="qwen3_moe", num_hidden_layers=4, decoder_sparse_step=2, mlp_only_layers=[1], norm_topk_prob=False),
     "gemma3": dict(model_type="gemma3", vocab_size=256, text_config=GEMMA | dict(model_type="gemma3_text")),
     "llama_head80": BASE | dict(model_type="llama", head_dim=80, num_attention_heads=3, num_key_value_heads=1),
 }
-# Two experts' scores of this case lie within 16-bit rounding at the first of the usual tokens.
-OTHER_TOKENS = {"qwen3_moe-affine2g32": [5, 77, 150, 9, 33, 210, 18, 61, 245, 90, 12, 140]}
 AFFINE = [(bits, group) for bits in (2, 3, 4, 5, 6, 8) for group in (32, 64, 128)]
 PACKED = {"mxfp4": (32, 4), "mxfp8": (32, 8), "nvfp4": (16, 4)}
 
@@ -173,17 +175,125 @@ def make_case(config, dtype, quantization):
     return model
 
 
-def reference_logits(model, config, dtype, quantization, tokens):
-    """One call over all tokens, without a cache: what `mica logits` does.
+class StoredCache(KVCache):
+    """Keeps keys and values in the checkpoint's dtype while all else is computed in f32."""
 
-    Quantized 16-bit checkpoints are computed in f32 from the same stored values: mlx's CPU product
-    of quantized weights sums in 16 bits and lies 3 to 8 % from its own f32 result, which says
-    nothing about ours. Dense 16-bit ones run as they are, except experts (no 16-bit gathered
-    product in mlx's CPU build).
+    def __init__(self, dtype):
+        super().__init__()
+        self.dtype = dtype
+
+    def update_and_fetch(self, keys, values):
+        return super().update_and_fetch(*(x.astype(self.dtype).astype(x.dtype) for x in (keys, values)))
+
+
+def round_norms(model, dtype):
+    flat = tree_flatten(model.parameters())
+    norms = [(name, (1 + w.astype(dtype)).astype(mx.float32) - 1) for name, w in flat if "norm" in name]
+    model.update(tree_unflatten(norms))
+
+
+class F32Embedding(nn.Module):
+    """mxfp4, mxfp8 and nvfp4 tables give bf16, which gemma's scale would round once more."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def __call__(self, tokens):
+        return self.table(tokens).astype(mx.float32)
+
+    def as_linear(self, x):
+        return self.table.as_linear(x)
+
+
+class WatchedGate(nn.Module):
+    """A router that notes its inputs and its scores."""
+
+    def __init__(self, gate, seen):
+        super().__init__()
+        self.gate = gate
+        self._seen = seen
+
+    def __call__(self, x):
+        scores = self.gate(x)
+        self._seen.append((np.array(x[0].astype(mx.float32)), np.array(scores[0].astype(mx.float32))))
+        return scores
+
+
+class Reference:
+    """mlx-lm's logits of a prompt in one call, and its router margins.
+
+    With `in_f32` a 16-bit checkpoint is computed in f32 from the values it stores, and what mlx-lm
+    keeps in the checkpoint's dtype is rounded to it: keys, values and gemma's 1 + w. Quantized
+    checkpoints need this: mlx's CPU product of quantized weights sums in 16 bits and lies 3 to 8 %
+    from its own f32 result, which says nothing about ours. So do experts: mlx's CPU build has no
+    16-bit gathered product.
     """
-    if dtype != mx.float32 and (quantization or "num_experts" in config):
-        model.set_dtype(mx.float32)
-    return np.array(model(mx.array([tokens])).astype(mx.float32))[0]
+
+    def __init__(self, model, config, dtype, in_f32):
+        self.model, self.cache_dtype = model, dtype if in_f32 and dtype != mx.float32 else None
+        if self.cache_dtype:
+            model.set_dtype(mx.float32)
+            if config["model_type"].startswith("gemma3"):
+                round_norms(model, dtype)
+            inner = getattr(model, "language_model", model).model
+            inner.embed_tokens = F32Embedding(inner.embed_tokens)
+        self.seen, self.directions, self.chosen = [], [], config.get("num_experts_per_tok")
+        for layer in model.layers:
+            gate = getattr(layer.mlp, "gate", None)
+            if gate is not None:
+                weights = np.array(gate(mx.eye(config["hidden_size"])).astype(mx.float32)).T
+                self.directions.append(weights)  # [experts, hidden]
+                layer.mlp.gate = WatchedGate(gate, self.seen)
+
+    def logits(self, tokens):
+        self.seen.clear()
+        cache = [StoredCache(self.cache_dtype) for _ in self.model.layers] if self.cache_dtype else None
+        return np.array(self.model(mx.array([tokens]), cache=cache).astype(mx.float32))[0]
+
+    def router_margins(self):
+        """Of the last call, [MoE layers, tokens]: the gap between the last chosen expert's score and
+        the next one's, over what a change of the router's input by its own length, in a random
+        direction, would make of it. An input with relative error e closes gaps of about e."""
+        margins = []
+        for (x, scores), weights in zip(self.seen, self.directions):
+            order = np.argsort(-scores, axis=1)
+            last, next_ = order[:, self.chosen - 1], order[:, self.chosen]
+            rows = np.arange(len(scores))
+            width = np.linalg.norm(weights[last] - weights[next_], axis=1) * np.linalg.norm(x, axis=1)
+            margins.append((scores[rows, last] - scores[rows, next_]) * np.sqrt(x.shape[1]) / width)
+        return np.array(margins)
+
+
+def unambiguous(reference, tokens, vocab, least):
+    """The tokens with some replaced by their successors, so that all router margins are `least` or
+    more: below that, rounding may choose another expert, and there is no one right answer."""
+    tokens = list(tokens)
+    for _ in range(100 * len(tokens)):
+        logits = reference.logits(tokens)
+        margins = reference.router_margins()
+        low = np.flatnonzero((margins < least).any(axis=0)) if len(margins) else []
+        if not len(low):
+            return tokens, logits, margins
+        tokens[low[0]] = (tokens[low[0]] + 1) % vocab  # what comes before it stays as it is
+    raise SystemExit(f"no tokens found with router margins above {least}")
+
+
+def golden_record(model, written, dtype, in_f32, tokens=TOKENS):
+    vocab = written["vocab_size"]
+    computed = mx.float32 if in_f32 else dtype
+    record = dict(config=written, vocab=vocab, source_dtype=name_of(dtype), computed_in=name_of(computed))
+    reference = Reference(model, written, dtype, in_f32)
+    tokens, logits, margins = unambiguous(reference, tokens, vocab, least_margin(record))
+    assert np.isfinite(logits).all() and logits.shape == (len(tokens), vocab)
+    record["tokens"] = tokens
+    if "num_experts" in written:
+        record["router_margins"] = [[float(f"{m:.4g}") for m in layer] for layer in margins]
+    return record | dict(logits=base64.b64encode(logits.astype("<f4").tobytes()).decode())
+
+
+def name_of(dtype):
+    return str(dtype).split(".")[-1]
 
 
 def cases():
@@ -210,38 +320,49 @@ def cases():
         yield label, config, mx.float32, None
 
 
+def write_checkpoint(directory, model, config):
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    save_model(directory, model)
+    save_config(dict(config), config_path=directory / "config.json")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoints", type=pathlib.Path, help="write each case as a checkpoint below DIR")
+    parser.add_argument("--check", metavar="MICA", help="compare this program's logits; writes no goldens")
+    parser.add_argument("--device", action="append", help="of --check, more than once (default: cpu and ref)")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     options = parser.parse_args()
+    if options.check and not options.checkpoints:
+        parser.error("--check needs --checkpoints")
     mx.set_default_device(mx.cpu)
     out = ROOT / "tests" / "golden" / "models"
     out.mkdir(parents=True, exist_ok=True)
+    report = Report()
     for label, config, dtype, quantization in cases():
         if options.only not in label:
             continue
         config = json.loads(json.dumps(config))
         if dtype == mx.float32 or dtype == mx.float16:
-            config["torch_dtype"] = "float32" if dtype == mx.float32 else "float16"
-        tokens = OTHER_TOKENS.get(label, TOKENS)
+            config["torch_dtype"] = name_of(dtype)
         model = make_case(config, dtype, quantization)
         written = dict(config)
         if quantization:
             written["quantization"] = quantization
         if options.checkpoints:
-            directory = options.checkpoints / label
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
-            save_model(directory, model)
-            save_config(dict(written), config_path=directory / "config.json")
-        logits = reference_logits(model, config, dtype, quantization, tokens)
-        assert np.isfinite(logits).all(), label
-        record = dict(config=written, tokens=tokens, vocab=logits.shape[1],
-                      source_dtype=str(dtype).split(".")[-1],
-                      logits=base64.b64encode(logits.astype("<f4").tobytes()).decode())
+            write_checkpoint(options.checkpoints / label, model, written)
+        if options.check:
+            record = json.loads((out / f"{label}.json").read_text())
+            for device in options.device or ["cpu", "ref"]:
+                report.add(compare(options.check, options.checkpoints / label, record, device))
+            continue
+        record = golden_record(model, written, dtype, bool(quantization) or "num_experts" in config)
         (out / f"{label}.json").write_text(json.dumps(record) + "\n")
-        print(f"{label}: max |logit| {np.abs(logits).max():.2f}", flush=True)
+        other = [t for t, (a, b) in enumerate(zip(TOKENS, record["tokens"])) if a != b]
+        print(label, f"(other tokens at {other})" if other else "", flush=True)
+    if options.check:
+        raise SystemExit(report.finish())
 
 
 if __name__ == "__main__":

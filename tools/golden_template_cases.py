@@ -810,3 +810,54 @@ CONSTRUCTS += [
     "{#\n multi\n#}{{ 1 }}\n\n\n",
     "{% if t -%}\n\n   x\n\n   {%- else -%}  y {%- endif +%}\n z",
 ]
+# Attributes and methods beyond the usual ones.
+CONSTRUCTS += r"""{{ s.encode is defined }} {{ s.encode.x is defined }} {{ s|attr('translate') is callable }}
+{{ missing.__class__ is defined }}{{ missing.__len__ }}|{{ missing|attr('__foo__') }}|
+{{ missing.foo }}
+{{ range(4).index(2) }} {{ range(1, 9, 3).count(4) }} {{ range(4).count('a') }} {{ range(4).index(2.0) }}
+{{ range(4).index(9) }}
+{{ n.bit_count() }} {{ n.conjugate() }} {{ (-7).bit_count() }} {{ f.conjugate() }} {{ n.as_integer_ratio() }}
+{{ d.fromkeys('ab', 1) }} {{ d.keys().isdisjoint(['zz']) }} {{ d.items().mapping.a }}
+{% set j = joiner('-') %}{{ j.sep }}{{ j.used }}{{ j() }}{{ j.used }}
+{{ 'ab'|safe|list }} {% for c in '<b>'|e %}{{ [c] }}{% endfor %} {{ ['ab'|safe|first, 'ab'|safe|last, 'ba'|safe|min] }}
+{{ [('a b'|safe).title(), 'a b'|safe|title] }} {{ [('<'|e).join([1, '>']), ('x'|safe).ljust(3, 0)] }}
+{{ ('<i>%s %r %d</i>'|safe) % ('<b>', '<', '7') }} {{ ('<i>{} {!r}</i>'|safe).format('<b>', '<') }}
+{{ ('%x'|safe) % 7 }}
+{{ ('{:>5}'|safe).format('a'|safe) }}
+{{ missing|last is defined }} {{ missing|reverse|list }} {{ ()|last|last is defined }}
+{{ lst|sort('yes') }}
+{{ d|dictsort(reverse='yes') }}
+{{ 'x'|int('none', 'base') }} {{ -0.0|round(method='floor') }} {{ ''|wordwrap(missing) }}|{{ '  two'|wordwrap(1) }}
+{{ d.keys() == d.keys() }} {{ d.items() == {'a': 1}.items() }} {{ d.values() == d.values() }} {{ d.values() in {} }}
+{{ f is sameas f }} {{ n is sameas n }} {{ range(9)[1:2:5] }} {{ range(9)[7:2:-2] }}
+{{ 'a\nb'.splitlines('yes') }}
+{{ 'straße'.casefold() }} {{ 'ΑΣ ΣΑ'.title() }} {{ 'ὈΔΟΣ'.capitalize() }} {{ 'aΣ'.swapcase() }} {{ 'ΐ ﬁ'|upper }} {{ 'ǆ'.title() }}
+{{ '一'.isnumeric() }}{{ '፩'.isdigit() }}{{ 'ǅ'.istitle() }}{{ 'ǅ'.islower() }}{{ '℘'.isidentifier() }}{{ 'a·b'.isidentifier() }}
+{{ '\x7f'|tojson(ensure_ascii=true) }}{{ '{x}'.format_map(d) if false }}{{ 'plain'.format_map([]) }}
+{{ '{:>09}'.format(-3) }} {{ '{:05}'.format('a') }} {{ '{:09,}'.format(12345) }} {{ '{:_x}'.format(123456789) }} {{ '{:5c}|'.format(65) }}
+{{ '{:.3}'.format(123.0) }} {{ '{:.3}'.format(12.0) }} {{ '{:#.3g}'.format(100.0) }} {{ '{:#}'.format(1e22) }} {{ '{:z.1f}'.format(-0.01) }}
+{{ '{:#.0f} {:012,.2f} {:=+9_}'.format(3.0, 1234.5, 0.1) }} {{ '%#.0g' % 1 }} {{ '{:n}'.format(1e-7) }}
+{{ '{:,x}'.format(5) }}
+{{ '{:+c}'.format(65) }}
+{{ '{:+}'.format('a') }}""".split("\n")
+# A name that a frame assigns belongs to it from its start.
+CONSTRUCTS += [
+    "{% for i in lst %}{{ n }}{% endfor %}{% set n = 8 %}{{ n }}",
+    "{{ n }}{% for i in lst %}{{ n }}{% endfor %}{% set n = 8 %}",
+    "{% set n %}{{ n }}!{% endset %}{{ n }}",
+    "{% macro m() %}{{ n }}{% endmacro %}{{ m() }}{% set n = 8 %}{{ m() }}",
+    "{% if t %}{% set n = 8 %}{% endif %}{% for i in lst %}{{ n }}{% endfor %}",
+    "{% if s == 'no' %}{% set n = 8 %}{% endif %}{% for i in lst %}{{ n }}{% endfor %}",
+    "{% with %}{{ n }}{% endwith %}{% filter upper %}{{ s }}{% endfilter %}{% set n, s = 1, 2 %}",
+    "{% for i in lst if n %}{{ i }}{% else %}{{ s }}{% endfor %}{% set n, s = 1, 2 %}",
+    "{% for i in lst %}{{ n }}{% set n = i %}{{ n }} {% endfor %}{{ n }}",
+    "{% for i in lst %}{% for j in lst %}{{ n }}{% endfor %}{% set n = i %}{% endfor %}",
+    "{% for i in lst %}{{ range(1) }}{% endfor %}{% set range = 3 %}",
+    "{% generation %}{{ n }}{% endgeneration %}{% set n = 2 %}{{ n }}",
+    "{% block a %}{{ n }}{% set s = 'x' %}{% endblock %}{% set n = 2 %}{% block b scoped %}{{ n }}{{ s }}{% endblock %}",
+    "{% macro m(n=n) %}[{{ n }}]{% endmacro %}{{ m() }}{{ m(1) }}",
+    "{% macro m(p=q, q=2) %}[{{ p }}{{ q }}]{% endmacro %}{{ m() }}{{ m(q=5) }}{{ m(1) }}",
+    "a{#",
+    "a{% raw %}",
+    "a{% raw %}b",
+]

@@ -69,11 +69,14 @@ FilterBody find_select_filter(std::string_view name);
 FilterBody find_filter(std::string_view name);
 TestBody find_test(std::string_view name);
 
-// Python's `format % values` and format.format(…).
+// Python's `format % values` and format.format(…); those of Markup escape what they insert.
 std::string percent_format(Interpreter& interpreter, const std::string& format,
-                           const Value& values);
+                           const Value& values, bool escapes);
 std::string brace_format(Interpreter& interpreter, const std::string& format,
-                         const Arguments& arguments);
+                         const Arguments& arguments, bool escapes);
+// Python's int(text) and float(text); raises ValueError.
+Value number_from_text(const std::string& text, bool is_float);
+Value dict_from_keys(Interpreter& interpreter, const Arguments& arguments);
 std::string strftime(const std::string& format, int64_t unix_seconds, int microseconds);
 std::string pretty(const Value& value);  // Python's pprint.pformat
 std::vector<std::string> wrap_line(const std::string& line, size_t width, bool break_long_words,

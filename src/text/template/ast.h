@@ -103,6 +103,8 @@ struct Stmt {
   std::vector<std::pair<Expr*, Body>> branches;
   std::vector<std::pair<Expr*, Expr*>> bindings;
   Signature signature;
+  // Names that the frame of `body`, or of `otherwise`, makes undefined when it is entered.
+  std::vector<Symbol> unset, unset_otherwise;
 };
 
 struct Ast {
@@ -111,6 +113,7 @@ struct Ast {
   std::vector<std::string> names;
   std::unordered_map<std::string, Symbol> symbols;
   Body body;
+  std::vector<Symbol> unset;  // as those of Stmt
   std::unordered_map<std::string, Stmt*> blocks;
 
   Symbol intern(const std::string& name) {

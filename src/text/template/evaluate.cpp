@@ -74,7 +74,7 @@ Value Interpreter::evaluate_name(Symbol symbol) {
   auto variable = variables_.find(name);
   if (variable != variables_.end()) return variable->second;
   if (const Value* global = find_global(name)) return *global;
-  return Value::undefined("'" + name + "' is undefined");
+  return undefined_name(symbol);
 }
 
 std::vector<Value> Interpreter::evaluate_items(const std::vector<Expr*>& items) {
@@ -253,7 +253,7 @@ Value Interpreter::item(const Value& object, const Value& key) {
 }
 
 Value Interpreter::attribute(const Value& object, const std::string& name) {
-  if (object.is_undefined()) raise_undefined(object);
+  if (object.is_undefined()) return undefined_attribute(object, name);
   Value out;
   if (builtin_attribute(*this, object, name, out)) return out;
   if (object.is(Kind::kDict)) {

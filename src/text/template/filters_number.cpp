@@ -87,7 +87,7 @@ Value to_int(Interpreter&, const Value& input, const Arguments& arguments) {
   std::optional<Int> result;
   if (input.is_undefined()) raise_undefined(input);
   if (input.is_string()) {
-    Int base = bound.integer(1, 10);
+    Int base = !bound.has(1) ? 10 : bound[1].is_integral() ? bound[1].as_int() : -1;
     if (base == 0 || (base >= 2 && base <= 36)) {
       result = parse_int(input.text(), static_cast<int>(base));
     }
@@ -170,7 +170,8 @@ Value round(Interpreter&, const Value& input, const Arguments& arguments) {
   double scale = std::pow(10.0, static_cast<double>(std::clamp<Int>(digits, -300, 300)));
   double scaled = input.as_double() * scale;
   if (!std::isfinite(scaled)) raise(ErrorType::kOverflow, "the number can't be rounded");
-  return Value::real((name == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
+  double whole = name == "ceil" ? std::ceil(scaled) : std::floor(scaled);
+  return Value::real((whole + 0.0) / scale);  // of an integer in Python: no negative zero
 }
 
 Value filesizeformat(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
@@ -203,6 +204,15 @@ constexpr FilterEntry kFilters[] = {
 };
 
 }  // namespace
+
+Value number_from_text(const std::string& text, bool is_float) {
+  if (is_float) {
+    if (auto value = parse_float(text)) return Value::real(*value);
+  } else if (auto value = parse_int(text, 10)) {
+    return Value::integer(*value);
+  }
+  raise(ErrorType::kValue, "could not convert {} to a number", string_repr(text));
+}
 
 FilterBody find_number_filter(std::string_view name) {
   for (const FilterEntry& entry : kFilters) {

@@ -35,8 +35,7 @@ Value first(Interpreter&, const Value& input, const Arguments& arguments) {
 
 // Items from the end; generators and what has no order from behind raise TypeError.
 std::vector<Value> reversed(Interpreter& interpreter, const Value& input) {
-  if (input.is(Kind::kIterator) || !is_iterable(input) || input.is_undefined()) {
-    if (input.is_undefined()) raise(ErrorType::kType, "'Undefined' object is not reversible");
+  if (input.is(Kind::kIterator) || !is_iterable(input)) {
     raise(ErrorType::kType, "'{}' object is not reversible", type_name(input));
   }
   std::vector<Value> items = to_vector(interpreter, input);
@@ -47,6 +46,8 @@ std::vector<Value> reversed(Interpreter& interpreter, const Value& input) {
 Value last(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   bind("last", arguments, {}, 0);
   if (input.is_sequence() && !input.items().empty()) return input.items().back();
+  if (input.is_string() && !input.text().empty())
+    return slice(interpreter, input, Value::integer(-1), Value(), Value());
   std::vector<Value> items = reversed(interpreter, input);
   return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.front();
 }
@@ -57,7 +58,7 @@ Value reverse(Interpreter& interpreter, const Value& input, const Arguments& arg
     return slice(interpreter, input, Value(), Value(), Value::integer(-1));
   }
   if (!is_iterable(input)) raise(ErrorType::kValue, "argument must be iterable");
-  if (input.is(Kind::kIterator) || input.is_undefined()) {
+  if (input.is(Kind::kIterator)) {
     std::vector<Value> items = to_vector(interpreter, input);
     std::reverse(items.begin(), items.end());
     return Value::list(std::move(items));
@@ -136,7 +137,7 @@ Value dictsort(Interpreter& interpreter, const Value& input, const Arguments& ar
     const Value& part = by == "key" ? key : value;
     keyed.emplace_back(bound.flag(0, false) ? part : fold_case(part), Value::tuple({key, value}));
   }
-  sort_by_keys(interpreter, keyed, bound.flag(2, false));
+  sort_by_keys(interpreter, keyed, bound.integer(2, 0) != 0);
   std::vector<Value> out;
   for (auto& [key, pair] : keyed) out.push_back(std::move(pair));
   return Value::list(std::move(out));
@@ -154,7 +155,7 @@ Value sort(Interpreter& interpreter, const Value& input, const Arguments& argume
     }
     keyed.emplace_back(Value::list(std::move(keys)), item);
   }
-  sort_by_keys(interpreter, keyed, bound.flag(0, false));
+  sort_by_keys(interpreter, keyed, bound.integer(0, 0) != 0);
   std::vector<Value> out;
   for (auto& [key, item] : keyed) out.push_back(std::move(item));
   return Value::list(std::move(out));
@@ -304,7 +305,8 @@ Value random(Interpreter&, const Value& input, const Arguments& arguments) {
 Value attr(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   Bound bound = bind("attr", arguments, {"name"}, 1);
   const std::string& name = require_string(bound[0]);
-  if (input.is_undefined()) raise_undefined(input);
+  bool is_special = name.starts_with("__") && name.ends_with("__");
+  if (input.is_undefined() && !is_special) raise_undefined(input);
   Value out;
   if (builtin_attribute(interpreter, input, name, out)) return out;
   return Value::undefined(fmt::format("'{}' object has no attribute '{}'", type_name(input), name));

@@ -59,7 +59,7 @@ Value title(Interpreter& interpreter, const Value& input, const Arguments& argum
     }
   }
   flush();
-  return Value::string(std::move(out), input.is_markup());
+  return Value::string(std::move(out));
 }
 
 Value center(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
@@ -96,7 +96,8 @@ Value format(Interpreter& interpreter, const Value& input, const Arguments& argu
     }
     values = Value::dict(std::make_shared<DictObject>(std::move(entries)));
   }
-  return Value::string(percent_format(interpreter, to_str(input), values), input.is_markup());
+  return Value::string(percent_format(interpreter, to_str(input), values, input.is_markup()),
+                       input.is_markup());
 }
 
 Value to_string(Interpreter&, const Value& input, const Arguments& arguments) {
@@ -176,6 +177,7 @@ Value wordcount(Interpreter& interpreter, const Value& input, const Arguments& a
 Value wordwrap(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   Bound bound = bind("wordwrap", arguments,
                      {"width", "break_long_words", "wrapstring", "break_on_hyphens"}, 0);
+  if (input.is_string() && input.text().empty()) return Value::string("");
   Int width = bound.integer(0, 79);
   if (width <= 0) raise(ErrorType::kValue, "invalid width (must be > 0)");
   std::string joint = bound.has(2) && !bound[2].is_none() ? require_string(bound[2]) : "\n";

@@ -4,29 +4,15 @@
 #include <optional>
 
 #include "text/template/arguments.h"
+#include "text/template/format_spec.h"
 #include "text/template/interpreter.h"
 #include "text/template/unicode.h"
 
 namespace mica::jinja {
 namespace {
 
-constexpr int kMaxWidth = 1 << 20;
-constexpr int kMaxPrecision = 500;
-
-struct Spec {
-  std::string fill = " ";
-  char align = 0;  // < > = ^
-  char sign = '-';
-  bool alternate = false;
-  int width = 0;
-  char grouping = 0;
-  int precision = -1;
-  char type = 0;
-};
-
-std::string ascii_repr(const Value& value) {
+std::string ascii_escape(const std::string& text) {
   std::string out;
-  std::string text = to_repr(value);
   for (size_t i = 0; i < text.size();) {
     size_t begin = i;
     char32_t code = next_code_point(text, i);
@@ -43,200 +29,17 @@ std::string ascii_repr(const Value& value) {
   return out;
 }
 
-std::string pad(const std::string& text, const Spec& spec, char align) {
-  int missing = spec.width - static_cast<int>(count_code_points(text));
-  if (missing <= 0) return text;
-  int left = align == '>' ? missing : align == '^' ? missing / 2 : 0;
-  std::string out;
-  for (int i = 0; i < left; ++i) out += spec.fill;
-  out += text;
-  for (int i = left; i < missing; ++i) out += spec.fill;
-  return out;
-}
-
-// sign and prefix, then padding for '=', then the digits.
-std::string pad_number(bool negative, const std::string& prefix, std::string digits,
-                       const Spec& spec) {
-  std::string sign = negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
-  if (spec.align != '=') return pad(sign + prefix + digits, spec, spec.align ? spec.align : '>');
-  int used = static_cast<int>(sign.size() + prefix.size() + digits.size());
-  std::string middle;
-  for (int i = used; i < spec.width; ++i) middle += spec.fill;
-  return sign + prefix + middle + digits;
-}
-
-std::string group_digits(const std::string& digits, char separator) {
-  if (!separator) return digits;
-  size_t whole = 0;
-  while (whole < digits.size() && digits[whole] >= '0' && digits[whole] <= '9') ++whole;
-  std::string out;
-  for (size_t i = 0; i < whole; ++i) {
-    if (i > 0 && (whole - i) % 3 == 0) out += separator;
-    out += digits[i];
-  }
-  return out + digits.substr(whole);
-}
-
-std::string digits_of(Int value, int base, bool upper) {
-  std::string out;
-  do {
-    int digit = static_cast<int>(value % base);
-    out += static_cast<char>(digit < 10 ? '0' + digit : (upper ? 'A' : 'a') + digit - 10);
-    value /= base;
-  } while (value);
-  std::reverse(out.begin(), out.end());
-  return out;
-}
-
-std::string float_digits(double magnitude, const Spec& spec) {
-  int precision = std::clamp(spec.precision, -1, kMaxPrecision);
-  bool alternate = spec.alternate;
-  if (!std::isfinite(magnitude)) {
-    std::string text = std::isnan(magnitude) ? "nan" : "inf";
-    return spec.type == 'F' || spec.type == 'E' || spec.type == 'G' ? to_upper(text) : text;
-  }
-  if (precision < 0) precision = 6;
-  switch (spec.type) {
-    case 'f':
-    case 'F':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}f}" : "{:.{}f}"), magnitude, precision);
-    case 'e':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}e}" : "{:.{}e}"), magnitude, precision);
-    case 'E':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}E}" : "{:.{}E}"), magnitude, precision);
-    case 'G':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}G}" : "{:.{}G}"), magnitude,
-                         std::max(precision, 1));
-    case '%': return fmt::format("{:.{}f}%", magnitude * 100, precision);
-    default:
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}g}" : "{:.{}g}"), magnitude,
-                         std::max(precision, 1));
-  }
-}
-
-std::string format_float(double value, Spec spec) {
-  double magnitude = std::fabs(value);
-  std::string digits;
-  if (spec.type == 0 && spec.precision < 0) {
-    digits = float_repr(magnitude);
-  } else {
-    digits = float_digits(magnitude, spec);
-    bool is_plain = digits.find_first_of(".enia") == std::string::npos;
-    if (spec.type == 0 && is_plain) digits += ".0";
-  }
-  return pad_number(std::signbit(value) && !std::isnan(value), "",
-                    group_digits(digits, spec.grouping), spec);
-}
-
-std::string format_int(Int value, Spec spec) {
-  if (std::string_view("eEfFgG%").find(spec.type) != std::string_view::npos && spec.type) {
-    return format_float(static_cast<double>(value), spec);
-  }
-  if (spec.precision >= 0) raise(ErrorType::kValue, "Precision not allowed in integer format");
-  Int magnitude = value < 0 ? -value : value;
-  switch (spec.type) {
-    case 0:
-    case 'n':
-    case 'd':
-      return pad_number(value < 0, "", group_digits(digits_of(magnitude, 10, false), spec.grouping),
-                        spec);
-    case 'x':
-      return pad_number(value < 0, spec.alternate ? "0x" : "", digits_of(magnitude, 16, false),
-                        spec);
-    case 'X':
-      return pad_number(value < 0, spec.alternate ? "0X" : "", digits_of(magnitude, 16, true),
-                        spec);
-    case 'o':
-      return pad_number(value < 0, spec.alternate ? "0o" : "", digits_of(magnitude, 8, false),
-                        spec);
-    case 'b':
-      return pad_number(value < 0, spec.alternate ? "0b" : "", digits_of(magnitude, 2, false),
-                        spec);
-    case 'c': {
-      if (value < 0 || value > 0x10FFFF)
-        raise(ErrorType::kOverflow, "%c arg not in range(0x110000)");
-      std::string text;
-      append_code_point(text, static_cast<char32_t>(value));
-      return pad(text, spec, spec.align ? spec.align : '<');
-    }
-    default: raise(ErrorType::kValue, "Unknown format code '{}' for an integer", spec.type);
-  }
-}
-
-std::string cut(const std::string& text, int precision) {
-  if (precision < 0) return text;
-  size_t end = 0;
-  for (int i = 0; i < precision && end < text.size(); ++i) end += code_point_bytes(text, end);
-  return text.substr(0, end);
-}
-
-int read_number(const std::string& text, size_t& i, int limit) {
-  int number = 0;
-  for (; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) {
-    number = number * 10 + text[i] - '0';
-    if (number > limit) raise(ErrorType::kLimit, "a width or precision of {} is too large", number);
-  }
-  return number;
-}
-
-Spec parse_spec(const std::string& text) {
-  Spec spec;
-  size_t i = 0;
-  auto is_align = [&](size_t at) {
-    return at < text.size() && std::string_view("<>=^").find(text[at]) != std::string_view::npos;
-  };
-  size_t first = text.empty() ? 0 : code_point_bytes(text, 0);
-  if (first && is_align(first)) {
-    spec.fill = text.substr(0, first);
-    spec.align = text[first];
-    i = first + 1;
-  } else if (is_align(0)) {
-    spec.align = text[i++];
-  }
-  auto next_is = [&](char c) { return i < text.size() && text[i] == c; };
-  if (next_is('+') || next_is('-') || next_is(' ')) spec.sign = text[i++];
-  if (next_is('#')) spec.alternate = true, ++i;
-  if (next_is('0')) {
-    if (!spec.align) spec.fill = "0", spec.align = '=';
-    ++i;
-  }
-  spec.width = read_number(text, i, kMaxWidth);
-  if (next_is(',') || next_is('_')) spec.grouping = text[i++];
-  if (next_is('.')) {
-    size_t begin = ++i;
-    spec.precision = read_number(text, i, kMaxWidth);
-    if (i == begin) raise(ErrorType::kValue, "Format specifier missing precision");
-  }
-  if (i < text.size()) spec.type = text[i++];
-  if (i != text.size()) raise(ErrorType::kValue, "Invalid format specifier '{}'", text);
-  return spec;
-}
-
-std::string format_value(const Value& value, const std::string& text) {
-  if (text.empty()) return to_str(value);
-  bool formats_as_string = value.is_string();
-  if (!value.is_number() && !formats_as_string) {
-    raise(ErrorType::kType, "unsupported format string passed to {}.__format__", type_name(value));
-  }
-  Spec spec = parse_spec(text);
-  if (value.is(Kind::kFloat)) {
-    if (spec.type && std::string_view("eEfFgGn%").find(spec.type) == std::string_view::npos) {
-      raise(ErrorType::kValue, "Unknown format code '{}' for a float", spec.type);
-    }
-    return format_float(value.as_double(), spec);
-  }
-  if (value.is_integral()) return format_int(value.as_int(), spec);
-  if ((spec.type && spec.type != 's') || spec.align == '=' || spec.sign != '-' || spec.grouping ||
-      spec.alternate) {
-    raise(ErrorType::kValue, "Unknown format code for a string: '{}'", text);
-  }
-  return pad(cut(value.text(), spec.precision), spec, spec.align ? spec.align : '<');
+std::string character(Int code) {
+  if (code < 0 || code > 0x10FFFF) raise(ErrorType::kOverflow, "%c arg not in range(0x110000)");
+  std::string text;
+  append_code_point(text, static_cast<char32_t>(code));
+  return text;
 }
 
 class BraceFormatter {
  public:
-  BraceFormatter(Interpreter& interpreter, const Arguments& arguments)
-      : interpreter_(interpreter), arguments_(arguments) {}
+  BraceFormatter(Interpreter& interpreter, const Arguments& arguments, bool escapes)
+      : interpreter_(interpreter), arguments_(arguments), escapes_(escapes) {}
 
   std::string run(const std::string& format, int depth) {
     if (depth > 2) raise(ErrorType::kValue, "Max string recursion exceeded");
@@ -291,13 +94,20 @@ class BraceFormatter {
     if (conversion == 'r') {
       value = Value::string(to_repr(value));
     } else if (conversion == 'a') {
-      value = Value::string(ascii_repr(value));
+      value = Value::string(ascii_escape(to_repr(value)));
     } else if (conversion == 's') {
       value = Value::string(to_str(value));
     } else if (conversion) {
       raise(ErrorType::kValue, "Unknown conversion specifier {}", conversion);
     }
-    return format_value(value, run(spec, depth + 1));
+    return show(value, run(spec, depth + 1));
+  }
+
+  std::string show(const Value& value, const std::string& spec) const {
+    if (!escapes_) return format_value(value, spec);
+    if (!value.is_markup()) return html_escape(format_value(value, spec));
+    if (!spec.empty()) raise(ErrorType::kValue, "Unsupported format specification for Markup.");
+    return value.text();
   }
 
   Value lookup(const std::string& path) {
@@ -356,21 +166,22 @@ class BraceFormatter {
 
   Interpreter& interpreter_;
   const Arguments& arguments_;
+  const bool escapes_;
   size_t next_ = 0;
   bool automatic_ = false, manual_ = false;
 };
 
 // One conversion of a % format.
 struct Conversion {
-  Spec spec;
+  FormatSpec spec;
   bool left = false, zero = false;
   std::optional<std::string> key;
 };
 
 class PercentFormatter {
  public:
-  PercentFormatter(const std::string& format, const Value& values)
-      : format_(format), values_(values) {
+  PercentFormatter(const std::string& format, const Value& values, bool escapes)
+      : format_(format), values_(values), escapes_(escapes) {
     if (values.is(Kind::kTuple)) {
       items_ = values.items();
     } else {
@@ -410,10 +221,11 @@ class PercentFormatter {
   }
 
   int number() {
-    if (peek() != '*') return read_number(format_, i_, kMaxWidth);
+    if (peek() != '*') return read_number(format_, i_, kMaxFormatWidth);
     ++i_;
+    if (escapes_) raise(ErrorType::kType, "* wants int");
     Int value = require_int(next_item());
-    if (value > kMaxWidth || value < -kMaxWidth) raise(ErrorType::kLimit, "the width is too large");
+    if (value > kMaxFormatWidth || value < -kMaxFormatWidth) raise(ErrorType::kLimit, "the width is too large");
     return static_cast<int>(value);
   }
 
@@ -441,7 +253,26 @@ class PercentFormatter {
     c.spec.type = peek();
     ++i_;
     if (c.spec.type == '%') return "%";
-    return apply(c, value_of(c));
+    const Value value = value_of(c);
+    return apply(c, escapes_ ? escaped(c.spec.type, value) : value);
+  }
+
+  // What Markup makes of a value before it is formatted: safe texts and plain numbers.
+  static Value escaped(char type, const Value& value) {
+    auto as_text = [](const std::string& text) { return Value::string(html_escape(text)); };
+    switch (type) {
+      case 's': return value.is_markup() ? value : as_text(to_str(value));
+      case 'r':
+      case 'a': return as_text(to_repr(value));
+      case 'x':
+      case 'X':
+      case 'o':
+      case 'c': raise(ErrorType::kType, "an integer is required");
+      default: break;
+    }
+    if (!value.is_string()) return value;
+    const bool is_float = std::string_view("eEfFgG").find(type) != std::string_view::npos;
+    return number_from_text(value.text(), is_float);
   }
 
   Value value_of(const Conversion& c) {
@@ -452,25 +283,25 @@ class PercentFormatter {
     return *found;
   }
 
-  static std::string apply(Conversion& c, const Value& value) {
-    Spec& spec = c.spec;
+  std::string apply(Conversion& c, const Value& value) const {
+    FormatSpec& spec = c.spec;
     spec.align = c.left ? '<' : '>';
     switch (spec.type) {
       case 's': return pad(cut(to_str(value), spec.precision), spec, spec.align);
-      case 'r': return pad(cut(to_repr(value), spec.precision), spec, spec.align);
-      case 'a': return pad(cut(ascii_repr(value), spec.precision), spec, spec.align);
+      case 'r':
+      case 'a': {
+        std::string text = escapes_ ? value.text() : to_repr(value);
+        if (spec.type == 'a') text = ascii_escape(text);
+        return pad(cut(text, spec.precision), spec, spec.align);
+      }
       case 'c':
         if (value.is_string() && count_code_points(value.text()) == 1) {
           return pad(value.text(), spec, spec.align);
         }
-        return format_int(require_int(value), [&] {
-          Spec s = spec;
-          s.precision = -1;
-          return s;
-        }());
+        return pad(character(require_int(value)), spec, spec.align);
       default: break;
     }
-    if (c.zero && !c.left) spec.fill = "0", spec.align = '=';
+    if (c.zero && !c.left) spec.fill.assign(1, '0'), spec.align = '=';
     if (std::string_view("eEfFgG").find(spec.type) != std::string_view::npos) {
       if (!value.is_number()) raise_not_number(value, "must be real number");
       return format_float(value.as_double(), spec);
@@ -486,7 +317,7 @@ class PercentFormatter {
     raise(ErrorType::kType, "{}, not {}", what, type_name(value));
   }
 
-  static std::string integer(Spec spec, const Value& value) {
+  static std::string integer(FormatSpec spec, const Value& value) {
     bool decimal = spec.type == 'd' || spec.type == 'i' || spec.type == 'u';
     if (!value.is_number() || (!decimal && !value.is_integral())) {
       raise_not_number(value, "a number is required");
@@ -509,6 +340,7 @@ class PercentFormatter {
 
   const std::string& format_;
   const Value& values_;
+  const bool escapes_;
   std::vector<Value> items_;
   size_t i_ = 0;
   size_t next_ = 0;
@@ -517,15 +349,15 @@ class PercentFormatter {
 }  // namespace
 
 std::string percent_format(Interpreter& interpreter, const std::string& format,
-                           const Value& values) {
-  std::string out = PercentFormatter(format, values).run();
+                           const Value& values, bool escapes) {
+  std::string out = PercentFormatter(format, values, escapes).run();
   interpreter.charge_bytes(format.size() + out.size());
   return out;
 }
 
 std::string brace_format(Interpreter& interpreter, const std::string& format,
-                         const Arguments& arguments) {
-  std::string out = BraceFormatter(interpreter, arguments).run(format, 0);
+                         const Arguments& arguments, bool escapes) {
+  std::string out = BraceFormatter(interpreter, arguments, escapes).run(format, 0);
   interpreter.charge_bytes(format.size() + out.size());
   return out;
 }

@@ -142,6 +142,11 @@ class Joiner : public CallableObject {
     used_ = true;
     return first ? Value::string("") : separator_;
   }
+  bool attribute(Interpreter&, const std::string& name, Value& out) override {
+    if (name == "sep") out = separator_;
+    if (name == "used") out = Value::boolean(used_);
+    return name == "sep" || name == "used";
+  }
   std::string repr() const override { return "<Joiner>"; }
 
  private:
@@ -169,16 +174,8 @@ class DictFunction : public FunctionObject {
   DictFunction() : FunctionObject("dict", make_dict) {}
   bool attribute(Interpreter&, const std::string& name, Value& out) override {
     if (name != "fromkeys") return false;
-    out = Value::object(Kind::kObject, std::make_shared<FunctionObject>("fromkeys", from_keys));
+    out = Value::object(Kind::kObject, std::make_shared<FunctionObject>("fromkeys", dict_from_keys));
     return true;
-  }
-
- private:
-  static Value from_keys(Interpreter& interpreter, const Arguments& arguments) {
-    Bound bound = bind("fromkeys", arguments, {"", ""}, 1);
-    std::vector<DictObject::Entry> entries;
-    for (const Value& key : to_vector(interpreter, bound[0])) entries.emplace_back(key, bound[1]);
-    return Value::dict(std::make_shared<DictObject>(std::move(entries)));
   }
 };
 
@@ -199,6 +196,13 @@ const Value* find_global(const std::string& name) {
   };
   auto found = globals.find(name);
   return found == globals.end() ? nullptr : &found->second;
+}
+
+Value dict_from_keys(Interpreter& interpreter, const Arguments& arguments) {
+  Bound bound = bind("fromkeys", arguments, {"", ""}, 1);
+  std::vector<DictObject::Entry> entries;
+  for (const Value& key : to_vector(interpreter, bound[0])) entries.emplace_back(key, bound[1]);
+  return Value::dict(std::make_shared<DictObject>(std::move(entries)));
 }
 
 std::string strftime(const std::string& format, int64_t unix_seconds, int microseconds) {

@@ -114,12 +114,42 @@ Interpreter::~Interpreter() {
 std::string Interpreter::render() {
   stack_base_ = static_cast<const char*>(__builtin_frame_address(0));
   try {
+    for (Symbol symbol : ast_.unset) root_->set(symbol, unset_value(symbol));
     execute(ast_.body);
   } catch (TemplateError& error) {
     if (error.line == 0) error.line = line_;
     throw;
   }
   return std::move(output_);
+}
+
+ScopePtr Interpreter::make_scope(ScopePtr parent, const std::vector<Symbol>& unset) {
+  auto scope = std::make_shared<Scope>(std::move(parent));
+  for (Symbol symbol : unset) scope->set(symbol, unset_value(symbol));
+  return scope;
+}
+
+// What a block sees: what the request gave and what has been assigned, not what is unset.
+ScopePtr Interpreter::block_scope(const Scope* visible, const std::vector<Symbol>& unset) {
+  ScopePtr scope = make_scope(nullptr, unset);
+  for (; visible; visible = visible->parent.get()) {
+    for (const auto& [symbol, value] : visible->variables) {
+      charge_steps(1);
+      if (scope->find(symbol) || value.pointer() == unset_value(symbol).pointer()) continue;
+      scope->set(symbol, value);
+    }
+  }
+  return scope;
+}
+
+const Value& Interpreter::unset_value(Symbol symbol) {
+  Value& value = unset_values_[symbol];
+  if (!value.is_undefined()) value = undefined_name(symbol);
+  return value;
+}
+
+Value Interpreter::undefined_name(Symbol symbol) const {
+  return Value::undefined("'" + ast_.names[static_cast<size_t>(symbol)] + "' is undefined");
 }
 
 void Interpreter::check_stack() const {
@@ -165,12 +195,12 @@ Interpreter::Flow Interpreter::execute(const Stmt& statement) {
       if (truthy(evaluate(*statement.expr))) {
         raise(ErrorType::kRuntime, "autoescape is not supported");
       }
-      ScopeGuard guard(*this, inner_scope());
+      ScopeGuard guard(*this, inner_scope(statement.unset));
       return execute(statement.body);
     }
     case StmtType::kGeneration: execute_generation(statement); break;
     case StmtType::kBlock: {
-      ScopeGuard guard(*this, std::make_shared<Scope>(statement.scoped ? scope_ : root_));
+      ScopeGuard guard(*this, block_scope((statement.scoped ? scope_ : root_).get(), statement.unset));
       execute(statement.body);
       break;
     }
@@ -232,7 +262,7 @@ void Interpreter::assign(const Expr& target, const Value& value) {
 Interpreter::Flow Interpreter::execute_set_block(const Stmt& statement) {
   Value value;
   {
-    ScopeGuard guard(*this, inner_scope());
+    ScopeGuard guard(*this, inner_scope(statement.unset));
     Capture capture(*this);
     Flow flow = execute(statement.body);
     if (flow != Flow::kNormal) return flow;
@@ -247,7 +277,7 @@ Interpreter::Flow Interpreter::execute_set_block(const Stmt& statement) {
 Interpreter::Flow Interpreter::execute_filter_block(const Stmt& statement) {
   Value value;
   {
-    ScopeGuard guard(*this, inner_scope());
+    ScopeGuard guard(*this, inner_scope(statement.unset));
     Capture capture(*this);
     Flow flow = execute(statement.body);
     if (flow != Flow::kNormal) return flow;
@@ -259,7 +289,7 @@ Interpreter::Flow Interpreter::execute_filter_block(const Stmt& statement) {
 }
 
 Interpreter::Flow Interpreter::execute_with(const Stmt& statement) {
-  ScopePtr scope = inner_scope();
+  ScopePtr scope = inner_scope(statement.unset);
   for (const auto& [target, expr] : statement.bindings) {
     Value value = evaluate(*expr);
     ScopeGuard guard(*this, scope);
@@ -317,7 +347,7 @@ Interpreter::Flow Interpreter::execute_loop(const Stmt& statement, const Value& 
   Value item;
   while (loop->next(item)) {
     charge_steps(1);
-    ScopeGuard guard(*this, inner_scope());
+    ScopeGuard guard(*this, inner_scope(statement.unset));
     if (found != ast_.symbols.end()) {
       scope_->set(found->second, Value::object(Kind::kObject, loop));
     }
@@ -328,7 +358,7 @@ Interpreter::Flow Interpreter::execute_loop(const Stmt& statement, const Value& 
     if (flow == Flow::kNormal) completed = true;
   }
   if (completed || statement.otherwise.empty()) return Flow::kNormal;
-  ScopeGuard guard(*this, inner_scope());
+  ScopeGuard guard(*this, inner_scope(statement.unset_otherwise));
   return execute(statement.otherwise);
 }
 
@@ -349,7 +379,7 @@ void Interpreter::define_macro(const Stmt& statement) {
 Value Interpreter::call_macro(const Stmt& macro, const ScopePtr& scope, const std::string& name,
                               Arguments& arguments) {
   CallGuard calls(*this);
-  ScopeGuard guard(*this, std::make_shared<Scope>(scope));
+  ScopeGuard guard(*this, make_scope(scope, macro.unset));
   Capture capture(*this);
   int line = line_;
   bind_macro_arguments(macro, name, arguments);
@@ -367,21 +397,21 @@ void Interpreter::bind_macro_arguments(const Stmt& macro, const std::string& nam
     auto symbol = ast_.symbols.find(special);
     if (symbol != ast_.symbols.end()) scope_->set(symbol->second, std::move(value));
   };
+  // Defaults see the other arguments.
+  std::vector<const std::pair<Symbol, Expr*>*> missing;
   for (size_t i = 0; i < count; ++i) {
-    const auto& [symbol, default_value] = signature.parameters[i];
-    const std::string& parameter = ast_.names[static_cast<size_t>(symbol)];
+    const auto& parameter = signature.parameters[i];
+    const std::string& parameter_name = ast_.names[static_cast<size_t>(parameter.first)];
     Value value;
     if (i < positional.size()) {
       value = positional[i];
-    } else if (!take_named(arguments, parameter, value)) {
-      if (default_value) {
-        value = evaluate(*default_value);
-      } else {
-        value = Value::undefined("parameter '" + parameter + "' was not provided");
-      }
+    } else if (!take_named(arguments, parameter_name, value)) {
+      value = Value::undefined("parameter '" + parameter_name + "' was not provided");
+      if (parameter.second) missing.push_back(&parameter);
     }
-    scope_->set(symbol, std::move(value));
+    scope_->set(parameter.first, std::move(value));
   }
+  for (const auto* parameter : missing) scope_->set(parameter->first, evaluate(*parameter->second));
   if (signature.uses_caller) {
     Value caller;
     if (!take_named(arguments, "caller", caller) || caller.is_none()) {

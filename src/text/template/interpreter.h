@@ -113,7 +113,12 @@ class Interpreter {
   void bind_macro_arguments(const Stmt& macro, const std::string& name, Arguments& arguments);
   void check_namespaces(const Expr& target);
   void assign(const Expr& target, const Value& value);
-  ScopePtr inner_scope() const { return std::make_shared<Scope>(scope_); }
+  // A frame, in which the names `unset` are undefined at first.
+  ScopePtr make_scope(ScopePtr parent, const std::vector<Symbol>& unset);
+  ScopePtr inner_scope(const std::vector<Symbol>& unset) { return make_scope(scope_, unset); }
+  ScopePtr block_scope(const Scope* visible, const std::vector<Symbol>& unset);
+  const Value& unset_value(Symbol symbol);
+  Value undefined_name(Symbol symbol) const;
 
   // Expressions.
   Value evaluate(const Expr& expr);
@@ -141,6 +146,7 @@ class Interpreter {
   std::string* out_ = &output_;
   ScopePtr root_;
   ScopePtr scope_;
+  std::unordered_map<Symbol, Value> unset_values_;
   std::vector<ScopePtr> captured_;  // scopes that a macro holds
   std::vector<std::shared_ptr<NamespaceObject>> namespaces_;
   std::vector<std::shared_ptr<LoopObject>> loops_;
@@ -155,6 +161,8 @@ Value slice(Interpreter& interpreter, const Value& object, const Value& start, c
 // Methods of built-in types (methods.cpp): false when the type has no such attribute.
 bool builtin_attribute(Interpreter& interpreter, const Value& object, const std::string& name,
                        Value& out);
+// `name` of an undefined value: raises, except that Python's own names give an unusable value.
+Value undefined_attribute(const Value& object, const std::string& name);
 // Functions that every template sees (globals.cpp), null when there is none of the name.
 const Value* find_global(const std::string& name);
 

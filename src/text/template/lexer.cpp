@@ -143,6 +143,7 @@ class Lexer {
   }
 
   void lex_raw() {
+    if (position_ >= source_.size()) return;  // at the very end it needs no end
     for (size_t i = position_; (i = source_.find("{%", i)) != npos; ++i) {
       size_t after = i + 2;
       char sign = at(after, "-") ? '-' : at(after, "+") ? '+' : '\0';
@@ -158,6 +159,7 @@ class Lexer {
   }
 
   void lex_comment() {
+    if (position_ >= source_.size()) return;
     size_t close = source_.find("#}", position_);
     if (close == npos) fail("Missing end of comment tag");
     bool has_sign = close > position_ && (source_[close - 1] == '-' || source_[close - 1] == '+');

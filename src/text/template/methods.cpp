@@ -84,6 +84,62 @@ Value is_integer(Interpreter&, const Value& self, const Arguments& arguments) {
                         static_cast<double>(static_cast<Int>(std::clamp(value, -1e35, 1e35))));
 }
 
+Value bit_count(Interpreter&, const Value& self, const Arguments& arguments) {
+  bind("bit_count", arguments, {}, 0);
+  Int value = self.as_int() < 0 ? -self.as_int() : self.as_int();
+  Int bits = 0;
+  for (; value; value /= 2) bits += value % 2;
+  return Value::integer(bits);
+}
+
+Value integer_ratio(Interpreter&, const Value& self, const Arguments& arguments) {
+  bind("as_integer_ratio", arguments, {}, 0);
+  return Value::tuple({Value::integer(self.as_int()), Value::integer(1)});
+}
+
+Value conjugate(Interpreter&, const Value& self, const Arguments& arguments) {
+  bind("conjugate", arguments, {}, 0);
+  return self.is_integral() ? Value::integer(self.as_int()) : self;
+}
+
+Value range_count(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
+  Bound bound = bind("count", arguments, {""}, 1);
+  return Value::integer(contains(interpreter, self, bound[0]) ? 1 : 0);
+}
+
+Value range_index(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
+  Bound bound = bind("index", arguments, {""}, 1);
+  if (!contains(interpreter, self, bound[0])) {
+    raise(ErrorType::kValue, "{} is not in range", to_repr(bound[0]));
+  }
+  Int number = bound[0].is_integral() ? bound[0].as_int() : static_cast<Int>(bound[0].as_double());
+  return Value::integer((number - self.range().start) / self.range().step);
+}
+
+Value is_disjoint(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
+  Bound bound = bind("isdisjoint", arguments, {""}, 1);
+  for (const Value& item : to_vector(interpreter, bound[0])) {
+    if (contains(interpreter, self, item)) return Value::boolean(false);
+  }
+  return Value::boolean(true);
+}
+
+template <const char* const& filter>
+Value by_filter(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
+  return find_text_filter(filter)(interpreter, self, arguments);
+}
+const char* const kStripTags = "striptags";
+
+Value escape(Interpreter& interpreter, const Value&, const Arguments& arguments) {
+  Bound bound = bind("escape", arguments, {"s"}, 1);
+  return find_text_filter("escape")(interpreter, bound[0], {});
+}
+
+// Methods that a template may ask for but not call: they deal in bytes, sets or generators.
+Value unsupported(Interpreter&, const Value& self, const Arguments&) {
+  raise(ErrorType::kType, "this method of '{}' objects is not supported", type_name(self));
+}
+
 constexpr MethodEntry kDictMethods[] = {
     {"get", dict_get},
     {"keys", [](Interpreter&, const Value& s,
@@ -93,12 +149,28 @@ constexpr MethodEntry kDictMethods[] = {
     {"items", [](Interpreter&, const Value& s,
                  const Arguments& a) { return view(s, a, "items", DictPart::kItems); }},
     {"copy", copy},
+    {"fromkeys", [](Interpreter& i, const Value&,
+                    const Arguments& a) { return dict_from_keys(i, a); }},
 };
 constexpr MethodEntry kListMethods[] = {
     {"index", sequence_index}, {"count", sequence_count}, {"copy", copy}};
 constexpr MethodEntry kTupleMethods[] = {{"index", sequence_index}, {"count", sequence_count}};
-constexpr MethodEntry kIntMethods[] = {{"bit_length", bit_length}};
-constexpr MethodEntry kFloatMethods[] = {{"is_integer", is_integer}};
+constexpr MethodEntry kRangeMethods[] = {{"index", range_index}, {"count", range_count}};
+constexpr MethodEntry kSetMethods[] = {{"isdisjoint", is_disjoint}};  // of keys and items
+constexpr MethodEntry kIntMethods[] = {
+    {"bit_length", bit_length}, {"bit_count", bit_count},    {"as_integer_ratio", integer_ratio},
+    {"conjugate", conjugate},   {"from_bytes", unsupported}, {"to_bytes", unsupported}};
+constexpr MethodEntry kFloatMethods[] = {{"is_integer", is_integer},
+                                         {"conjugate", conjugate},
+                                         {"as_integer_ratio", unsupported},
+                                         {"hex", unsupported},
+                                         {"fromhex", unsupported}};
+constexpr MethodEntry kStringMethods[] = {
+    {"encode", unsupported}, {"translate", unsupported}, {"maketrans", unsupported}};
+constexpr MethodEntry kMarkupMethods[] = {
+    {"escape", escape}, {"striptags", by_filter<kStripTags>}, {"unescape", unsupported}};
+constexpr MethodEntry kGeneratorMethods[] = {
+    {"close", unsupported}, {"send", unsupported}, {"throw", unsupported}};
 
 template <size_t n>
 MethodBody find_in(const MethodEntry (&table)[n], std::string_view name) {
@@ -108,15 +180,28 @@ MethodBody find_in(const MethodEntry (&table)[n], std::string_view name) {
   return nullptr;
 }
 
+MethodBody find_text_method(const Value& object, std::string_view name) {
+  MethodBody body = find_string_method(name);
+  if (!body) body = find_in(kStringMethods, name);
+  return body || !object.is_markup() ? body : find_in(kMarkupMethods, name);
+}
+
 MethodBody find_method(const Value& object, std::string_view name) {
   switch (object.kind()) {
-    case Kind::kString: return find_string_method(name);
+    case Kind::kString: return find_text_method(object, name);
     case Kind::kDict: return find_in(kDictMethods, name);
     case Kind::kList: return find_in(kListMethods, name);
     case Kind::kTuple: return find_in(kTupleMethods, name);
     case Kind::kBool:
     case Kind::kInt: return find_in(kIntMethods, name);
     case Kind::kFloat: return find_in(kFloatMethods, name);
+    case Kind::kRange: return find_in(kRangeMethods, name);
+    case Kind::kDictView: {
+      auto part = static_cast<const DictViewObject&>(*object.pointer()).part;
+      return part == DictPart::kValues ? nullptr : find_in(kSetMethods, name);
+    }
+    case Kind::kIterator:
+      return object.iterator().name == "generator" ? find_in(kGeneratorMethods, name) : nullptr;
     default: return nullptr;
   }
 }
@@ -145,6 +230,12 @@ bool is_forbidden(const Value& object, std::string_view name) {
   }
   return (object.is(Kind::kList) && is_one_of(kList, name)) ||
          (object.is(Kind::kDict) && is_one_of(kDict, name));
+}
+
+Value unsafe(const Value& object, const std::string& name) {
+  return Value::undefined(
+      fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, type_name(object)),
+      ErrorType::kSecurity);
 }
 
 bool number_attribute(const Value& object, const std::string& name, Value& out) {
@@ -180,6 +271,10 @@ bool plain_attribute(Interpreter& interpreter, const Value& object, const std::s
       out = object.items()[name == "list"];
       return true;
     }
+    case Kind::kDictView:
+      if (name != "mapping") return false;
+      out = static_cast<const DictViewObject&>(*object.pointer()).dict;
+      return true;
     case Kind::kRange: {
       const RangeObject& range = object.range();
       if (name != "start" && name != "stop" && name != "step") return false;
@@ -194,6 +289,11 @@ bool plain_attribute(Interpreter& interpreter, const Value& object, const std::s
 
 }  // namespace
 
+Value undefined_attribute(const Value& object, const std::string& name) {
+  if (!is_forbidden(object, name)) raise_undefined(object);
+  return unsafe(object, name);
+}
+
 bool builtin_attribute(Interpreter& interpreter, const Value& object, const std::string& name,
                        Value& out) {
   if (plain_attribute(interpreter, object, name, out)) return true;
@@ -202,9 +302,7 @@ bool builtin_attribute(Interpreter& interpreter, const Value& object, const std:
     return true;
   }
   if (!is_forbidden(object, name)) return false;
-  out = Value::undefined(
-      fmt::format("access to attribute '{}' of '{}' object is unsafe.", name, type_name(object)),
-      ErrorType::kSecurity);
+  out = unsafe(object, name);
   return true;
 }
 

@@ -152,7 +152,7 @@ Value merge(const Value& a, const Value& b) {
 
 // start, stop, step and count of the elements that a slice takes of `size`.
 struct SliceRange {
-  Int start, step, count;
+  Int start, stop, step, count;
 };
 
 SliceRange slice_range(Int size, const Value& start, const Value& stop, const Value& step) {
@@ -178,7 +178,7 @@ SliceRange slice_range(Int size, const Value& start, const Value& stop, const Va
   range.start = first;
   range.stop = last;
   range.step = by;
-  return {first, by, range.size()};
+  return {first, last, by, range.size()};
 }
 
 Value slice_string(const Value& object, const SliceRange& range) {
@@ -206,7 +206,7 @@ Value binary(Interpreter& interpreter, const std::string& op, const Value& a, co
   if (a.is_integral() && b.is_integral()) return int_arithmetic(op, a.as_int(), b.as_int());
   if (a.is_number() && b.is_number()) return float_arithmetic(op, a.as_double(), b.as_double());
   if (op == "%" && a.is_string()) {
-    return Value::string(percent_format(interpreter, a.text(), b), a.is_markup());
+    return Value::string(percent_format(interpreter, a.text(), b, a.is_markup()), a.is_markup());
   }
   if (a.is_undefined()) raise_undefined(a);
   if (b.is_undefined()) raise_undefined(b);
@@ -244,7 +244,7 @@ Value slice(Interpreter& interpreter, const Value& object, const Value& start, c
     const RangeObject& whole = object.range();
     sliced->start = whole.start + range.start * whole.step;
     sliced->step = whole.step * range.step;
-    sliced->stop = sliced->start + range.count * sliced->step;
+    sliced->stop = whole.start + range.stop * whole.step;
     return Value::object(Kind::kRange, sliced);
   }
   std::vector<Value> items;

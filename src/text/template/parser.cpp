@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "text/template/parser_internal.h"
+#include "text/template/scopes.h"
 
 namespace mica::jinja {
 
@@ -385,7 +386,9 @@ void Parser::check_target(const Expr* target, bool is_parameter) {
 }
 
 std::unique_ptr<Ast> parse(std::string_view source) {
-  return Parser(tokenize(source)).run();
+  std::unique_ptr<Ast> ast = Parser(tokenize(source)).run();
+  analyze_scopes(*ast);
+  return ast;
 }
 
 }  // namespace mica::jinja

@@ -17,8 +17,8 @@ Value like(const Value& self, std::string text) {
 
 // An argument of a Markup method joins escaped.
 std::string part(const Value& self, const Value& argument) {
-  const std::string& text = require_string(argument);
-  return self.is_markup() && !argument.is_markup() ? html_escape(text) : text;
+  if (!self.is_markup() || argument.is_markup()) return require_string(argument);
+  return html_escape(to_str(argument));
 }
 
 Value convert(Interpreter& interpreter, const Value& self, const Arguments& arguments,
@@ -32,20 +32,26 @@ std::string capitalize(const std::string& text) {
   std::string out;
   size_t i = 0;
   if (!text.empty()) append_title(out, next_code_point(text, i));
-  return out + to_lower(std::string_view(text).substr(i));
+  while (i < text.size()) {
+    size_t begin = i;
+    char32_t code = next_code_point(text, i);
+    append_lower_in(out, text, begin, i, code);
+  }
+  return out;
 }
 
 std::string title(const std::string& text) {
   std::string out;
   bool in_word = false;
   for (size_t i = 0; i < text.size();) {
+    size_t begin = i;
     char32_t code = next_code_point(text, i);
     if (in_word) {
-      append_lower(out, code);
+      append_lower_in(out, text, begin, i, code);
     } else {
       append_title(out, code);
     }
-    in_word = is_lower(code) || is_upper(code);
+    in_word = is_cased(code);
   }
   return out;
 }
@@ -53,9 +59,10 @@ std::string title(const std::string& text) {
 std::string swapcase(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
+    size_t begin = i;
     char32_t code = next_code_point(text, i);
     if (is_upper(code)) {
-      append_lower(out, code);
+      append_lower_in(out, text, begin, i, code);
     } else if (is_lower(code)) {
       append_upper(out, code);
     } else {
@@ -266,7 +273,7 @@ Value splitlines(Interpreter& interpreter, const Value& self, const Arguments& a
   Bound bound = bind("splitlines", arguments, {"keepends"}, 0);
   interpreter.charge_bytes(self.text().size());
   std::vector<Value> items;
-  for (std::string& line : split_lines(self.text(), bound.flag(0, false))) {
+  for (std::string& line : split_lines(self.text(), bound.integer(0, 0) != 0)) {
     items.push_back(like(self, std::move(line)));
   }
   return Value::list(std::move(items));
@@ -278,7 +285,7 @@ Value join(Interpreter& interpreter, const Value& self, const Arguments& argumen
   std::string out;
   bool first = true;
   for (const Value& item : to_vector(interpreter, bound[0])) {
-    if (!item.is_string()) {
+    if (!item.is_string() && !self.is_markup()) {
       raise(ErrorType::kType, "sequence item: expected str instance, {} found", type_name(item));
     }
     if (!first) out += self.text();
@@ -295,7 +302,7 @@ enum class Align { kLeft, kRight, kCenter };
 template <Align align>
 Value pad_method(Interpreter&, const Value& self, const Arguments& arguments) {
   Bound bound = bind("justify", arguments, {"", ""}, 1);
-  std::string fill = bound.has(1) ? require_string(bound[1]) : " ";
+  std::string fill = bound.has(1) ? part(self, bound[1]) : " ";
   if (count_code_points(fill) != 1) {
     raise(ErrorType::kType, "The fill character must be exactly one character long");
   }
@@ -355,17 +362,18 @@ Value remove_affix(Interpreter&, const Value& self, const Arguments& arguments) 
 }
 
 Value format(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
-  return like(self, brace_format(interpreter, self.text(), arguments));
+  return like(self, brace_format(interpreter, self.text(), arguments, self.is_markup()));
 }
 
 Value format_map(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   Bound bound = bind("format_map", arguments, {""}, 1);
-  if (!bound[0].is(Kind::kDict)) raise(ErrorType::kType, "format_map() needs a mapping");
   Arguments named;
-  for (const auto& [key, value] : bound[0].dict_object().entries()) {
-    if (key.is_string()) named.named.emplace_back(key.text(), value);
+  if (bound[0].is(Kind::kDict)) {
+    for (const auto& [key, value] : bound[0].dict_object().entries()) {
+      if (key.is_string()) named.named.emplace_back(key.text(), value);
+    }
   }
-  return like(self, brace_format(interpreter, self.text(), named));
+  return like(self, brace_format(interpreter, self.text(), named, self.is_markup()));
 }
 
 using CodePredicate = bool (*)(char32_t);
@@ -385,10 +393,6 @@ bool is_alphanumeric(char32_t code) {
 bool is_ascii_code(char32_t code) {
   return code < 0x80;
 }
-bool is_digit(char32_t code) {
-  return is_decimal(code) || code == 0xB2 || code == 0xB3 || code == 0xB9 ||
-         (code >= 0x2070 && code <= 0x2089);
-}
 
 Value is_identifier(Interpreter&, const Value& self, const Arguments& arguments) {
   bind("isidentifier", arguments, {}, 0);
@@ -402,14 +406,15 @@ Value is_identifier(Interpreter&, const Value& self, const Arguments& arguments)
   return Value::boolean(!self.text().empty());
 }
 
-Value is_title(Interpreter&, const Value& self, const Arguments& arguments) {
+Value is_title_text(Interpreter&, const Value& self, const Arguments& arguments) {
   bind("istitle", arguments, {}, 0);
   bool in_word = false;
   bool any = false;
   for (size_t i = 0; i < self.text().size();) {
     char32_t code = next_code_point(self.text(), i);
-    if (is_upper(code) ? in_word : is_lower(code) && !in_word) return Value::boolean(false);
-    in_word = is_upper(code) || is_lower(code);
+    bool starts = is_upper(code) || is_title(code);
+    if (starts ? in_word : is_lower(code) && !in_word) return Value::boolean(false);
+    in_word = is_cased(code);
     any |= in_word;
   }
   return Value::boolean(any);
@@ -421,7 +426,7 @@ Value is_case(Interpreter&, const Value& self, const Arguments& arguments) {
   bool any = false;
   for (size_t i = 0; i < self.text().size();) {
     char32_t code = next_code_point(self.text(), i);
-    if (upper ? is_lower(code) : is_upper(code)) return Value::boolean(false);
+    if (is_title(code) || (upper ? is_lower(code) : is_upper(code))) return Value::boolean(false);
     any |= upper ? is_upper(code) : is_lower(code);
   }
   return Value::boolean(any);
@@ -433,6 +438,9 @@ Value converted(Interpreter& interpreter, const Value& self, const Arguments& ar
 }
 std::string lower_text(const std::string& text) {
   return to_lower(text);
+}
+std::string folded_text(const std::string& text) {
+  return fold_case(text);
 }
 std::string upper_text(const std::string& text) {
   return to_upper(text);
@@ -459,7 +467,7 @@ constexpr MethodEntry kMethods[] = {
     {"rindex", index_method<true>},
     {"count", count},
     {"lower", converted<lower_text>},
-    {"casefold", converted<lower_text>},
+    {"casefold", converted<folded_text>},
     {"upper", converted<upper_text>},
     {"capitalize", converted<capitalize>},
     {"title", converted<title>},
@@ -480,7 +488,7 @@ constexpr MethodEntry kMethods[] = {
     {"isprintable", all_are<is_printable, true>},
     {"isspace", all_are<is_space, false>},
     {"isidentifier", is_identifier},
-    {"istitle", is_title},
+    {"istitle", is_title_text},
     {"islower", is_case<false>},
     {"isupper", is_case<true>},
 };

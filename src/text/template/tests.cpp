@@ -44,7 +44,7 @@ bool is_cased(const Value& value, bool upper) {
   std::string text = to_str(value);
   for (size_t i = 0; i < text.size();) {
     char32_t code = next_code_point(text, i);
-    if (upper ? is_lower(code) : is_upper(code)) return false;
+    if (is_title(code) || (upper ? is_lower(code) : is_upper(code))) return false;
     any |= upper ? is_upper(code) : is_lower(code);
   }
   return any;

@@ -185,7 +185,7 @@ std::vector<std::string> wrap_line(const std::string& line, size_t width, bool b
   std::vector<Chunk> chunks = chunks_of(code_points(line), break_on_hyphens);
   std::reverse(chunks.begin(), chunks.end());
   std::vector<std::string> lines;
-  auto is_blank = [](const Chunk& chunk) { return !chunk.empty() && is_ascii_space(chunk[0]); };
+  auto is_blank = [](const Chunk& chunk) { return chunk.empty() || is_ascii_space(chunk[0]); };
   while (!chunks.empty()) {
     std::vector<Chunk> current;
     size_t length = 0;
@@ -209,8 +209,7 @@ std::vector<std::string> wrap_line(const std::string& line, size_t width, bool b
                           [](char32_t c) { return c != '-'; });
           if (at > 1 && has_other) end = at;
         }
-        if (end > 0)
-          current.emplace_back(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end));
+        current.emplace_back(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end));
         word.erase(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end));
       } else if (current.empty()) {
         current.push_back(std::move(word));

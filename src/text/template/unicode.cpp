@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <array>
 
+#include "text/template/unicode_special.h"
+
 namespace mica::jinja {
 namespace {
+
+namespace special = unicode_special;
 
 // The decoded code point and its length; length 0 where the bytes are malformed.
 struct Decoded {
@@ -35,49 +39,44 @@ utf8proc_category_t category(char32_t code) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(code));
 }
 
-// Upper cases of more than one code point (Unicode SpecialCasing, the unconditional ones of
-// European scripts).
-const char* special_upper(char32_t code) {
-  switch (code) {
-    case 0x00DF: return "SS";
-    case 0x0149: return "ʼN";
-    case 0x01F0: return "J̌";
-    case 0x0587: return "ԵՒ";
-    case 0xFB00: return "FF";
-    case 0xFB01: return "FI";
-    case 0xFB02: return "FL";
-    case 0xFB03: return "FFI";
-    case 0xFB04: return "FFL";
-    case 0xFB05: return "ST";
-    case 0xFB06: return "ST";
-    default: return nullptr;
-  }
+// The text of `code` in a sorted table, null when it has none.
+const char* special_case(const special::Casing* table, size_t count, char32_t code) {
+  const auto* found = std::lower_bound(table, table + count, code,
+                                       [](const auto& entry, char32_t c) { return entry.code < c; });
+  return found != table + count && found->code == code ? found->text : nullptr;
 }
 
-const char* special_title(char32_t code) {
-  switch (code) {
-    case 0x00DF: return "Ss";
-    case 0xFB00: return "Ff";
-    case 0xFB01: return "Fi";
-    case 0xFB02: return "Fl";
-    case 0xFB03: return "Ffi";
-    case 0xFB04: return "Ffl";
-    case 0xFB05: return "St";
-    case 0xFB06: return "St";
-    default: return nullptr;
-  }
+bool in_ranges(const special::Range* table, size_t count, char32_t code) {
+  const auto* found = std::lower_bound(table, table + count, code,
+                                       [](const auto& range, char32_t c) { return range.last < c; });
+  return found != table + count && found->first <= code;
 }
 
-bool is_cased(char32_t code) {
-  return is_lower(code) || is_upper(code);
+bool is_ignorable(char32_t code) {
+  auto c = category(code);
+  return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_ME || c == UTF8PROC_CATEGORY_CF ||
+         c == UTF8PROC_CATEGORY_LM || c == UTF8PROC_CATEGORY_SK ||
+         in_ranges(special::kIgnorable, special::kIgnorableCount, code);
 }
 
-// A sigma at the end of a word becomes ς: a letter before it and none behind.
+// A sigma at the end of a word becomes ς: a cased character before it and none behind, not
+// counting ignorable ones.
 bool is_final_sigma(std::string_view text, size_t begin, size_t end) {
-  if (begin == 0) return false;
-  size_t before = previous_code_point(text, begin);
-  if (!is_cased(next_code_point(text, before))) return false;
-  return end == text.size() || !is_cased(next_code_point(text, end));
+  bool cased = false;
+  while (begin > 0) {
+    begin = previous_code_point(text, begin);
+    size_t at = begin;
+    const char32_t code = next_code_point(text, at);
+    if (is_ignorable(code)) continue;
+    cased = is_cased(code);
+    break;
+  }
+  if (!cased) return false;
+  while (end < text.size()) {
+    const char32_t code = next_code_point(text, end);
+    if (!is_ignorable(code)) return !is_cased(code);
+  }
+  return true;
 }
 
 }  // namespace
@@ -153,9 +152,14 @@ bool is_decimal(char32_t code) {
   return category(code) == UTF8PROC_CATEGORY_ND;
 }
 
+bool is_digit(char32_t code) {
+  return is_decimal(code) || in_ranges(special::kDigits, special::kDigitsCount, code);
+}
+
 bool is_numeric(char32_t code) {
   auto c = category(code);
-  return c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO;
+  return (c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO) ||
+         in_ranges(special::kNumeric, special::kNumericCount, code);
 }
 
 bool is_lower(char32_t code) {
@@ -168,6 +172,14 @@ bool is_upper(char32_t code) {
          category(code) == UTF8PROC_CATEGORY_LU;
 }
 
+bool is_title(char32_t code) {
+  return category(code) == UTF8PROC_CATEGORY_LT;
+}
+
+bool is_cased(char32_t code) {
+  return is_lower(code) || is_upper(code) || is_title(code);
+}
+
 bool is_printable(char32_t code) {
   auto c = category(code);
   if (code == ' ') return true;
@@ -177,17 +189,20 @@ bool is_printable(char32_t code) {
 }
 
 bool is_identifier_start(char32_t code) {
-  return code == '_' || is_alpha(code) || category(code) == UTF8PROC_CATEGORY_NL;
+  const bool starts = code == '_' || is_alpha(code) || category(code) == UTF8PROC_CATEGORY_NL;
+  return starts != in_ranges(special::kIdentifierStart, special::kIdentifierStartCount, code);
 }
 
 bool is_identifier_part(char32_t code) {
   auto c = category(code);
-  return is_identifier_start(code) || c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_MN ||
-         c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_PC;
+  const bool continues = code == '_' || is_alpha(code) || c == UTF8PROC_CATEGORY_NL ||
+                         c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_MN ||
+                         c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_PC;
+  return continues != in_ranges(special::kIdentifierPart, special::kIdentifierPartCount, code);
 }
 
 void append_upper(std::string& out, char32_t code) {
-  if (const char* special = special_upper(code)) {
+  if (const char* special = special_case(special::kUpper, special::kUpperCount, code)) {
     out += special;
   } else {
     append_code_point(out,
@@ -205,11 +220,20 @@ void append_lower(std::string& out, char32_t code) {
 }
 
 void append_title(std::string& out, char32_t code) {
-  if (const char* special = special_title(code)) {
+  if (const char* special = special_case(special::kTitle, special::kTitleCount, code)) {
     out += special;
   } else {
     append_code_point(out,
                       static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(code))));
+  }
+}
+
+void append_lower_in(std::string& out, std::string_view text, size_t begin, size_t end,
+                     char32_t code) {
+  if (code == 0x3A3 && is_final_sigma(text, begin, end)) {
+    out += "ς";
+  } else {
+    append_lower(out, code);
   }
 }
 
@@ -221,12 +245,29 @@ std::string to_lower(std::string_view text) {
     char32_t code = next_code_point(text, i);
     if (code < 0x80) {
       out += static_cast<char>(code >= 'A' && code <= 'Z' ? code + 32 : code);
-    } else if (code == 0x3A3 && is_final_sigma(text, begin, i)) {
-      out += "ς";
     } else if (i - begin == 1) {
       out += text[begin];
     } else {
-      append_lower(out, code);
+      append_lower_in(out, text, begin, i, code);
+    }
+  }
+  return out;
+}
+
+std::string fold_case(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t begin = i;
+    const char32_t code = next_code_point(text, i);
+    std::array<utf8proc_int32_t, 8> folded;
+    const auto count = code >= 0x80 && i - begin == 1
+                           ? -1
+                           : utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code),
+                                                     folded.data(), folded.size(),
+                                                     UTF8PROC_CASEFOLD, nullptr);
+    if (count < 0) out.append(text, begin, i - begin);
+    for (utf8proc_ssize_t k = 0; k < count; ++k) {
+      append_code_point(out, static_cast<char32_t>(folded[static_cast<size_t>(k)]));
     }
   }
   return out;

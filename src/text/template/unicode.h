@@ -24,9 +24,12 @@ size_t count_code_points(std::string_view text);
 bool is_space(char32_t code);
 bool is_alpha(char32_t code);
 bool is_decimal(char32_t code);
+bool is_digit(char32_t code);
 bool is_numeric(char32_t code);
 bool is_lower(char32_t code);
 bool is_upper(char32_t code);
+bool is_title(char32_t code);
+bool is_cased(char32_t code);  // lower, upper or title
 bool is_printable(char32_t code);
 bool is_identifier_part(char32_t code);
 bool is_identifier_start(char32_t code);
@@ -37,6 +40,10 @@ std::string to_upper(std::string_view text);
 void append_upper(std::string& out, char32_t code);
 void append_lower(std::string& out, char32_t code);
 void append_title(std::string& out, char32_t code);
+// The lower case of the code point [begin, end) of `text`: a sigma's depends on its neighbours.
+void append_lower_in(std::string& out, std::string_view text, size_t begin, size_t end,
+                     char32_t code);
+std::string fold_case(std::string_view text);  // str.casefold
 
 // Python's str.strip family with white space (chars == nullptr) or the code points of `chars`.
 std::string_view strip(std::string_view text, const std::string* chars, bool left, bool right);

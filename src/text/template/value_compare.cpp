@@ -1,5 +1,6 @@
 // Truth, equality, order, membership, length and iteration of values, as Python defines them.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "text/template/interpreter.h"
@@ -58,6 +59,18 @@ bool equal_dicts(const DictObject& a, const DictObject& b) {
   return true;
 }
 
+// Keys and items compare as sets, values only with themselves.
+bool equal_views(const DictViewObject& a, const DictViewObject& b) {
+  if (&a == &b) return true;
+  if (a.part != b.part || a.part == DictPart::kValues) return false;
+  const DictObject& left = a.dict.dict_object();
+  const DictObject& right = b.dict.dict_object();
+  if (a.part == DictPart::kItems) return equal_dicts(left, right);
+  if (left.entries().size() != right.entries().size()) return false;
+  return std::all_of(left.entries().begin(), left.entries().end(),
+                     [&](const auto& entry) { return right.find(entry.first) != nullptr; });
+}
+
 bool equal_ranges(const RangeObject& a, const RangeObject& b) {
   if (a.size() != b.size()) return false;
   return a.size() == 0 || (a.start == b.start && (a.size() == 1 || a.step == b.step));
@@ -90,7 +103,8 @@ bool is_same(const Value& a, const Value& b) {
     return a.pointer() == b.pointer();
   }
   if (a.is_integral()) return a.as_int() == b.as_int();
-  if (a.is(Kind::kFloat)) return false;
+  if (a.is(Kind::kFloat)) return std::bit_cast<uint64_t>(a.as_double()) ==
+                                 std::bit_cast<uint64_t>(b.as_double());
   return true;
 }
 
@@ -105,6 +119,7 @@ bool equals(const Value& a, const Value& b) {
     case Kind::kTuple: return a.pointer() == b.pointer() || equal_items(a.items(), b.items());
     case Kind::kDict: return equal_dicts(a.dict_object(), b.dict_object());
     case Kind::kRange: return equal_ranges(a.range(), b.range());
+    case Kind::kDictView: return equal_views(view_of(a), view_of(b));
     default: return a.pointer() == b.pointer();
   }
 }
@@ -123,9 +138,12 @@ size_t hash_of(const Value& value) {
       return hash;
     }
     case Kind::kRange: return std::hash<double>()(static_cast<double>(value.range().size()));
+    case Kind::kDictView:
+      if (view_of(value).part == DictPart::kValues)
+        return std::hash<const void*>()(value.pointer().get());
+      [[fallthrough]];
     case Kind::kList:
-    case Kind::kDict:
-    case Kind::kDictView: raise(ErrorType::kType, "unhashable type: '{}'", type_name(value));
+    case Kind::kDict: raise(ErrorType::kType, "unhashable type: '{}'", type_name(value));
     default: return std::hash<const void*>()(value.pointer().get());
   }
 }
@@ -245,7 +263,7 @@ IteratorPtr iterate(const Value& value) {
             const std::string& text = value.text();
             if (position >= text.size()) return false;
             size_t bytes = code_point_bytes(text, position);
-            out = Value::string(text.substr(position, bytes), value.is_markup());
+            out = Value::string(text.substr(position, bytes));  // Markup gives plain characters
             position += bytes;
             return true;
           },

@@ -111,7 +111,7 @@ void append_json_string(std::string& out, std::string_view text, bool ensure_asc
       case '\f': out += "\\f"; continue;
       default: break;
     }
-    if (code < 0x20 || (ensure_ascii && code >= 0x7F && code < 0x10000 && code != 0x7F)) {
+    if (code < 0x20 || (ensure_ascii && code >= 0x7F && code < 0x10000)) {
       append_unit(static_cast<unsigned>(code));
     } else if (ensure_ascii && code >= 0x10000) {
       append_unit(0xD800 + ((static_cast<unsigned>(code) - 0x10000) >> 10));

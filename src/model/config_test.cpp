@@ -177,8 +177,9 @@ TEST(ModelConfig, RopeOfEveryType) {
       parse_model_config(
           llama(
               R"("original_max_position_embeddings": 64, "rope_scaling": {"type": "longrope",
-         "short_factor": 1.5, "long_factor": [1, 2, 3, 4]})"))
+         "short_factor": 1.5, "long_factor": [1, 2, 3, 4]}, "rope_traditional": true)"))
           .rope;
+  EXPECT_FALSE(longrope.interleaved);
   EXPECT_EQ(longrope.short_factor, (std::vector<float>{1.5f, 1.5f, 1.5f, 1.5f}));
   EXPECT_EQ(longrope.long_factor, (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(parse_model_config(llama(R"("rope_scaling": {"type": "mrope"})")).rope.type, "default");

@@ -106,6 +106,7 @@ RopeConfig read_rope_config(const JsonReader& fields, const ModelConfig& config,
       original.integer(kOriginal, 2, kMaxPositions, default_original(rope.type, config));
   rope.attention_factor = static_cast<float>(scaling->number("attention_factor", 0, kMaxFactor, 0));
   if (rope.type == "longrope") {
+    rope.interleaved = false;  // the reference's SuScaledRoPE knows no other way
     if (!original.has(kOriginal)) scaling->fail(kOriginal, "an integer", "nothing");
     rope.factor = static_cast<float>(scaling->number("factor", kTiny, kMaxFactor, 1));
     rope.short_factor = read_factors(*scaling, "short_factor", config.head_dim / 2);

@@ -186,10 +186,10 @@ class StoredCache(KVCache):
         return super().update_and_fetch(*(x.astype(self.dtype).astype(x.dtype) for x in (keys, values)))
 
 
-def round_norms(model, dtype):
+def round_norms(model):
+    """Gemma's 1 + w is a sum in the norm's own dtype."""
     flat = tree_flatten(model.parameters())
-    norms = [(name, (1 + w.astype(dtype)).astype(mx.float32) - 1) for name, w in flat if "norm" in name]
-    model.update(tree_unflatten(norms))
+    model.update(tree_unflatten([(name, (1 + w).astype(mx.float32) - 1) for name, w in flat if "norm" in name]))
 
 
 class F32Embedding(nn.Module):
@@ -233,9 +233,10 @@ class Reference:
     def __init__(self, model, config, dtype, in_f32):
         self.model, self.cache_dtype = model, dtype if in_f32 and dtype != mx.float32 else None
         if self.cache_dtype:
-            model.set_dtype(mx.float32)
             if config["model_type"].startswith("gemma3"):
-                round_norms(model, dtype)
+                round_norms(model)
+            model.set_dtype(mx.float32)
+        if in_f32:
             inner = getattr(model, "language_model", model).model
             inner.embed_tokens = F32Embedding(inner.embed_tokens)
         self.seen, self.directions, self.chosen = [], [], config.get("num_experts_per_tok")
@@ -257,6 +258,9 @@ class Reference:
         direction, would make of it. An input with relative error e closes gaps of about e."""
         margins = []
         for (x, scores), weights in zip(self.seen, self.directions):
+            if self.chosen == scores.shape[1]:
+                margins.append(np.full(len(scores), np.inf))
+                continue
             order = np.argsort(-scores, axis=1)
             last, next_ = order[:, self.chosen - 1], order[:, self.chosen]
             rows = np.arange(len(scores))

@@ -11,36 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// tokenizer_config.json, or an empty object when there is none.
-Json tokenizer_config(const std::filesystem::path& directory) {
-  const auto path = directory / "tokenizer_config.json";
-  if (!std::filesystem::exists(path)) return Json::object();
-  Json config = Json::parse(read_text_file(path, size_t{64} << 20), nullptr, false);
-  if (!config.is_object())
-    throw Error(ErrorKind::kCheckpoint, "[tokenizer] {}: expected a JSON object", path.string());
-  return config;
-}
-
-// "bos_token" is a string or an object with "content".
-std::string special_token(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_object() && found->contains("content") && (*found)["content"].is_string())
-    return (*found)["content"].get<std::string>();
-  return "";
-}
-
-Json special_tokens(const Json& config) {
-  Json tokens = Json::object();
-  for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
-                          "cls_token", "mask_token"}) {
-    std::string text = special_token(config, key);
-    if (!text.empty()) tokens[key] = std::move(text);
-  }
-  return tokens;
-}
-
 std::string join_messages(const Json& messages) {
   std::string text;
   for (const Json& message : messages) {
@@ -58,8 +28,12 @@ std::string join_messages(const Json& messages) {
 TextModel::TextModel(const std::filesystem::path& directory, std::vector<int32_t> end_ids,
                      const std::string& template_override)
     : tokenizer_(Tokenizer::load(directory)), end_ids_(std::move(end_ids)) {
-  const Json config = tokenizer_config(directory);
-  bos_token_ = special_token(config, "bos_token");
+  Json tokens = ChatTemplate::special_tokens(directory);
+  bos_token_ = tokens.value("bos_token", "");
+  // The tokenizer's own end counts beside those of the configs, as in mlx-lm.
+  const auto end = tokenizer_->token_to_id(tokens.value("eos_token", ""));
+  if (end && std::find(end_ids_.begin(), end_ids_.end(), *end) == end_ids_.end())
+    end_ids_.push_back(*end);
   if (template_override.empty()) {
     template_ = ChatTemplate::load(directory);
   } else {
@@ -67,11 +41,7 @@ TextModel::TextModel(const std::filesystem::path& directory, std::vector<int32_t
     const bool is_file = template_override.size() < 4096 &&
                          std::filesystem::is_regular_file(template_override, ignored);
     const std::string source = is_file ? read_text_file(template_override) : template_override;
-    template_ = ChatTemplate::from_source(source, special_tokens(config));
-  }
-  if (end_ids_.empty()) {
-    const auto id = tokenizer_->token_to_id(special_token(config, "eos_token"));
-    if (id) end_ids_.push_back(*id);
+    template_ = ChatTemplate::from_source(source, std::move(tokens));
   }
 }
 

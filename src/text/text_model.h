@@ -25,7 +25,7 @@ class TextModel {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_template() const { return template_ != nullptr; }
   const ChatTemplate& chat_template() const { return *template_; }
-  // Ids that end an answer; from the configs, else the tokenizer's eos token.
+  // Ids that end an answer: those of the configs and the tokenizer's eos token.
   const std::vector<int32_t>& end_ids() const { return end_ids_; }
 
   // Plain text as mlx-lm encodes it: special tokens are added unless the text starts with BOS.

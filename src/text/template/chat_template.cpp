@@ -21,7 +21,6 @@ constexpr size_t kMaxTemplateBytes = size_t{4} << 20;
 constexpr size_t kMaxConfigBytes = size_t{256} << 20;
 constexpr const char* kContinueTag = "CONTINUE_FINAL_MESSAGE_TAG ";
 constexpr const char* kReasoningFields[] = {"reasoning_content", "thinking", "reasoning"};
-
 // Texts of templates by name.
 using Sources = std::map<std::string, std::string>;
 
@@ -83,21 +82,53 @@ const Json* token_text(const Json& token) {
   return nullptr;
 }
 
-void add_special_tokens(const Json& config, Json& tokens) {
-  for (const auto& [name, value] : config.items()) {
-    if (name == "extra_special_tokens" && value.is_object()) add_special_tokens(value, tokens);
-    if (name == "additional_special_tokens" && value.is_array()) {
-      Json list = Json::array();
-      for (const Json& token : value) {
-        if (const Json* text = token_text(token)) list.push_back(*text);
-      }
-      if (!tokens.contains(name)) tokens[name] = std::move(list);
+// The variables of special tokens: "bos_token" and whatever else ends so, and what the objects of
+// further tokens name. Of two tokens of one name the one that transformers takes.
+class SpecialTokens {
+ public:
+  void add_config(const Json& config) {
+    for (const auto& [name, value] : config.items()) {
+      if (!name.ends_with("_token")) continue;
+      if (const Json* text = token_text(value)) tokens_[name] = *text;
+      if (!is_standard(name) && value.is_string()) further_[name] = value;
     }
-    bool is_token = name.size() > 6 && name.compare(name.size() - 6, 6, "_token") == 0;
-    const Json* text = is_token ? token_text(value) : nullptr;
-    if (text && !tokens.contains(name)) tokens[name] = *text;
+    add_named(config, "extra_special_tokens");
+    if (further_.empty()) add_named(config, "model_specific_special_tokens");
   }
-}
+
+  // special_tokens_map.json.
+  void add_map(const Json& map) {
+    for (const auto& [name, value] : map.items()) {
+      const Json* text = name.ends_with("_token") ? token_text(value) : nullptr;
+      if (text) tokens_[name] = *text;
+    }
+    add_named(map, "extra_special_tokens");
+  }
+
+  Json all() const {
+    Json tokens = tokens_;
+    tokens.update(further_);
+    return tokens;
+  }
+
+ private:
+  static bool is_standard(const std::string& name) {
+    static constexpr std::string_view kNames[] = {
+        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+    return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  }
+
+  void add_named(const Json& json, const char* key) {
+    auto named = json.find(key);
+    if (named == json.end() || !named->is_object()) return;
+    for (const auto& [name, value] : named->items()) {
+      if (const Json* text = token_text(value)) further_[name] = *text;
+    }
+  }
+
+  Json tokens_ = Json::object();
+  Json further_ = Json::object();  // these win
+};
 
 jinja::Template compile(const std::string& name, const std::string& source) {
   try {
@@ -112,13 +143,22 @@ jinja::Template compile(const std::string& name, const std::string& source) {
   throw Error(ErrorKind::kUsage, "[chat template] " + message);
 }
 
+// Clients send null for what a message does not have; templates expect no such key then.
+Json without_nulls(const Json& message) {
+  Json out = Json::object();
+  for (const auto& [key, value] : message.items()) {
+    if (!value.is_null()) out[key] = value;
+  }
+  return out;
+}
+
 // Reasoning has three names among templates: the first given one fills the standard name, and
 // "thinking", which gpt-oss reads. As transformers does.
 Json alias_reasoning(const Json& message) {
   const Json* reasoning = nullptr;
   for (const char* field : kReasoningFields) {
     auto found = message.find(field);
-    if (found != message.end() && !found->is_null()) {
+    if (found != message.end()) {
       reasoning = &*found;
       break;
     }
@@ -133,10 +173,9 @@ Json alias_reasoning(const Json& message) {
 
 // Marks the end of the last message's text; returns that text without the mark.
 std::string mark_final_message(Json& messages, const std::string& source) {
-  if (messages.empty()) refuse("continue_final_message needs a message");
   Json& message = messages.back();
   auto content = message.find("content");
-  if (content == message.end() || content->is_null()) {
+  if (content == message.end()) {
     refuse("continue_final_message needs a last message with content");
   }
   if (source.find("content") == std::string::npos) {
@@ -157,6 +196,13 @@ std::string mark_final_message(Json& messages, const std::string& source) {
     }
   }
   refuse("continue_final_message found no text to continue in the last message");
+}
+
+void check_documents(const Json& documents) {
+  if (documents.is_null()) return;
+  bool are_objects = documents.is_array();
+  for (const Json& document : documents) are_objects = are_objects && document.is_object();
+  if (!are_objects) refuse("expected documents to be a list of objects with title and text");
 }
 
 std::string cut_at_mark(std::string rendered, const std::string& final_text) {
@@ -196,7 +242,10 @@ struct ChatTemplate::State {
     auto tool_use = templates.find("tool_use");
     if (with_tools && tool_use != templates.end()) return tool_use->second;
     auto standard = templates.find("default");
-    return standard != templates.end() ? standard->second : templates.begin()->second;
+    if (standard != templates.end()) return standard->second;
+    std::string names;
+    for (const auto& [name, named] : templates) names += (names.empty() ? "" : ", ") + name;
+    refuse("the model has templates for special uses (" + names + ") and no default one");
   }
 };
 
@@ -215,38 +264,44 @@ std::unique_ptr<ChatTemplate> ChatTemplate::load(const fs::path& directory) {
   auto state = std::make_unique<State>();
   Sources sources;
   add_jinja_files(directory, sources);
+  for (const char* file : {"tokenizer_config.json", "chat_template.json"}) {
+    fs::path path = directory / file;
+    if (!sources.empty() || !file_exists(path)) continue;
+    Json json = read_json(path);
+    if (json.contains("chat_template")) add_json_templates(json["chat_template"], path, sources);
+  }
+  if (sources.empty()) return nullptr;
+  state->special_tokens = special_tokens(directory);
+  for (const auto& [name, source] : sources) state->add(name, source);
+  return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(state)));
+}
+
+Json ChatTemplate::special_tokens(const fs::path& directory) {
+  SpecialTokens tokens;
+  bool lists_tokens = false;
   fs::path config_path = directory / "tokenizer_config.json";
   if (file_exists(config_path)) {
     Json config = read_json(config_path);
-    add_special_tokens(config, state->special_tokens);
-    if (sources.empty() && config.contains("chat_template")) {
-      add_json_templates(config["chat_template"], config_path, sources);
-    }
+    lists_tokens = config.contains("added_tokens_decoder");
+    tokens.add_config(config);
   }
+  // As transformers: the older file counts where the config does not list its added tokens.
   fs::path map_path = directory / "special_tokens_map.json";
-  if (file_exists(map_path)) add_special_tokens(read_json(map_path), state->special_tokens);
-  fs::path json_path = directory / "chat_template.json";
-  if (sources.empty() && file_exists(json_path)) {
-    Json json = read_json(json_path);
-    if (json.contains("chat_template")) {
-      add_json_templates(json["chat_template"], json_path, sources);
-    }
-  }
-  if (sources.empty()) return nullptr;
-  for (const auto& [name, source] : sources) state->add(name, source);
-  return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(state)));
+  if (!lists_tokens && file_exists(map_path)) tokens.add_map(read_json(map_path));
+  return tokens.all();
 }
 
 std::string ChatTemplate::render(const Json& messages, const Json& tools, const Json& kwargs,
                                  const ChatTemplateOptions& options) const {
   if (!messages.is_array()) refuse("expected messages to be a list");
+  if (messages.empty()) refuse("expected at least one message");
   if (!tools.is_array() && !tools.is_null()) refuse("expected tools to be a list");
   if (!kwargs.is_object() && !kwargs.is_null()) refuse("expected the variables to be an object");
   const State::Named& chosen = state_->pick(!tools.is_null());
   Json chat = Json::array();
   for (const Json& message : messages) {
     if (!message.is_object()) refuse("expected every message to be an object");
-    chat.push_back(alias_reasoning(message));
+    chat.push_back(alias_reasoning(without_nulls(message)));
   }
   std::string final_text;
   if (options.continue_final_message) final_text = mark_final_message(chat, chosen.source);
@@ -257,6 +312,7 @@ std::string ChatTemplate::render(const Json& messages, const Json& tools, const 
   if (kwargs.is_object()) {
     for (const auto& [name, value] : kwargs.items()) variables[name] = value;
   }
+  check_documents(variables["documents"]);
   variables["messages"] = std::move(chat);
   variables["tools"] = tools;
   std::function<jinja::ClockTime()> clock;
@@ -274,7 +330,8 @@ std::string ChatTemplate::render(const Json& messages, const Json& tools, const 
 }
 
 std::string_view ChatTemplate::source() const {
-  return state_->pick(false).source;
+  auto standard = state_->templates.find("default");
+  return standard != state_->templates.end() ? standard->second.source : std::string_view();
 }
 
 void ChatTemplate::set_clock(std::function<int64_t()> unix_seconds) {

@@ -29,17 +29,20 @@ class ChatTemplate {
   // `special_tokens` is an object: "bos_token" and such become variables of the template.
   static std::unique_ptr<ChatTemplate> from_source(std::string_view source,
                                                    nlohmann::ordered_json special_tokens);
+  // The variables "bos_token" and such of a model, of the files of its tokenizer.
+  static nlohmann::ordered_json special_tokens(const std::filesystem::path& directory);
   ~ChatTemplate();
 
-  // `messages` is an array of objects, `tools` an array or null, `kwargs` an object (or null) of
-  // further variables. With tools the template named "tool_use" is taken if there is one.
+  // `messages` is an array of at least one object, of which null members are left out; `tools` an
+  // array or null; `kwargs` an object (or null) of further variables. With tools the template
+  // named "tool_use" is taken if there is one.
   // Throws Error(kUsage) for raise_exception and for whatever else the template makes of the
   // request, with the line of the template.
   std::string render(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools,
                      const nlohmann::ordered_json& kwargs,
                      const ChatTemplateOptions& options) const;
 
-  // The default template's text.
+  // The default template's text, empty when there is none.
   std::string_view source() const;
 
   // What strftime_now reads, in seconds since 1970; the system's clock unless set.

@@ -25,6 +25,10 @@ Json assistant(const std::string& text) {
   return {{"role", "assistant"}, {"content", text}};
 }
 
+Json hello() {
+  return Json::array({user("hello")});
+}
+
 ErrorKind kind_of(const std::function<void()>& action) {
   try {
     action();
@@ -84,9 +88,9 @@ TEST(ChatTemplate, Variables) {
       "{{ bos_token }}{{ enable_thinking }}{{ tools|tojson }}{{ documents }}{{ missing }}",
       {{"bos_token", "<s>"}});
   Json tools = Json::array({{{"zeta", 1}, {"alpha", {{"b", "é<"}, {"a", nullptr}}}}});
-  EXPECT_EQ(chat->render(Json::array(), tools, {{"enable_thinking", false}}, {}),
+  EXPECT_EQ(chat->render(hello(), tools, {{"enable_thinking", false}}, {}),
             R"(<s>False[{"zeta": 1, "alpha": {"b": "é<", "a": null}}]None)");
-  EXPECT_EQ(chat->render(Json::array(), nullptr, {{"bos_token", "!"}}, {}), "!nullNone");
+  EXPECT_EQ(chat->render(hello(), nullptr, {{"bos_token", "!"}}, {}), "!nullNone");
 }
 
 TEST(ChatTemplate, ReasoningNames) {
@@ -98,12 +102,32 @@ TEST(ChatTemplate, ReasoningNames) {
   }
 }
 
+TEST(ChatTemplate, LeavesNullsOut) {
+  auto chat = ChatTemplate::from_source(
+      "{% for m in messages %}{{ m|tojson }}{% endfor %}{{ tools }}{{ x }}", Json::object());
+  Json messages = Json::array({{{"role", "assistant"},
+                                {"content", nullptr},
+                                {"reasoning", nullptr},
+                                {"tool_calls", Json::array({{{"id", nullptr}}})}}});
+  EXPECT_EQ(chat->render(messages, nullptr, {{"x", nullptr}}, {}),
+            R"({"role": "assistant", "tool_calls": [{"id": null}]}NoneNone)");
+}
+
 TEST(ChatTemplate, Errors) {
+  auto any = ChatTemplate::from_source("x", Json::object());
+  EXPECT_EQ(kind_of([&] { any->render(Json::array(), nullptr, nullptr, {}); }), ErrorKind::kUsage);
+  for (const Json& documents : {Json("text"), Json::array({"text"})}) {
+    EXPECT_EQ(kind_of([&] {
+                any->render(hello(), nullptr, {{"documents", documents}}, {});
+              }),
+              ErrorKind::kUsage);
+  }
+
   EXPECT_EQ(kind_of([] { ChatTemplate::from_source("{% if %}", Json::object()); }),
             ErrorKind::kCheckpoint);
   auto chat = ChatTemplate::from_source("\n{{ raise_exception('roles must alternate') }}", {});
   try {
-    chat->render(Json::array(), nullptr, nullptr, {});
+    chat->render(hello(), nullptr, nullptr, {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
@@ -119,7 +143,7 @@ TEST(ChatTemplate, Clock) {
   tzset();
   auto chat = ChatTemplate::from_source("{{ strftime_now('%d %b %Y') }}", Json::object());
   chat->set_clock([] { return int64_t{1'709'210'096}; });
-  EXPECT_EQ(chat->render(Json::array(), nullptr, nullptr, {}), "29 Feb 2024");
+  EXPECT_EQ(chat->render(hello(), nullptr, nullptr, {}), "29 Feb 2024");
 }
 
 TEST(ChatTemplate, LoadsJinjaFiles) {
@@ -131,8 +155,48 @@ TEST(ChatTemplate, LoadsJinjaFiles) {
   folder.write("chat_template.jinja", "{{ bos_token }}new{{ eos_token }}");
   folder.write("chat_templates/tool_use.jinja", "tools{{ eos_token }}");
   auto chat = ChatTemplate::load(folder.path);
-  EXPECT_EQ(chat->render(Json::array(), nullptr, nullptr, {}), "<b>new<e>");
-  EXPECT_EQ(chat->render(Json::array(), Json::array(), nullptr, {}), "tools<e>");
+  EXPECT_EQ(chat->render(hello(), nullptr, nullptr, {}), "<b>new<e>");
+  EXPECT_EQ(chat->render(hello(), Json::array(), nullptr, {}), "tools<e>");
+}
+
+TEST(ChatTemplate, SpecialTokens) {
+  Folder folder("tokens");
+  folder.write("chat_template.jinja",
+               "{{ bos_token }},{{ eos_token }},{{ pad_token }},{{ image_token }},{{ video }},"
+               "{{ additional_special_tokens is defined }}");
+  auto shown = [&](const std::string& config, const std::string& map) {
+    folder.write("tokenizer_config.json", config);
+    folder.write("special_tokens_map.json", map);
+    return ChatTemplate::load(folder.path)->render(hello(), nullptr, nullptr, {});
+  };
+  const std::string map = R"({"bos_token": {"content": "<m>"}, "image_token": "<mi>"})";
+  EXPECT_EQ(shown(R"({"bos_token": "<b>", "eos_token": {"content": "<e>"}, "pad_token": null,
+                      "additional_special_tokens": ["<x>"]})",
+                  map),
+            "<m>,<e>,,<mi>,,False");
+  EXPECT_EQ(shown(R"({"bos_token": "<b>", "added_tokens_decoder": {}})", map), "<b>,,,,,False");
+  EXPECT_EQ(shown(R"({"image_token": "<i>", "bos_token": "<b>"})", map), "<m>,,,<i>,,False");
+  EXPECT_EQ(shown(R"({"extra_special_tokens": {"image_token": "<i>", "video": "<v>"}})", "{}"),
+            ",,,<i>,<v>,False");
+  EXPECT_EQ(shown(R"({"model_specific_special_tokens": {"video": "<v>"}})", "{}"), ",,,,<v>,False");
+  EXPECT_EQ(
+      shown(R"({"image_token": "<i>", "model_specific_special_tokens": {"video": "<v>"}})", "{}"),
+      ",,,<i>,,False");
+}
+
+TEST(ChatTemplate, NeedsADefault) {
+  Folder folder("named");
+  folder.write("additional_chat_templates/tool_use.jinja", "T");
+  folder.write("additional_chat_templates/rag.jinja", "R");
+  auto chat = ChatTemplate::load(folder.path);
+  EXPECT_EQ(chat->source(), "");
+  EXPECT_EQ(chat->render(hello(), Json::array(), nullptr, {}), "T");
+  try {
+    chat->render(hello(), nullptr, nullptr, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("(rag, tool_use)"), std::string::npos);
+  }
 }
 
 TEST(ChatTemplate, LoadsJsonFiles) {
@@ -143,8 +207,8 @@ TEST(ChatTemplate, LoadsJsonFiles) {
                R"({"chat_template": [{"name": "tool_use", "template": "T"},
                                      {"name": "default", "template": "D"}]})");
   auto chat = ChatTemplate::load(folder.path);
-  EXPECT_EQ(chat->render(Json::array(), nullptr, nullptr, {}), "D");
-  EXPECT_EQ(chat->render(Json::array(), Json::array(), nullptr, {}), "T");
+  EXPECT_EQ(chat->render(hello(), nullptr, nullptr, {}), "D");
+  EXPECT_EQ(chat->render(hello(), Json::array(), nullptr, {}), "T");
   folder.write("tokenizer_config.json", R"({"chat_template": [{"name": 1}]})");
   EXPECT_EQ(kind_of([&] { ChatTemplate::load(folder.path); }), ErrorKind::kCheckpoint);
   folder.write("tokenizer_config.json", "not json");

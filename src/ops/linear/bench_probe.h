@@ -39,6 +39,7 @@ template <class S>
 int32_t dot_probe(int64_t rounds) {
   constexpr int kSums = S::kTileTokens;
   typename S::I32 sum[kSums];
+#pragma GCC unroll 12  // also here and below, or the sums live in memory
   for (auto& s : sum) s = S::broadcast_i(static_cast<int32_t>(rounds));
   auto w = S::broadcast_i(0x00030005), x = S::broadcast_i(static_cast<int32_t>(rounds));
   for (int64_t i = 0; i < rounds; ++i) {
@@ -49,11 +50,12 @@ int32_t dot_probe(int64_t rounds) {
       S::keep(sum[j]);
     }
   }
+  auto all = sum[0];
+#pragma GCC unroll 12
+  for (int j = 1; j < kSums; ++j) all = S::add_i(all, sum[j]);
   int32_t lane[16], total = 0;
-  for (auto& s : sum) {
-    S::store_i(lane, s);
-    for (int32_t v : lane) total ^= v;
-  }
+  S::store_i(lane, all);
+  for (int32_t v : lane) total ^= v;
   return total;
 }
 

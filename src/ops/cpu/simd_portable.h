@@ -13,6 +13,8 @@ namespace mica {
 
 struct PortableSimd {
   static constexpr int kTileTokens = 4;
+  static constexpr int kTileSide = 1;              // row blocks side by side, for many tokens
+  static constexpr int64_t kPrefetchAhead = 4096;  // bytes
   static constexpr int kDirectTokens = 2;
   static constexpr int kChains = 1;
 

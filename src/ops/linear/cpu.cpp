@@ -72,11 +72,11 @@ struct Job {
   // How.
   std::vector<Form> forms;
   int64_t token_blocks = 0;
-  struct Piece {  // row blocks of a target for a row group, in chunks of `grain`
+  struct Chunk {  // row blocks [first, first + count) of a target for a row group
     int target, group, form;
-    int64_t grain, first_chunk;
+    int64_t first, count;
   };
-  std::vector<Piece> pieces;
+  std::vector<Chunk> chunks;
 
   void run(Backend& backend);
 
@@ -86,8 +86,8 @@ struct Job {
   void carve(Carver& carver);
   void pack(ThreadPool& threads, const LinearKernels& kernels);
   void pack_block(const LinearKernels& kernels, const Form& form, const RowGroup& group, int64_t b);
-  int64_t cut(int threads);
-  void multiply(const LinearKernels& kernels, const Piece& piece, int64_t chunk, float* work);
+  void cut(const LinearKernels& kernels, int threads);
+  void multiply(const LinearKernels& kernels, const Chunk& chunk, float* work);
 };
 
 void Job::choose_forms() {
@@ -167,41 +167,51 @@ void Job::pack(ThreadPool& threads, const LinearKernels& kernels) {
       });
 }
 
-// Cuts the work into chunks and returns their number. Chunks of 256 KiB of weights keep the memory
-// streams long (4 KiB chunks halve the bandwidth); fewer where many tokens make a block costly.
-int64_t Job::cut(int threads) {
-  pieces.clear();
-  int64_t chunks = 0;
+// Cuts the work into chunks, each a 2 * threads-th of what is left: the first are long streams of
+// memory (chunks of 4 KiB would halve the bandwidth), the last are short, so that no thread waits.
+void Job::cut(const LinearKernels& kernels, int threads) {
+  constexpr int64_t kLeast = 32 << 10;  // weight bytes, about 2 us
+  chunks.clear();
+  const auto cost_of = [&](const CpuLinear& linear, const RowGroup& group) {
+    return static_cast<int64_t>(linear.layout.block_bytes) * divide_up(group.count, 4);
+  };
+  int64_t left = 0;
+  for (const RowGroup& group : groups)
+    for (const LinearTarget& target : targets)
+      left += prepared(target).blocks * cost_of(prepared(target), group);
   for (size_t g = 0; g < groups.size(); ++g) {
     for (size_t i = 0; i < targets.size(); ++i) {
       const CpuLinear& linear = prepared(targets[i]);
       const auto form = std::find_if(forms.begin(), forms.end(),
                                      [&](const Form& f) { return f.serves(linear.layout); });
-      const int64_t cost =
-          static_cast<int64_t>(linear.layout.block_bytes) * divide_up(groups[g].count, 4);
-      const int64_t grain =
-          std::clamp<int64_t>((256 << 10) / cost, 1, divide_up(linear.blocks, 2 * threads));
-      pieces.push_back({static_cast<int>(i), static_cast<int>(g),
-                        static_cast<int>(form - forms.begin()), grain, chunks});
-      chunks += divide_up(linear.blocks, grain);
+      const int64_t cost = cost_of(linear, groups[g]);
+      const int64_t side = groups[g].count > kDirectLimit ? kernels.tile_side : kDenseSide;
+      for (int64_t first = 0; first < linear.blocks;) {
+        const int64_t blocks =
+            divide_up(std::max(kLeast, left / (2 * threads)) / cost, side) * side;
+        const int64_t count = std::min(std::max(side, blocks), linear.blocks - first);
+        chunks.push_back({static_cast<int>(i), static_cast<int>(g),
+                          static_cast<int>(form - forms.begin()), first, count});
+        first += count;
+        left -= count * cost;
+      }
     }
   }
-  return chunks;
 }
 
-void Job::multiply(const LinearKernels& kernels, const Piece& piece, int64_t chunk, float* work) {
-  const LinearTarget& target = targets[static_cast<size_t>(piece.target)];
+void Job::multiply(const LinearKernels& kernels, const Chunk& chunk, float* work) {
+  const LinearTarget& target = targets[static_cast<size_t>(chunk.target)];
   const CpuLinear& linear = prepared(target);
-  const RowGroup& group = groups[static_cast<size_t>(piece.group)];
-  const int64_t first = chunk * piece.grain;
+  const RowGroup& group = groups[static_cast<size_t>(chunk.group)];
+  const int64_t first = chunk.first;
   const float* bias = linear.expert_bias(group.expert);
   const int64_t out_first = output_rows ? 0 : (first_row + group.first) * linear.rows;
   const ProductArgs args{
       .layout = &linear.layout,
       .weights = linear.block(group.expert, first),
-      .blocks = std::min(piece.grain, linear.blocks - first),
+      .blocks = chunk.count,
       .rows = linear.rows - first * kBlockRows,
-      .tokens = forms[static_cast<size_t>(piece.form)].tokens + group.first_block,
+      .tokens = forms[static_cast<size_t>(chunk.form)].tokens + group.first_block,
       .token_blocks = group.blocks,
       .token_count = group.count,
       .bias = bias ? bias + first * kBlockRows : nullptr,
@@ -228,15 +238,12 @@ void Job::run(Backend& backend) {
   carve(carver);
   float* work = carver.take<float>(kWork * threads.size());
   pack(threads, kernels);
-  const int64_t chunks = cut(threads.size());
-  threads.parallel_for(chunks, 1, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t i = begin; i < end; ++i) {
-      const auto piece =
-          std::upper_bound(pieces.begin(), pieces.end(), i,
-                           [](int64_t v, const Piece& p) { return v < p.first_chunk; });
-      multiply(kernels, piece[-1], i - piece[-1].first_chunk, work + thread * kWork);
-    }
-  });
+  cut(kernels, threads.size());
+  threads.parallel_for(static_cast<int64_t>(chunks.size()), 1,
+                       [&](int64_t begin, int64_t end, int thread) {
+                         for (int64_t i = begin; i < end; ++i)
+                           multiply(kernels, chunks[static_cast<size_t>(i)], work + thread * kWork);
+                       });
 }
 
 // The job of this thread, so that its vectors are allocated once.

@@ -15,18 +15,29 @@
 
 namespace mica::kernels {
 
-// Bytes between a load of weights and the prefetch beside it.
-constexpr int64_t kPrefetchAhead = 4096;
+// Floats between two row blocks' unpacked panels, and between their scales.
+constexpr int64_t kTileStride = kWorkTile, kScaleStride = kWorkScales;
 
-// A panel of one row block, ready for any number of token blocks.
+// An unpacked panel of one or more row blocks, ready for any number of token blocks.
 struct Panel {
-  const std::byte* weights;  // packed, for direct kernels
-  const float* tile;         // unpacked: pairs (as i32) or f32, [.][16]
+  const float* tile;  // pairs (as i32), [.][16]
   int64_t groups;
   int64_t group;         // columns
   const float* scales;   // [groups][16]
   const float* offsets;  // [groups][16]
 };
+
+// A panel of one row block as it lies in memory.
+struct PackedPanel {
+  const std::byte *weights, *scales, *offsets;
+  ScaleType scale_type;
+  int64_t groups;
+  int64_t group;  // columns
+};
+
+// E2M1 values are kept times two.
+template <L kLayout>
+constexpr float kScaleFactor = kLayout == L::kFp4 ? 0.5f : 1.0f;
 
 // One token block's share of a panel.
 struct Activations {
@@ -41,14 +52,13 @@ constexpr bool has_offsets() {
 }
 
 template <class S, int T, bool kOffsets>
-MICA_INLINE void add_group(const typename S::I32 (&sum)[T], const Panel& p, const Activations& x,
-                           int64_t g, typename S::F32 (&acc)[T]) {
-  const auto scale = S::load(p.scales + g * 16);
+MICA_INLINE void add_group(const typename S::I32 (&sum)[T], typename S::F32 scale,
+                           typename S::F32 offset, const Activations& x, int64_t g,
+                           typename S::F32 (&acc)[T]) {
 #pragma GCC unroll 12
   for (int t = 0; t < T; ++t)
     acc[t] = S::fma(S::mul(S::to_f32(sum[t]), S::broadcast(x.scales[g * T + t])), scale, acc[t]);
   if constexpr (kOffsets) {
-    const auto offset = S::load(p.offsets + g * 16);
 #pragma GCC unroll 12
     for (int t = 0; t < T; ++t) acc[t] = S::fma(offset, S::broadcast(x.sums[g * T + t]), acc[t]);
   }
@@ -56,7 +66,7 @@ MICA_INLINE void add_group(const typename S::I32 (&sum)[T], const Panel& p, cons
 
 // Few tokens: unpacks weights in registers. acc [T][16].
 template <class S, L kLayout, int T>
-void integer_direct(const Panel& p, const Activations& x, float* sums) {
+void integer_direct(const PackedPanel& p, const Activations& x, float* sums) {
   constexpr int kChains = S::kChains / T > 1 ? S::kChains / T : 1;
   const int64_t steps = p.group / step_columns<kLayout>();
   const std::byte* w = p.weights;
@@ -66,11 +76,13 @@ void integer_direct(const Panel& p, const Activations& x, float* sums) {
   for (int t = 0; t < T; ++t) acc[t] = S::load(sums + t * 16);
   for (int64_t g = 0; g < p.groups; ++g) {
     typename S::I32 chain[kChains][T];
+#pragma GCC unroll 8  // every loop over chains, or they live in memory
     for (auto& c : chain)
+#pragma GCC unroll 8
       for (auto& s : c) s = S::broadcast_i(0);
     for (int64_t i = 0; i < steps; ++i) {
       for (int64_t line = 0; line < step_bytes<kLayout>(); line += 64)
-        S::prefetch(w + kPrefetchAhead + line);
+        S::prefetch(w + S::kPrefetchAhead + line);
       Step<S, kLayout>::pairs(w, [&](int pair, typename S::I32 weights) MICA_ALWAYS {
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
@@ -86,43 +98,62 @@ void integer_direct(const Panel& p, const Activations& x, float* sums) {
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
       total[t] = chain[0][t];
+#pragma GCC unroll 8
       for (int c = 1; c < kChains; ++c) total[t] = S::add_i(total[t], chain[c][t]);
     }
-    add_group<S, T, has_offsets<kLayout>()>(total, p, x, g, acc);
+    const auto scale = load_scale<S>(p.scales, p.scale_type, g, kScaleFactor<kLayout>);
+    const auto offset =
+        has_offsets<kLayout>() ? load_scale<S>(p.offsets, p.scale_type, g, 1) : S::zero();
+    add_group<S, T, has_offsets<kLayout>()>(total, scale, offset, x, g, acc);
   }
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) S::store(sums + t * 16, acc[t]);
 }
 
-// Many tokens: weights unpacked before.
-template <class S, int T, bool kOffsets>
-void integer_tile(const Panel& p, const Activations& x, float* sums) {
+// Many tokens, R row blocks side by side so that an activation serves R products: weights unpacked
+// before. Panel, tile and scales of block r lie kTileStride and kScaleStride floats further, its
+// sums `stride`.
+template <class S, int T, int R, bool kOffsets>
+void integer_tile(const Panel& p, const Activations& x, float* sums, int64_t stride) {
   const int64_t pairs_of_group = p.group / 2;
   const float* w = p.tile;
   const int32_t* pairs = x.pairs;
   for (int64_t g = 0; g < p.groups; ++g) {
-    typename S::I32 sum[T];
+    typename S::I32 sum[R][T];
+#pragma GCC unroll 2
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) sum[t] = S::broadcast_i(0);
+      for (int t = 0; t < T; ++t) sum[r][t] = S::broadcast_i(0);
     for (int64_t i = 0; i < pairs_of_group; i += 2) {
 #pragma GCC unroll 2
       for (int j = 0; j < 2; ++j) {
-        const auto weights = S::load_i(w + j * 16);
+        typename S::I32 weights[R];
+#pragma GCC unroll 2
+        for (int r = 0; r < R; ++r) weights[r] = S::load_i(w + r * kTileStride + j * 16);
 #pragma GCC unroll 12
         for (int t = 0; t < T; ++t) {
-          sum[t] = S::dot(sum[t], weights, S::broadcast_i(pairs[j * T + t]));
-          S::keep(sum[t]);
+          const auto x_pair = S::broadcast_i(pairs[j * T + t]);
+#pragma GCC unroll 2
+          for (int r = 0; r < R; ++r) {
+            sum[r][t] = S::dot(sum[r][t], weights[r], x_pair);
+            S::keep(sum[r][t]);
+          }
         }
       }
       w += 32;
       pairs += 2 * T;
     }
-    typename S::F32 acc[T];
+#pragma GCC unroll 2
+    for (int r = 0; r < R; ++r) {
+      typename S::F32 acc[T];
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) acc[t] = S::load(sums + t * 16);
-    add_group<S, T, kOffsets>(sum, p, x, g, acc);
+      for (int t = 0; t < T; ++t) acc[t] = S::load(sums + r * stride + t * 16);
+      const int64_t at = r * kScaleStride + g * 16;
+      const auto offset = kOffsets ? S::load(p.offsets + at) : S::zero();
+      add_group<S, T, kOffsets>(sum[r], S::load(p.scales + at), offset, x, g, acc);
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) S::store(sums + t * 16, acc[t]);
+      for (int t = 0; t < T; ++t) S::store(sums + r * stride + t * 16, acc[t]);
+    }
   }
 }
 
@@ -167,7 +198,7 @@ void float_direct(const std::byte* weights, size_t stride, int64_t columns, cons
         even = S::load(reinterpret_cast<const float*>(w));
         odd = S::load(reinterpret_cast<const float*>(w) + 16);
       }
-      S::prefetch(w + kPrefetchAhead);
+      S::prefetch(w + S::kPrefetchAhead);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) {
         acc[r][t] = S::fma(even, S::broadcast(x[k * T + t]), acc[r][t]);

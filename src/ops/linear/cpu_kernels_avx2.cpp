@@ -4,8 +4,8 @@
 
 namespace mica {
 
-const LinearKernels kLinearAvx2 = {Avx2Simd::kDirectTokens, Avx2Simd::kTileTokens,
-                                   kernels::pack_integer<Avx2Simd>, kernels::pack_float<Avx2Simd>,
-                                   kernels::product<Avx2Simd>};
+const LinearKernels kLinearAvx2 = {Avx2Simd::kDirectTokens,       Avx2Simd::kTileTokens,
+                                   Avx2Simd::kTileSide,           kernels::pack_integer<Avx2Simd>,
+                                   kernels::pack_float<Avx2Simd>, kernels::product<Avx2Simd>};
 
 }  // namespace mica

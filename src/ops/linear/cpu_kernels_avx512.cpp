@@ -4,8 +4,9 @@
 
 namespace mica {
 
-const LinearKernels kLinearAvx512 = {Avx512Simd::kDirectTokens, Avx512Simd::kTileTokens,
-                                     kernels::pack_integer<Avx512Simd>,
-                                     kernels::pack_float<Avx512Simd>, kernels::product<Avx512Simd>};
+const LinearKernels kLinearAvx512 = {
+    Avx512Simd::kDirectTokens,       Avx512Simd::kTileTokens,
+    Avx512Simd::kTileSide,           kernels::pack_integer<Avx512Simd>,
+    kernels::pack_float<Avx512Simd>, kernels::product<Avx512Simd>};
 
 }  // namespace mica

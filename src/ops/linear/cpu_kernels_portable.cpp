@@ -5,7 +5,8 @@
 namespace mica {
 
 const LinearKernels kLinearPortable = {
-    PortableSimd::kDirectTokens, PortableSimd::kTileTokens, kernels::pack_integer<PortableSimd>,
+    PortableSimd::kDirectTokens,       PortableSimd::kTileTokens,
+    PortableSimd::kTileSide,           kernels::pack_integer<PortableSimd>,
     kernels::pack_float<PortableSimd>, kernels::product<PortableSimd>};
 
 }  // namespace mica

@@ -111,16 +111,20 @@ constexpr int64_t kMaxChunkTokens = 512;
 constexpr int64_t kDirectLimit = 8;   // tokens up to which weights are unpacked in registers
 constexpr int64_t kFloatPanel = 256;  // columns unpacked to f32 at a time, 16 KiB
 
-// Floats of ProductArgs::work: sums of all tokens, unpacked panel, its scales and offsets.
+// Floats of ProductArgs::work: sums of all tokens, unpacked panel, its scales and offsets, each for
+// kMaxSide row blocks.
+constexpr int kMaxSide = 2;
+constexpr int kDenseSide = 4;  // row blocks together for few tokens of dense weights
 constexpr size_t kWorkSums = kMaxChunkTokens * kBlockRows;
 constexpr size_t kWorkTile = kFloatPanel * kBlockRows;  // or a panel as 16-bit integers
 constexpr size_t kWorkScales = kPanelColumns / 16 * kBlockRows;
-constexpr size_t kWorkFloats = kWorkSums + kWorkTile + 2 * kWorkScales;
+constexpr size_t kWorkFloats = kMaxSide * (kWorkSums + kWorkTile + 2 * kWorkScales);
 
 // The kernels of one instruction set.
 struct LinearKernels {
   int direct_tokens;  // widest token block for up to kDirectLimit tokens in all
   int tile_tokens;    // widest token block for more
+  int tile_side;      // row blocks that are computed together then
   // Splits rows [K] into 16-bit integers with a scale for each group of `group`.
   void (*pack_integer)(const float* const* rows, int tokens, int64_t columns, int group,
                        int32_t* pairs, float* scales, float* sums);

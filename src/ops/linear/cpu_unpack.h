@@ -70,7 +70,8 @@ struct Step<S, L::kQ4> {
   static MICA_INLINE void pairs(const std::byte* p, Use&& use) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const auto v = S::load_i(p + 64 * i);
+      auto v = S::load_i(p + 64 * i);
+      S::keep(v);  // loaded once, not by each shift
       use(4 * i, field<S, 4, 0, 0>(v));
       use(4 * i + 1, field<S, 4, 1, 0>(v));
       use(4 * i + 2, field<S, 4, 2, 0>(v));
@@ -85,7 +86,8 @@ struct Step<S, L::kQ2> {
   static MICA_INLINE void pairs(const std::byte* p, Use&& use) {
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
-      const auto v = S::load_i(p + 64 * i);
+      auto v = S::load_i(p + 64 * i);
+      S::keep(v);
       use(8 * i, field<S, 2, 0, 0>(v));
       use(8 * i + 1, field<S, 2, 1, 0>(v));
       use(8 * i + 2, field<S, 2, 2, 0>(v));
@@ -104,7 +106,8 @@ struct Step<S, L::kQ8> {
   static MICA_INLINE void pairs(const std::byte* p, Use&& use) {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
-      const auto v = S::load_i(p + 64 * i);
+      auto v = S::load_i(p + 64 * i);
+      S::keep(v);
       use(2 * i, field<S, 8, 0, 0>(v));
       use(2 * i + 1, field<S, 8, 1, 0>(v));
     }
@@ -203,34 +206,28 @@ struct Step<S, L::kFp4> {
   }
 };
 
-// Scales (or offsets) of `groups` groups of a row block as f32 [groups][16], times `factor`.
+// Scales (or offsets) of group g of a row block as f32, times `factor` (of 8-bit ones).
+template <class S>
+MICA_INLINE typename S::F32 load_scale(const std::byte* from, ScaleType type, int64_t g,
+                                       float factor) {
+  const auto* half = reinterpret_cast<const uint16_t*>(from) + 16 * g;
+  const auto* code = reinterpret_cast<const uint8_t*>(from) + 16 * g;
+  switch (type) {
+    case ScaleType::kBF16: return S::load_bf16(half);
+    case ScaleType::kF16: return S::load_f16(half);
+    case ScaleType::kE8M0: return S::mul(S::broadcast(factor), S::load_e8m0(code));
+    case ScaleType::kE4M3: return S::mul(S::broadcast(factor), S::load_e4m3(code));
+    case ScaleType::kF32: return S::load(reinterpret_cast<const float*>(from) + 16 * g);
+    case ScaleType::kNone: break;
+  }
+  return S::zero();
+}
+
+// The same of `groups` groups, [groups][16].
 template <class S>
 inline void expand_scales(const std::byte* from, ScaleType type, int64_t groups, float factor,
                           float* out) {
-  const auto f = S::broadcast(factor);
-  const auto* half = reinterpret_cast<const uint16_t*>(from);
-  const auto* code = reinterpret_cast<const uint8_t*>(from);
-  switch (type) {
-    case ScaleType::kNone: return;
-    case ScaleType::kF32:
-      for (int64_t g = 0; g < groups; ++g)
-        S::store(out + 16 * g, S::load(reinterpret_cast<const float*>(from) + 16 * g));
-      return;
-    case ScaleType::kF16:
-      for (int64_t g = 0; g < groups; ++g) S::store(out + 16 * g, S::load_f16(half + 16 * g));
-      return;
-    case ScaleType::kBF16:
-      for (int64_t g = 0; g < groups; ++g) S::store(out + 16 * g, S::load_bf16(half + 16 * g));
-      return;
-    case ScaleType::kE8M0:
-      for (int64_t g = 0; g < groups; ++g)
-        S::store(out + 16 * g, S::mul(f, S::load_e8m0(code + 16 * g)));
-      return;
-    case ScaleType::kE4M3:
-      for (int64_t g = 0; g < groups; ++g)
-        S::store(out + 16 * g, S::mul(f, S::load_e4m3(code + 16 * g)));
-      return;
-  }
+  for (int64_t g = 0; g < groups; ++g) S::store(out + 16 * g, load_scale<S>(from, type, g, factor));
 }
 
 }  // namespace mica::kernels

@@ -73,6 +73,36 @@ std::vector<AddedToken> named_tokens(const JsonView& config) {
   return tokens;
 }
 
+// Other formats of a vocabulary, each with the Python class that turns it into a tokenizer.json.
+struct OtherFormat {
+  const char *file, *name, *python_class;
+};
+constexpr OtherFormat kOtherFormats[] = {
+    {"tokenizer.model", "SentencePiece", "AutoTokenizer"},
+    {"spiece.model", "SentencePiece", "AutoTokenizer"},
+    {"tekken.json", "Mistral's tekken", "PreTrainedTokenizerFast"},
+    {"tiktoken.model", "tiktoken", "AutoTokenizer"},
+    {"vocab.json", "vocabulary and merges", "AutoTokenizer"},
+    {"vocab.txt", "WordPiece", "AutoTokenizer"},
+};
+
+[[noreturn]] void fail_without_file(const std::filesystem::path& directory) {
+  for (const OtherFormat& other : kOtherFormats) {
+    if (!std::filesystem::exists(directory / other.file)) continue;
+    throw Error(ErrorKind::kCheckpoint,
+                "[tokenizer] {}: expected tokenizer.json, found only {} ({}), which is not read. "
+                "Copy tokenizer.json from the repository of the original model, or make it: pip "
+                "install transformers sentencepiece protobuf tiktoken && python -c \"from "
+                "transformers import {} as T; T.from_pretrained('{}').save_pretrained('{}')\"",
+                directory.string(), other.file, other.name, other.python_class, directory.string(),
+                directory.string());
+  }
+  throw Error(ErrorKind::kCheckpoint,
+              "[tokenizer] {}: expected tokenizer.json, found no file of a tokenizer; is the "
+              "checkpoint complete? Copy tokenizer.json from the repository of the original model",
+              directory.string());
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer::Impl> Tokenizer::Impl::from_json(std::string_view text) {
@@ -114,6 +144,7 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json)
 
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& directory) {
   const std::filesystem::path file = directory / "tokenizer.json";
+  if (!std::filesystem::exists(file)) fail_without_file(directory);
   std::unique_ptr<Impl> impl;
   try {
     impl = Impl::from_json(read_text_file(file));

@@ -198,6 +198,29 @@ TEST(TokenizerErrors, FilesThatAreNoTokenizers) {
   EXPECT_THROW(Tokenizer::load("/no/such/folder"), Error);
 }
 
+TEST(TokenizerErrors, OtherFormatsAreNamed) {
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("mica_no_tokenizer_" + std::to_string(std::random_device()()));
+  const auto message = [&] {
+    try {
+      Tokenizer::load(folder);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kCheckpoint);
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  std::filesystem::create_directories(folder);
+  EXPECT_NE(message().find("found no file of a tokenizer"), std::string::npos) << message();
+  write_text_file(folder / "tekken.json", "{}");
+  EXPECT_NE(message().find("found only tekken.json"), std::string::npos) << message();
+  EXPECT_NE(message().find("PreTrainedTokenizerFast"), std::string::npos) << message();
+  write_text_file(folder / "tokenizer.model", "x");
+  EXPECT_NE(message().find("found only tokenizer.model (SentencePiece)"), std::string::npos);
+  EXPECT_NE(message().find("save_pretrained('" + folder.string() + "')"), std::string::npos);
+  std::filesystem::remove_all(folder);
+}
+
 // ---- tokenizer_config.json
 
 class ConfigTest : public testing::Test {

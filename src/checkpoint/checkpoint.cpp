@@ -229,7 +229,9 @@ void Checkpoint::release(const LinearWeights& weights) {
 }
 
 DType Checkpoint::dtype() const {
-  for (const char* name : {"model.embed_tokens.scales", "model.embed_tokens.weight"}) {
+  // An embedding in mxfp4, mxfp8 or nvfp4 does not show it.
+  for (const char* name :
+       {"model.embed_tokens.scales", "model.embed_tokens.weight", "model.norm.weight"}) {
     const Stored* stored = find(name);
     if (stored && is_compute_dtype(stored->entry->dtype)) return stored->entry->dtype;
   }

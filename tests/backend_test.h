@@ -72,7 +72,7 @@ class TestBackend {
 // thread and on three.
 inline std::vector<BackendOptions> tested_backends() {
   std::vector<BackendOptions> result;
-  for (const char* isa : {"portable", "avx2", "avx512"}) {
+  for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16"}) {
     try {
       make_backend({.device = "cpu", .threads = 1, .isa = isa});
     } catch (const Error&) {

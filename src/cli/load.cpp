@@ -17,8 +17,10 @@ void add_device_flags(CLI::App& command, BackendOptions& options) {
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads (default: physical cores)")
       ->check(CLI::Range(0, 1024));
-  command.add_option("--isa", options.isa,
-                     "CPU instruction set: portable, avx2, avx512 (default: the best there is)");
+  command.add_option(
+      "--isa", options.isa,
+      "CPU instruction set: portable, avx2, avx512 (default: the best there is), or avx512bf16: "
+      "faster prefill of bf16 layers for activations rounded to bf16");
 }
 
 void add_model_flags(CLI::App& command, ModelFlags& flags, const std::string& default_model) {

@@ -62,22 +62,23 @@ const char* name(Isa isa) {
     case Isa::kPortable: return "portable";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx512Vnni: return "avx512";
+    case Isa::kAvx512Bf16: return "avx512bf16";
   }
   return "?";
 }
 
 Isa choose_isa(const std::string& wanted) {
   const Isa best = best_isa();
-  if (wanted.empty()) return best;
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni}) {
+  if (wanted.empty()) return std::min(best, Isa::kAvx512Vnni);
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kAvx512Bf16}) {
     if (wanted != name(isa)) continue;
     if (isa > best)
       throw Error(ErrorKind::kDevice, "[cpu] isa '{}' asked, this processor has at most '{}'",
                   wanted, name(best));
     return isa;
   }
-  throw Error(ErrorKind::kUsage, "[cpu] isa: expected portable, avx2 or avx512, found '{}'",
-              wanted);
+  throw Error(ErrorKind::kUsage,
+              "[cpu] isa: expected portable, avx2, avx512 or avx512bf16, found '{}'", wanted);
 }
 
 int default_threads() {

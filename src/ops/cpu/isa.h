@@ -10,14 +10,16 @@ enum class Isa {
   kPortable,    // plain C++
   kAvx2,        // AVX2, FMA, F16C
   kAvx512Vnni,  // AVX-512 F, BW, DQ, VL, VNNI
+  kAvx512Bf16,  // and AVX-512 BF16
 };
 
-const char* name(Isa isa);  // "portable", "avx2", "avx512"
+const char* name(Isa isa);  // "portable", "avx2", "avx512", "avx512bf16"
 
 // The best set of this processor.
 Isa best_isa();
 
-// The set named by BackendOptions::isa ("" = best). Throws Error(kUsage) for an unknown name and
+// The set named by BackendOptions::isa. "" is the best but for avx512bf16, which rounds activations
+// of bf16 layers to bf16 (as MLX does) and so is only taken when asked for. Throws Error(kUsage) for an unknown name and
 // Error(kDevice) where the processor lacks it.
 Isa choose_isa(const std::string& name);
 

@@ -11,7 +11,9 @@ Isa best_isa() {
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vnni");
-  return avx2 && avx512 ? Isa::kAvx512Vnni : avx2 ? Isa::kAvx2 : Isa::kPortable;
+  if (!avx2) return Isa::kPortable;
+  if (!avx512) return Isa::kAvx2;
+  return __builtin_cpu_supports("avx512bf16") ? Isa::kAvx512Bf16 : Isa::kAvx512Vnni;
 }
 
 void cpu_relax() {

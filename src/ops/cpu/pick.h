@@ -12,7 +12,8 @@ const T& pick_kernel(Backend& backend, const T& portable, const T& avx2, const T
   switch (cpu_isa(backend)) {
     case Isa::kPortable: return portable;
     case Isa::kAvx2: return avx2;
-    case Isa::kAvx512Vnni: return avx512;
+    case Isa::kAvx512Vnni:
+    case Isa::kAvx512Bf16: return avx512;
   }
   return portable;
 }

@@ -38,7 +38,8 @@ Backend& backend() {
 
 const LimitProbes& probes() {
   switch (cpu_isa(backend())) {
-    case Isa::kAvx512Vnni: return kProbesAvx512;
+    case Isa::kAvx512Vnni:
+    case Isa::kAvx512Bf16: return kProbesAvx512;
     case Isa::kAvx2: return kProbesAvx2;
     case Isa::kPortable: break;
   }
@@ -80,7 +81,7 @@ class Limits {
 
   static int dots_per_round() {
     const Isa isa = cpu_isa(backend());
-    return isa == Isa::kAvx512Vnni ? 12 : isa == Isa::kAvx2 ? 6 : 4;
+    return isa >= Isa::kAvx512Vnni ? 12 : isa == Isa::kAvx2 ? 6 : 4;
   }
   void read() {
     const auto* piece = static_cast<const std::byte*>(memory().data()) + at_;

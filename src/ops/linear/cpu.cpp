@@ -40,16 +40,25 @@ struct RowGroup {
   int64_t first_block = 0, blocks = 0;
 };
 
+enum class Values { kF32, kBF16, kInteger };
+
+// What a layer's activations are packed to.
+Values values_for(const LinearKernels& kernels, const BlockLayout& layout) {
+  if (layout.integer) return Values::kInteger;
+  const bool dot = layout.layout == CpuLayout::kBF16 && kernels.product_bf16 != nullptr;
+  return dot ? Values::kBF16 : Values::kF32;
+}
+
 // The input in the form that some of the targets want.
 struct Form {
-  bool integer;
+  Values values;
   int group;
   int64_t columns;  // padded
   TokenBlock* tokens = nullptr;
 
-  bool serves(const BlockLayout& layout) const {
-    return integer == layout.integer && columns == layout.columns &&
-           (!integer || group == layout.group);
+  bool serves(const LinearKernels& kernels, const BlockLayout& layout) const {
+    return values == values_for(kernels, layout) && columns == layout.columns &&
+           (values != Values::kInteger || group == layout.group);
   }
 };
 
@@ -81,7 +90,7 @@ struct Job {
   void run(Backend& backend);
 
  private:
-  void choose_forms();
+  void choose_forms(const LinearKernels& kernels);
   void split_tokens(const LinearKernels& kernels);
   void carve(Carver& carver);
   void pack(ThreadPool& threads, const LinearKernels& kernels);
@@ -90,12 +99,13 @@ struct Job {
   void multiply(const LinearKernels& kernels, const Chunk& chunk, float* work);
 };
 
-void Job::choose_forms() {
+void Job::choose_forms(const LinearKernels& kernels) {
   forms.clear();
   for (const LinearTarget& target : targets) {
     const BlockLayout& layout = prepared(target).layout;
-    if (std::none_of(forms.begin(), forms.end(), [&](const Form& f) { return f.serves(layout); }))
-      forms.push_back({layout.integer, layout.group, layout.columns});
+    if (std::none_of(forms.begin(), forms.end(),
+                     [&](const Form& f) { return f.serves(kernels, layout); }))
+      forms.push_back({values_for(kernels, layout), layout.group, layout.columns});
   }
 }
 
@@ -121,13 +131,14 @@ void Job::carve(Carver& carver) {
       for (int64_t b = 0; b < group.blocks; ++b) {
         TokenBlock block;
         block.tokens = static_cast<int>(block_start(group, b + 1) - block_start(group, b));
-        if (form.integer) {
-          const int64_t scales = form.columns / form.group * block.tokens;
+        if (form.values == Values::kF32)
+          block.values = carver.take<float>(form.columns * block.tokens);
+        else
           block.pairs = carver.take<int32_t>(form.columns / 2 * block.tokens);
+        if (form.values == Values::kInteger) {
+          const int64_t scales = form.columns / form.group * block.tokens;
           block.scales = carver.take<float>(scales);
           block.sums = carver.take<float>(scales);
-        } else {
-          block.values = carver.take<float>(form.columns * block.tokens);
         }
         if (form.tokens) form.tokens[group.first_block + b] = block;
       }
@@ -143,11 +154,16 @@ void Job::pack_block(const LinearKernels& kernels, const Form& form, const RowGr
     const int64_t i = group.first + block_start(group, b) + t;
     rows[t] = x + (input_rows ? input_rows[i] : first_row + i) * columns;
   }
-  if (form.integer)
-    kernels.pack_integer(rows, block.tokens, columns, form.group, const_cast<int32_t*>(block.pairs),
-                         const_cast<float*>(block.scales), const_cast<float*>(block.sums));
-  else
-    kernels.pack_float(rows, block.tokens, columns, form.columns, const_cast<float*>(block.values));
+  auto* pairs = const_cast<int32_t*>(block.pairs);
+  switch (form.values) {
+    case Values::kInteger:
+      return kernels.pack_integer(rows, block.tokens, columns, form.group, pairs,
+                                  const_cast<float*>(block.scales), const_cast<float*>(block.sums));
+    case Values::kBF16: return kernels.pack_bf16(rows, block.tokens, columns, form.columns, pairs);
+    case Values::kF32:
+      return kernels.pack_float(rows, block.tokens, columns, form.columns,
+                                const_cast<float*>(block.values));
+  }
 }
 
 void Job::pack(ThreadPool& threads, const LinearKernels& kernels) {
@@ -182,8 +198,9 @@ void Job::cut(const LinearKernels& kernels, int threads) {
   for (size_t g = 0; g < groups.size(); ++g) {
     for (size_t i = 0; i < targets.size(); ++i) {
       const CpuLinear& linear = prepared(targets[i]);
-      const auto form = std::find_if(forms.begin(), forms.end(),
-                                     [&](const Form& f) { return f.serves(linear.layout); });
+      const auto form = std::find_if(forms.begin(), forms.end(), [&](const Form& f) {
+        return f.serves(kernels, linear.layout);
+      });
       const int64_t cost = cost_of(linear, groups[g]);
       const int64_t side = groups[g].count > kDirectLimit ? kernels.tile_side : kDenseSide;
       for (int64_t first = 0; first < linear.blocks;) {
@@ -221,13 +238,16 @@ void Job::multiply(const LinearKernels& kernels, const Chunk& chunk, float* work
       .add = target.add,
       .work = work,
   };
-  kernels.product(args);
+  if (forms[static_cast<size_t>(chunk.form)].values == Values::kBF16)
+    kernels.product_bf16(args);
+  else
+    kernels.product(args);
 }
 
 void Job::run(Backend& backend) {
   const LinearKernels& kernels = linear_kernels(cpu_isa(backend));
   ThreadPool& threads = cpu_threads(backend);
-  choose_forms();
+  choose_forms(kernels);
   split_tokens(kernels);
   Carver sizes(nullptr);
   carve(sizes);

@@ -85,7 +85,7 @@ MICA_INLINE PanelPlace place_panel(const BlockLayout& layout, int64_t panel) {
 struct TokenBlock {
   int tokens = 0;
   const float* values = nullptr;   // f32 kernels: [K][tokens]
-  const int32_t* pairs = nullptr;  // integer kernels: [K / 2][tokens], two 16-bit integers each
+  const int32_t* pairs = nullptr;  // integer and bf16 dot kernels: [K / 2][tokens], two of 16 bits
   const float* scales = nullptr;   // [groups][tokens]: value = integer * scale
   const float* sums = nullptr;     // [groups][tokens]: sum of a group's (rounded) values
 };
@@ -132,7 +132,15 @@ struct LinearKernels {
   void (*pack_float)(const float* const* rows, int tokens, int64_t columns, int64_t padded,
                      float* values);
   void (*product)(const ProductArgs& args);
+
+  // For bf16 weights by the processor's bf16 dot, where it has one: activations rounded to bf16.
+  void (*pack_bf16)(const float* const* rows, int tokens, int64_t columns, int64_t padded,
+                    int32_t* pairs) = nullptr;
+  void (*product_bf16)(const ProductArgs& args) = nullptr;
 };
+
+// `kernels` with the bf16 dot of AVX-512 BF16 (cpu_kernels_avx512bf16.cpp).
+LinearKernels with_bf16_dot(LinearKernels kernels);
 
 extern const LinearKernels kLinearPortable, kLinearAvx2, kLinearAvx512;
 

@@ -2,7 +2,7 @@
 """Writes tests/data/tokenizer: small tokenizers of every kind and what the reference makes of texts.
 
     pip install tokenizers sentencepiece
-    python tools/golden_tokenizer.py
+    python tools/golden_tokenizer.py [NAME…]
 
 Each NAME.json is a tokenizer.json, each NAME.cases.json a list of cases
 {"hex": bytes of the text, "ids", "special_ids", "text", "skipped_text"}: ids without and with special
@@ -13,6 +13,7 @@ import base64
 import json
 import pathlib
 import random
+import sys
 import tempfile
 
 import sentencepiece
@@ -223,6 +224,12 @@ def tokenizers():
                   AddedToken("世界"), AddedToken("Ё", normalized=False, single_word=True)])
     yield "added_tokens", t
 
+    t = sentencepiece_bpe(byte_fallback=True)
+    t.normalizer = N.Sequence([N.Strip(), N.Replace("the", ""), N.Replace("", "▁"),
+                               N.Replace(Regex("^|(?=[aeiou])"), "e")])
+    t.pre_tokenizer, t.decoder = P.Whitespace(), D.BPEDecoder(suffix="")
+    yield "empty_patterns", t
+
 
 def case_of(tokenizer, data):
     text = data.decode("utf-8", "replace")
@@ -251,7 +258,10 @@ def texts(rng):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:]  # names, or none for all
     for name, tokenizer in tokenizers():
+        if wanted and name not in wanted:
+            continue
         rng = random.Random(name)
         (OUT / f"{name}.json").write_text(tokenizer.to_str() + "\n")
         cases = [json.dumps(case_of(tokenizer, t), ensure_ascii=False) for t in texts(rng)]

@@ -75,12 +75,17 @@ void AddedVocabulary::add(const std::vector<AddedToken>& tokens, const Model& mo
 
 void AddedVocabulary::rebuild_finders() {
   raw_ = normalized_ = WordFinder();
-  for (const auto& [id, token] : tokens_) {
-    if (token.normalized)
-      normalized_.add(*text(id), id);
-    else
+  for (auto it = tokens_.rbegin(); it != tokens_.rend(); ++it) {
+    const auto& [id, token] = *it;
+    if (!token.normalized)
       raw_.add(token.content, id);
+    else
+      normalized_.add(*text(id), id);
   }
+  // Of tokens with one normalized form (the reference picks any) the one wins that is this form,
+  // else the first.
+  for (const auto& [id, token] : tokens_)
+    if (token.normalized && !normalized_texts_.contains(id)) normalized_.add(token.content, id);
 }
 
 std::optional<int32_t> AddedVocabulary::id(std::string_view content) const {

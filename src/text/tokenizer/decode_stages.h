@@ -5,11 +5,21 @@
 #include <string_view>
 
 #include "text/tokenizer/decoder.h"
+#include "text/tokenizer/unicode.h"
 
 namespace mica::tok {
 
 inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
+  if (from.empty()) {  // stands between all characters, and at both ends
+    std::string out(to);
+    for (size_t at = 0; at < text.size();) {
+      const size_t length = utf8_length(text[at]);
+      out.append(text, at, length).append(to);
+      at += length;
+    }
+    text = std::move(out);
+    return;
+  }
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
     text.replace(at, from.size(), to);
 }

@@ -222,6 +222,7 @@ class Replace : public Normalizer {
   }
 
   void apply(NormalText& t) const override {
+    if (t.text.empty()) return;  // where the reference finds no match at all
     const std::string& in = t.text;
     std::string out;
     size_t done = 0, zero = 0;

@@ -112,6 +112,31 @@ TEST(Tokenizer, IdsAndTokens) {
   EXPECT_EQ(sp->token_bytes(sp->token_to_id("▁the").value()), " the");
 }
 
+// The reference takes any of several tokens with one normalized form, another one at each run.
+TEST(Tokenizer, EqualNormalizedForms) {
+  json j = json::parse(file_of("gpt2"));
+  j["normalizer"] = {{"type", "Sequence"},
+                     {"normalizers", {{{"type", "NFKC"}}, {{"type", "Lowercase"}}}}};
+  j["added_tokens"] = json::array();
+  for (const char* content : {"QQ", "Qq", "qq", "XX", "Xx"})
+    j["added_tokens"].push_back(
+        {{"id", 900 + j["added_tokens"].size()}, {"content", content}, {"normalized", true}});
+  const auto t = Tokenizer::from_json(j.dump());
+  const int32_t qq = t->token_to_id("qq").value(), xx = t->token_to_id("XX").value();
+  EXPECT_EQ(t->encode("QQxxqQ", false), (std::vector<int32_t>{qq, xx, qq}));
+}
+
+// As in the reference, no pattern matches in a text that an earlier normalizer emptied.
+TEST(Tokenizer, NothingToReplaceInNothing) {
+  json j = json::parse(file_of("gpt2"));
+  j["normalizer"] = json::parse(
+      R"({"type":"Sequence","normalizers":[{"type":"Strip","strip_left":true,"strip_right":true},
+          {"type":"Replace","pattern":{"Regex":"^"},"content":"the"}]})");
+  const auto t = Tokenizer::from_json(j.dump());
+  EXPECT_TRUE(t->encode(" \n", false).empty());
+  EXPECT_EQ(t->decode(t->encode(" x", false), false), "thex");
+}
+
 TEST(Tokenizer, ManyThreads) {
   const auto t = load("deepseek");
   const std::string text = "The quick brown fox 12345 世界 isn't\n\n x";

@@ -59,6 +59,7 @@ class AddedVocabulary {
 
   std::optional<int32_t> id(std::string_view content) const;
   const AddedToken* token(int32_t id) const;
+  const std::map<int32_t, AddedToken>& tokens() const { return tokens_; }
   // The text of a token when decoding: normalized for tokens that are looked for in such text.
   const std::string* text(int32_t id) const;
   bool is_special_text(std::string_view text) const;

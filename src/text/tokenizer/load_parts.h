@@ -17,6 +17,8 @@ PreTokenizerPtr load_pre_tokenizer(const JsonView& json, int depth = 0);
 PostProcessorPtr load_post_processor(const JsonView& json, int depth = 0);
 DecoderPtr load_decoder(const JsonView& json, int depth = 0);
 AddedToken load_added_token(const JsonView& json);
+// The root of a JSON text; `parser` must outlive it.
+simdjson::dom::element parse_json(simdjson::dom::parser& parser, std::string_view json);
 
 // Parsed tokenizers nest a handful of levels; deeper files are refused.
 constexpr int kMaxPartDepth = 20;

@@ -14,9 +14,10 @@ namespace mica {
 
 class Tokenizer {
  public:
-  // Reads DIR/tokenizer.json and what DIR/tokenizer_config.json changes: added tokens, named
-  // special tokens, split_special_tokens. (Beside a tokenizer.json the reference takes no notice of
-  // add_bos_token and add_eos_token.) Throws Error(kCheckpoint) with the place.
+  // Reads DIR/tokenizer.json and what the files beside it change: added tokens, named special
+  // tokens, split_special_tokens of tokenizer_config.json, or the older special_tokens_map.json and
+  // added_tokens.json. (Beside a tokenizer.json the reference takes no notice of add_bos_token and
+  // add_eos_token.) Throws Error(kCheckpoint) with the place.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& directory);
   static std::unique_ptr<Tokenizer> from_json(std::string_view tokenizer_json);
   ~Tokenizer();

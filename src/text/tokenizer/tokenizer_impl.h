@@ -26,7 +26,7 @@ struct Tokenizer::Impl {
   tok::AddedVocabulary added;
 
   static std::unique_ptr<Impl> from_json(std::string_view json);
-  void apply_config(std::string_view tokenizer_config_json);
+  void apply_config(const std::filesystem::path& directory);
   void finish_loading();
 
   std::string_view token_text(int32_t id) const;  // as decoded; "" when unknown

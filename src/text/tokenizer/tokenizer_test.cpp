@@ -286,6 +286,34 @@ TEST_F(ConfigTest, AddsTokens) {
   EXPECT_EQ(t->encode("", true), plain->encode("", true));
 }
 
+// Special tokens of any name, and of the older files when the config lists no added tokens.
+TEST_F(ConfigTest, OlderFiles) {
+  const int32_t size = Tokenizer::load(folder_)->vocab_size();
+  write_text_file(folder_ / "special_tokens_map.json",
+                  R"({"eos_token": {"content": "<map>"}, "pad_token": "<pad>"})");
+  write_text_file(folder_ / "added_tokens.json", R"({"<late>": 9, "<early>": 8, "<pad>": 7})");
+  const json config = {{"eos_token", "<config>"}, {"image_token", "<image>"}};
+  const auto old = load_with(config);
+  EXPECT_EQ(old->token_to_id("<pad>"), size);
+  EXPECT_TRUE(old->is_special(size));
+  EXPECT_EQ(old->token_to_id("<early>"), size + 1);
+  EXPECT_FALSE(old->is_special(size + 1));
+  EXPECT_EQ(old->token_to_id("<late>"), size + 2);
+  EXPECT_EQ(old->token_to_id("<map>"), size + 3);
+  EXPECT_EQ(old->token_to_id("<image>"), size + 4);
+  EXPECT_FALSE(old->token_to_id("<config>"));
+
+  json listed = config;
+  listed["added_tokens_decoder"] = {{"9", {{"content", "<config>"}, {"special", false}}}};
+  const auto current = load_with(listed);
+  EXPECT_EQ(current->token_to_id("<config>"), size);
+  EXPECT_TRUE(current->is_special(size));
+  EXPECT_FALSE(current->token_to_id("<map>"));
+  EXPECT_FALSE(current->token_to_id("<late>"));
+  write_text_file(folder_ / "added_tokens.json", "[]");
+  EXPECT_THROW(load_with(config), Error);
+}
+
 TEST_F(ConfigTest, SplitsSpecialTokens) {
   const auto t = load_with({{"split_special_tokens", true}});
   EXPECT_GT(t->encode("<s>", false).size(), 1u);

@@ -24,7 +24,8 @@ import jinja2
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from golden_template_cases import CONSTRUCTS, CONTEXTS, FAMILIES
+from golden_template_cases import CONSTRUCTS, CONTEXTS
+from golden_template_families import FAMILIES
 
 NOW = datetime.datetime(2024, 2, 29, 12, 34, 56, 123456)
 warnings.simplefilter("ignore")  # Python's, about the code that jinja2 makes

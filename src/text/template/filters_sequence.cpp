@@ -5,6 +5,7 @@
 #include "text/template/arguments.h"
 #include "text/template/interpreter.h"
 #include "text/template/lookup.h"
+#include "text/template/loop.h"
 #include "text/template/unicode.h"
 
 namespace mica::jinja {
@@ -21,8 +22,13 @@ Value default_value(Interpreter&, const Value& input, const Arguments& arguments
   return bound.has(0) ? bound[0] : Value::string("");
 }
 
-Value length(Interpreter&, const Value& input, const Arguments& arguments) {
+Value length(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   bind("length", arguments, {}, 0);
+  Value of_loop;
+  if (input.is(Kind::kObject) && dynamic_cast<LoopObject*>(&input.callable_object()) &&
+      input.callable_object().attribute(interpreter, "length", of_loop)) {
+    return of_loop;
+  }
   return Value::integer(length_of(input));
 }
 

@@ -11,17 +11,22 @@ namespace {
 
 class MacroObject : public CallableObject {
  public:
-  MacroObject(const Stmt& macro, ScopePtr scope, std::string name)
-      : macro_(macro), scope_(std::move(scope)), name_(std::move(name)) {}
+  MacroObject(const Stmt& macro, ScopePtr scope, std::string name, std::vector<Value> arguments)
+      : macro_(macro),
+        scope_(std::move(scope)),
+        name_(std::move(name)),
+        arguments_(std::move(arguments)) {}
   Value call(Interpreter& interpreter, Arguments& arguments) override {
     return interpreter.call_macro(macro_, scope_, name_, arguments);
   }
   bool attribute(Interpreter&, const std::string& name, Value& out) override {
     if (name == "name") out = name_.empty() ? Value() : Value::string(name_);
+    if (name == "arguments") out = Value::tuple(arguments_);
     if (name == "caller") out = Value::boolean(macro_.signature.uses_caller);
     if (name == "catch_kwargs") out = Value::boolean(macro_.signature.uses_kwargs);
     if (name == "catch_varargs") out = Value::boolean(macro_.signature.uses_varargs);
-    return name == "name" || name == "caller" || name == "catch_kwargs" || name == "catch_varargs";
+    return name == "name" || name == "arguments" || name == "caller" || name == "catch_kwargs" ||
+           name == "catch_varargs";
   }
   std::string repr() const override {
     return "<Macro " + (name_.empty() ? "anonymous" : string_repr(name_)) + ">";
@@ -31,6 +36,7 @@ class MacroObject : public CallableObject {
   const Stmt& macro_;
   ScopePtr scope_;
   std::string name_;
+  std::vector<Value> arguments_;  // their names
 };
 
 // The argument of this name, taken out of `arguments`.
@@ -284,7 +290,10 @@ Interpreter::Flow Interpreter::execute_filter_block(const Stmt& statement) {
     value = Value::string(capture.take());
     value = evaluate_filter(*statement.expr, &value);
   }
-  emit(to_str(value));
+  if (!value.is_string()) {
+    raise(ErrorType::kType, "a filter block needs text, not {}", type_name(value));
+  }
+  emit(value.text());
   return Flow::kNormal;
 }
 
@@ -368,8 +377,12 @@ Value Interpreter::make_macro(const Stmt& statement, std::string name) {
     captured_.push_back(scope);
     charge_steps(100);
   }
-  return Value::object(Kind::kObject,
-                       std::make_shared<MacroObject>(statement, scope_, std::move(name)));
+  std::vector<Value> arguments;
+  for (const auto& parameter : statement.signature.parameters) {
+    arguments.push_back(Value::string(ast_.names[static_cast<size_t>(parameter.first)]));
+  }
+  return Value::object(Kind::kObject, std::make_shared<MacroObject>(
+                                          statement, scope_, std::move(name), std::move(arguments)));
 }
 
 void Interpreter::define_macro(const Stmt& statement) {

@@ -1,0 +1,149 @@
+// PTX on the registers of one thread: integer dot products, logic, bytes and conversions.
+#pragma once
+
+#include "ops/cuda/target.h"
+#ifndef __CUDACC__
+#include <bit>
+
+#include "tensor/dtype.h"
+#endif
+
+namespace mica::MICA_GPU {
+
+// "dp4a": c + the sum over bytes of a * b; all signed.
+MICA_DEVICE int32_t dp4a(uint32_t a, uint32_t b, int32_t c) {
+#ifdef __CUDACC__
+  int32_t d;
+  asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+#else
+  auto sum = static_cast<uint32_t>(c);
+  for (int i = 0; i < 4; ++i)
+    sum += static_cast<uint32_t>(static_cast<int8_t>(a >> 8 * i & 0xff) *
+                                 static_cast<int8_t>(b >> 8 * i & 0xff));
+  return static_cast<int32_t>(sum);
+#endif
+}
+
+// "dp4a" with unsigned a, signed b.
+MICA_DEVICE int32_t dp4a_us(uint32_t a, uint32_t b, int32_t c) {
+#ifdef __CUDACC__
+  int32_t d;
+  asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+#else
+  auto sum = static_cast<uint32_t>(c);
+  for (int i = 0; i < 4; ++i)
+    sum += static_cast<uint32_t>(static_cast<int>(a >> 8 * i & 0xff) *
+                                 static_cast<int8_t>(b >> 8 * i & 0xff));
+  return static_cast<int32_t>(sum);
+#endif
+}
+
+// "lop3": any function of three bits; kTable is that function of a = 0xf0, b = 0xcc, c = 0xaa.
+template <int kTable>
+MICA_DEVICE uint32_t lop3(uint32_t a, uint32_t b, uint32_t c) {
+  static_assert(kTable >= 0 && kTable < 256);
+#ifdef __CUDACC__
+  uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(d) : "r"(a), "r"(b), "r"(c), "n"(kTable));
+  return d;
+#else
+  uint32_t d = 0;
+  for (int i = 0; i < 8; ++i)
+    if (kTable >> i & 1) d |= (i & 4 ? a : ~a) & (i & 2 ? b : ~b) & (i & 1 ? c : ~c);
+  return d;
+#endif
+}
+
+// "prmt", default mode: byte i of the result is byte (selector >> 4i & 7) of b:a, or its sign
+// replicated where bit 3 of the selector's digit is set.
+MICA_DEVICE uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector) {
+#ifdef __CUDACC__
+  uint32_t d;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(selector));
+  return d;
+#else
+  const uint64_t bytes = uint64_t{b} << 32 | a;
+  uint32_t d = 0;
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t digit = selector >> 4 * i & 0xf;
+    uint32_t byte = static_cast<uint32_t>(bytes >> 8 * (digit & 7)) & 0xff;
+    if (digit & 8) byte = byte & 0x80 ? 0xff : 0;
+    d |= byte << 8 * i;
+  }
+  return d;
+#endif
+}
+
+// "mov" between register types.
+MICA_DEVICE float as_float(uint32_t bits) {
+#ifdef __CUDACC__
+  return __uint_as_float(bits);
+#else
+  return std::bit_cast<float>(bits);
+#endif
+}
+MICA_DEVICE uint32_t as_bits(float value) {
+#ifdef __CUDACC__
+  return __float_as_uint(value);
+#else
+  return std::bit_cast<uint32_t>(value);
+#endif
+}
+
+// 16-bit floats as kernels see them: bits, converted by the functions below.
+struct bf16 {
+  uint16_t bits;
+};
+struct f16 {
+  uint16_t bits;
+};
+
+MICA_DEVICE float to_float(float value) {
+  return value;
+}
+MICA_DEVICE float to_float(bf16 value) {
+  return as_float(static_cast<uint32_t>(value.bits) << 16);
+}
+
+// "cvt": exact up, to nearest even down.
+MICA_DEVICE float to_float(f16 value) {
+#ifdef __CUDACC__
+  float d;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(d) : "h"(value.bits));
+  return d;
+#else
+  return f16_to_f32(value.bits);
+#endif
+}
+
+template <typename T>
+MICA_DEVICE T from_float(float value);
+
+template <>
+MICA_DEVICE float from_float<float>(float value) {
+  return value;
+}
+template <>
+MICA_DEVICE bf16 from_float<bf16>(float value) {
+#ifdef __CUDACC__
+  bf16 d;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(d.bits) : "f"(value));
+  return d;
+#else
+  return {f32_to_bf16(value)};
+#endif
+}
+template <>
+MICA_DEVICE f16 from_float<f16>(float value) {
+#ifdef __CUDACC__
+  f16 d;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(d.bits) : "f"(value));
+  return d;
+#else
+  return {f32_to_f16(value)};
+#endif
+}
+
+}  // namespace mica::MICA_GPU

@@ -1,0 +1,143 @@
+// PTX on memory: 16-byte loads and stores, asynchronous copies, and operations that order the
+// blocks of a grid.
+#pragma once
+
+#include "ops/cuda/target.h"
+#ifndef __CUDACC__
+#include "ops/simt/emulator.h"
+#endif
+
+namespace mica::MICA_GPU {
+
+// 16 bytes of memory, aligned.
+struct alignas(16) Bytes16 {
+  uint32_t word[4];
+};
+
+// "ld.v4", "st.v4".
+MICA_DEVICE Bytes16 load16(const void* from) {
+#ifdef __CUDACC__
+  const uint4 v = *static_cast<const uint4*>(from);
+  return {{v.x, v.y, v.z, v.w}};
+#else
+  return *static_cast<const Bytes16*>(from);
+#endif
+}
+MICA_DEVICE void store16(void* to, const Bytes16& v) {
+#ifdef __CUDACC__
+  *static_cast<uint4*>(to) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
+#else
+  *static_cast<Bytes16*>(to) = v;
+#endif
+}
+
+#ifdef __CUDACC__
+// "cvta.to.shared".
+MICA_DEVICE uint32_t shared_address(const void* shared) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+}
+#endif
+
+// "cp.async": kBytes (4, 8 or 16) from global to shared memory, both aligned to that; only
+// source_bytes of them are read, the rest is zero. They may be read after cp_async_wait by this
+// thread, after a barrier beyond that by others.
+template <int kBytes>
+MICA_DEVICE void cp_async(void* shared, const void* global, int source_bytes = kBytes,
+                          [[maybe_unused]] Where where = Where::here()) {
+  static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
+#ifdef __CUDACC__
+  if constexpr (kBytes == 16)  // past L1: the tile has one reader
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
+                 "l"(global), "r"(source_bytes)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(shared)),
+                 "l"(global), "n"(kBytes), "r"(source_bytes)
+                 : "memory");
+#else
+  emu::copy_async(shared, global, kBytes, source_bytes, where);
+#endif
+}
+
+// "cp.async.commit_group": closes this thread's group of copies.
+MICA_DEVICE void cp_async_commit() {
+#ifdef __CUDACC__
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#else
+  emu::copy_async_commit();
+#endif
+}
+
+// "cp.async.wait_group": until at most kGroups of this thread's latest groups are under way.
+template <int kGroups>
+MICA_DEVICE void cp_async_wait([[maybe_unused]] Where where = Where::here()) {
+#ifdef __CUDACC__
+  asm volatile("cp.async.wait_group %0;" ::"n"(kGroups) : "memory");
+#else
+  emu::copy_async_wait(kGroups, where);
+#endif
+}
+
+// "ld.acquire", "st.release", "red", "atom" and "fence" at the scope of the GPU. A spin wait must
+// read by load_acquire, which lets other threads of the emulator run.
+MICA_DEVICE uint32_t load_acquire(const uint32_t* from,
+                                  [[maybe_unused]] Where where = Where::here()) {
+#ifdef __CUDACC__
+  uint32_t d;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(d) : "l"(from) : "memory");
+  return d;
+#else
+  emu::yield(where);
+  return __atomic_load_n(from, __ATOMIC_ACQUIRE);
+#endif
+}
+MICA_DEVICE void store_release(uint32_t* to, uint32_t value) {
+#ifdef __CUDACC__
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+#else
+  __atomic_store_n(to, value, __ATOMIC_RELEASE);
+#endif
+}
+MICA_DEVICE void red_add(uint32_t* to, uint32_t value) {
+#ifdef __CUDACC__
+  asm volatile("red.relaxed.gpu.global.add.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+#else
+  __atomic_fetch_add(to, value, __ATOMIC_RELAXED);
+#endif
+}
+MICA_DEVICE void red_add(float* to, float value) {
+#ifdef __CUDACC__
+  asm volatile("red.relaxed.gpu.global.add.f32 [%0], %1;" ::"l"(to), "f"(value) : "memory");
+#else
+  float old = 0;
+  __atomic_load(to, &old, __ATOMIC_RELAXED);
+  for (;;) {
+    float sum = old + value;
+    if (__atomic_compare_exchange(to, &old, &sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) break;
+  }
+#endif
+}
+// The value before, as the last block of a split sum asks for it.
+MICA_DEVICE uint32_t atom_add(uint32_t* to, uint32_t value,
+                              [[maybe_unused]] Where where = Where::here()) {
+#ifdef __CUDACC__
+  uint32_t d;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
+               : "=r"(d)
+               : "l"(to), "r"(value)
+               : "memory");
+  return d;
+#else
+  emu::yield(where);
+  return __atomic_fetch_add(to, value, __ATOMIC_ACQ_REL);
+#endif
+}
+MICA_DEVICE void fence() {
+#ifdef __CUDACC__
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
+#elif !defined(__SANITIZE_THREAD__)
+  __atomic_thread_fence(__ATOMIC_ACQ_REL);
+#endif
+}
+
+}  // namespace mica::MICA_GPU

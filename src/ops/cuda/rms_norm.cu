@@ -1,0 +1,127 @@
+#include <cmath>
+
+#include "ops/cuda/kernels.h"
+#include "ops/cuda/launch.h"
+#include "ops/cuda/reduce.h"
+#include "ops/cuda/vector.h"
+#include "ops/rms_norm/rms_norm.h"
+
+namespace mica::MICA_GPU {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+// What one block works on. Elements [0, vectors * kPer16<T>) go by 16 bytes, the rest one by one;
+// every thread meets the same elements in both passes, so `out` may be `x`.
+template <typename T>
+struct Row {
+  const T* x;
+  T* residual;  // or null
+  const float* weight;
+  T* out;
+  int size;
+  int vectors;
+};
+
+// The sum of x and residual as it is stored, or x.
+template <typename T>
+MICA_DEVICE float take_element(const Row<T>& row, int i) {
+  if (!row.residual) return to_float(row.x[i]);
+  const T sum = from_float<T>(to_float(row.residual[i]) + to_float(row.x[i]));
+  row.residual[i] = sum;
+  return to_float(sum);
+}
+
+template <typename T>
+MICA_DEVICE void take_vector(const Row<T>& row, int vector, float (&values)[kPer16<T>]) {
+  unpack16<T>(load16(row.x + vector * kPer16<T>), values);
+  if (!row.residual) return;
+  T* residual = row.residual + vector * kPer16<T>;
+  float more[kPer16<T>];
+  unpack16<T>(load16(residual), more);
+  for (int i = 0; i < kPer16<T>; ++i) values[i] += more[i];
+  const Bytes16 sum = pack16<T>(values);
+  store16(residual, sum);
+  unpack16<T>(sum, values);
+}
+
+template <typename T>
+MICA_DEVICE float sum_of_squares(const Row<T>& row, int thread, int threads) {
+  float squares = 0;
+  for (int vector = thread; vector < row.vectors; vector += threads) {
+    float values[kPer16<T>];
+    take_vector(row, vector, values);
+    for (int i = 0; i < kPer16<T>; ++i) squares += values[i] * values[i];
+  }
+  for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads) {
+    const float value = take_element(row, i);
+    squares += value * value;
+  }
+  return squares;
+}
+
+template <typename T>
+MICA_DEVICE void write_scaled(const Row<T>& row, float scale, int thread, int threads) {
+  const T* in = row.residual ? row.residual : row.x;
+  for (int vector = thread; vector < row.vectors; vector += threads) {
+    const int begin = vector * kPer16<T>;
+    float values[kPer16<T>], weights[4];
+    unpack16<T>(load16(in + begin), values);
+    for (int i = 0; i < kPer16<T>; i += 4) {
+      unpack16<float>(load16(row.weight + begin + i), weights);
+      for (int j = 0; j < 4; ++j) values[i + j] *= scale * weights[j];
+    }
+    store16(row.out + begin, pack16<T>(values));
+  }
+  for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads)
+    row.out[i] = from_float<T>(to_float(in[i]) * (scale * row.weight[i]));
+}
+
+// One block a row. x and out may be the same.
+template <typename T>
+MICA_KERNEL MICA_LAUNCH_BOUNDS(kMaxThreads) void rms_norm_kernel(const T* x, T* residual,
+                                                                 const float* weight, float eps,
+                                                                 T* out, int size) {
+  Shared shared;
+  auto* scratch = shared.take<float>(kWarpSize);
+  const int64_t offset = static_cast<int64_t>(block_index().x) * size;
+  Row<T> row = {x + offset, residual ? residual + offset : nullptr, weight, out + offset, size, 0};
+  if (aligned16(row.x) && aligned16(row.out) && aligned16(row.weight) && aligned16(row.residual))
+    row.vectors = size / kPer16<T>;
+  const int thread = static_cast<int>(thread_index().x);
+  const int threads = static_cast<int>(block_size().x);
+  grid_dependency_wait();
+  const float squares = block_sum(sum_of_squares(row, thread, threads), scratch);
+  write_scaled(row, 1 / sqrtf(squares / static_cast<float>(size) + eps), thread, threads);
+  grid_dependency_launch();
+}
+
+template <typename T>
+void start(gpu::Stream& stream, const RmsNormParams& p) {
+  const auto rows = static_cast<uint32_t>(p.x.shape[0]);
+  const auto size = static_cast<int>(p.x.shape[1]);
+  // A warp at least, 16 bytes a thread up to the limit.
+  const int warps = (size / kPer16<T> + kWarpSize - 1) / kWarpSize;
+  const int threads = kWarpSize * (warps < 1 ? 1 : warps > 32 ? 32 : warps);
+  launch(stream,
+         {"rms_norm", {rows}, {static_cast<uint32_t>(threads)}, shared_bytes<float>(kWarpSize)},
+         rms_norm_kernel<T>, p.x.as<T>(), p.residual.as<T>(), p.weight.as<float>(), p.eps,
+         p.out.as<T>(), size);
+}
+
+}  // namespace
+
+void rms_norm(gpu::Stream& stream, const RmsNormParams& p) {
+  MICA_CHECK(p.out.dtype == p.x.dtype && p.weight.dtype == DType::kF32);
+  MICA_CHECK(p.out.shape == p.x.shape && p.weight.elements() == p.x.shape[1]);
+  MICA_CHECK(p.residual.empty() ||
+             (p.residual.shape == p.x.shape && p.residual.dtype == p.x.dtype));
+  switch (p.x.dtype) {
+    case DType::kF32: return start<float>(stream, p);
+    case DType::kBF16: return start<bf16>(stream, p);
+    case DType::kF16: return start<f16>(stream, p);
+    default: MICA_CHECK(false);
+  }
+}
+
+}  // namespace mica::MICA_GPU

@@ -1,0 +1,126 @@
+#include "ops/rms_norm/rms_norm.h"
+
+#include <gtest/gtest.h>
+
+#include "backend_test.h"
+#include "ops/cuda/kernels.h"
+#include "ops/simt/simt_test.h"
+#include "tolerance.h"
+
+namespace mica {
+namespace {
+
+struct Case {
+  DType dtype = DType::kF32;
+  int64_t rows = 1, size = 1;
+  bool residual = false, in_place = false;
+  int64_t shift = 0;  // elements by which the tensors lie off 16 bytes
+  std::string name() const {
+    return fmt::format("{} {} x {}{}{} shift {}", mica::name(dtype), rows, size,
+                       residual ? " residual" : "", in_place ? " in place" : "", shift);
+  }
+};
+
+struct Result {
+  std::vector<float> out, residual;
+  bool operator==(const Result&) const = default;
+};
+
+// What a tensor of the dtype holds of the values.
+std::vector<float> rounded(const std::vector<float>& values, DType dtype) {
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  from_f32(values.data(), static_cast<int64_t>(values.size()), dtype, bytes.data());
+  std::vector<float> result(values.size());
+  to_f32(bytes.data(), dtype, static_cast<int64_t>(values.size()), result.data());
+  return result;
+}
+
+struct Inputs {
+  explicit Inputs(const Case& c)
+      : x(rounded(random_values(c.rows * c.size, 1), c.dtype)),
+        residual(rounded(random_values(c.rows * c.size, 2), c.dtype)),
+        weight(random_values(c.size, 3)) {}
+  std::vector<float> x, residual, weight;
+};
+
+Result run_ref(const Case& c, const Inputs& in) {
+  TestBackend backend({.device = "ref"});
+  const Shape shape{c.rows, c.size};
+  std::vector<float> x = in.x, sum;
+  if (c.residual) {  // added here, to round it as it is stored
+    for (size_t i = 0; i < x.size(); ++i) x[i] += in.residual[i];
+    sum = x = rounded(x, c.dtype);
+  }
+  RmsNormParams p = {.x = backend.put(x, shape), .weight = backend.put(in.weight, {c.size})};
+  p.eps = 1e-5f;
+  p.out = p.x;
+  backend.ops().rms_norm(*backend, p);
+  return {backend.get(p.out), sum};
+}
+
+Result run_simt(const Case& c, const Inputs& in, const simt::Schedule& schedule) {
+  simt::TestDevice device(schedule);
+  const auto put = [&](const std::vector<float>* values, DType dtype, Shape shape) {
+    Tensor tensor{nullptr, dtype, shape};
+    auto* bytes = device.make<std::byte>(tensor.bytes() + 16);
+    tensor.data = bytes + static_cast<size_t>(c.shift) * size_of(dtype);
+    if (values) from_f32(values->data(), tensor.elements(), dtype, tensor.data);
+    return tensor;
+  };
+  const auto get = [&](const Tensor& tensor) {
+    std::vector<float> values(static_cast<size_t>(tensor.elements()));
+    to_f32(tensor.data, tensor.dtype, tensor.elements(), values.data());
+    return values;
+  };
+  const Shape shape{c.rows, c.size};
+  RmsNormParams p = {.x = put(&in.x, c.dtype, shape)};
+  if (c.residual) p.residual = put(&in.residual, c.dtype, shape);
+  p.weight = put(&in.weight, DType::kF32, {c.size});
+  p.eps = 1e-5f;
+  p.out = c.in_place ? p.x : put(nullptr, c.dtype, shape);
+  simt::rms_norm(device.stream(), p);
+  device.stream().synchronize();
+  return {get(p.out), c.residual ? get(p.residual) : std::vector<float>()};
+}
+
+void check(const Case& c) {
+  SCOPED_TRACE(c.name());
+  const Inputs in(c);
+  const Result expected = run_ref(c, in);
+  const Result first = run_simt(c, in, {});
+  expect_close(first.out, expected.out, c.dtype);
+  EXPECT_EQ(first.residual, expected.residual);
+  for (const simt::Schedule& schedule : simt::all_schedules(2))
+    EXPECT_TRUE(run_simt(c, in, schedule) == first) << "another result under another schedule";
+}
+
+TEST(SimtRmsNorm, AgreesWithReference) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
+    for (int64_t size : {1, 7, 8, 33, 128, 577, 2048})
+      for (int64_t rows : {1, 3})
+        for (bool residual : {false, true})
+          for (bool in_place : {false, true})
+            check({.dtype = dtype,
+                   .rows = rows,
+                   .size = size,
+                   .residual = residual,
+                   .in_place = in_place});
+}
+
+TEST(SimtRmsNorm, MoreThanABlockHasThreads) {
+  for (DType dtype : {DType::kF32, DType::kBF16})
+    check({.dtype = dtype, .rows = 2, .size = 16391, .residual = true});
+}
+
+TEST(SimtRmsNorm, UnalignedTensors) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
+    check({.dtype = dtype, .rows = 3, .size = 264, .residual = true, .shift = 1});
+}
+
+TEST(SimtRmsNorm, NoRows) {
+  const Case c = {.rows = 0, .size = 8};
+  EXPECT_TRUE(run_simt(c, Inputs(c), {}).out.empty());
+}
+
+}  // namespace
+}  // namespace mica

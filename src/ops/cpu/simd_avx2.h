@@ -12,6 +12,9 @@ struct Avx2Simd {
   static constexpr int kTileTokens = 6;  // 12 accumulators, 2 weights, 1 activation, 1 product
   static constexpr int kTileSide = 1;    // row blocks side by side, for many tokens
   static constexpr int64_t kPrefetchAhead = 4096;  // bytes; best of 512 to 16384 on Zen 3
+  // Dense weights, one token: row blocks side by side, and their prefetch.
+  static constexpr int kDenseSide = 4;
+  static constexpr int64_t kDenseAhead = 4096;
   static constexpr int kDirectTokens = 4;  // widest block whose weights are unpacked in registers
   static constexpr int kChains = 1;        // independent i32 sums that hide dot()'s latency
 

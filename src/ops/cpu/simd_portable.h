@@ -15,6 +15,9 @@ struct PortableSimd {
   static constexpr int kTileTokens = 4;
   static constexpr int kTileSide = 1;              // row blocks side by side, for many tokens
   static constexpr int64_t kPrefetchAhead = 4096;  // bytes
+  // Dense weights, one token: row blocks side by side, and their prefetch.
+  static constexpr int kDenseSide = 4;
+  static constexpr int64_t kDenseAhead = 4096;
   static constexpr int kDirectTokens = 2;
   static constexpr int kChains = 1;
 

@@ -198,7 +198,7 @@ void float_direct(const std::byte* weights, size_t stride, int64_t columns, cons
         even = S::load(reinterpret_cast<const float*>(w));
         odd = S::load(reinterpret_cast<const float*>(w) + 16);
       }
-      S::prefetch(w + S::kPrefetchAhead);
+      S::prefetch(w + S::kDenseAhead);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) {
         acc[r][t] = S::fma(even, S::broadcast(x[k * T + t]), acc[r][t]);

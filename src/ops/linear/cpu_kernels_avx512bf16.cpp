@@ -30,7 +30,7 @@ void dot_tile(const std::byte* weights, size_t stride, int64_t pairs, const int3
     for (int r = 0; r < R; ++r) {
       const std::byte* from = weights + static_cast<size_t>(r) * stride + p * 64;
       w[r] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(from));
-      if constexpr (T <= 2) S::prefetch(from + S::kPrefetchAhead);
+      if constexpr (T <= 2) S::prefetch(from + S::kDenseAhead);
     }
 #pragma GCC unroll 12
     for (int t = 0; t < T; ++t) {
@@ -48,10 +48,6 @@ void dot_tile(const std::byte* weights, size_t stride, int64_t pairs, const int3
     for (int t = 0; t < T; ++t) _mm512_storeu_ps(sums + r * sums_stride + t * 16, acc[r][t]);
 }
 
-// Row blocks side by side: many for one token, whose sums would wait for each other.
-template <int T>
-constexpr int kSide = T <= 2 ? kDenseSide : kMaxSide;
-
 // R row blocks, all tokens.
 template <int R>
 void product_blocks(const ProductArgs& a, const std::byte* block) {
@@ -66,9 +62,7 @@ void product_blocks(const ProductArgs& a, const std::byte* block) {
     for (int64_t i = 0; i < a.token_blocks; ++i) {
       const TokenBlock& t = a.tokens[i];
       for_tokens<kTokens>(t.tokens, [&]<int T>() {
-        if constexpr (R <= kSide<T>)
-          dot_tile<T, R>(block + k * 32, stride, columns / 2, t.pairs + k / 2 * T, out,
-                         sums_stride);
+        dot_tile<T, R>(block + k * 32, stride, columns / 2, t.pairs + k / 2 * T, out, sums_stride);
       });
       out += t.tokens * 16;
     }
@@ -85,9 +79,7 @@ int64_t product_rows(const ProductArgs& a, int64_t b) {
 
 void product_bf16(const ProductArgs& a) {
   for (int64_t b = 0; b < a.blocks;) {
-    if (a.token_count <= 2 && b + kDenseSide <= a.blocks)
-      b = product_rows<kDenseSide>(a, b);
-    else if (b + kMaxSide <= a.blocks)
+    if (b + kMaxSide <= a.blocks)
       b = product_rows<kMaxSide>(a, b);
     else
       b = product_rows<1>(a, b);

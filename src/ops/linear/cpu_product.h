@@ -208,7 +208,7 @@ constexpr bool is_dense() {
 // Dense weights, few tokens.
 template <class S, L kLayout, int T>
 void product_direct(const ProductArgs& a, const TokenBlock& tokens, int64_t first_token) {
-  constexpr int kSide = T == 1 ? kDenseSide : T == 2 ? 2 : 1;  // row blocks side by side
+  constexpr int kSide = T == 1 ? S::kDenseSide : T == 2 ? 2 : 1;  // row blocks side by side
   const size_t stride = a.layout->block_bytes;
   for (int64_t b = 0; b < a.blocks;) {
     const std::byte* w = a.weights + static_cast<size_t>(b) * stride;

@@ -19,8 +19,8 @@ const char* name(Isa isa);  // "portable", "avx2", "avx512", "avx512bf16"
 Isa best_isa();
 
 // The set named by BackendOptions::isa. "" is the best but for avx512bf16, which rounds activations
-// of bf16 layers to bf16 (as MLX does) and so is only taken when asked for. Throws Error(kUsage) for an unknown name and
-// Error(kDevice) where the processor lacks it.
+// of bf16 layers to bf16 (as MLX does) and so is only taken when asked for. Throws Error(kUsage)
+// for an unknown name and Error(kDevice) where the processor lacks it.
 Isa choose_isa(const std::string& name);
 
 // Threads to use by default: distinct physical cores in the affinity mask, at most the cgroup's

@@ -70,8 +70,8 @@ FilterBody find_filter(std::string_view name);
 TestBody find_test(std::string_view name);
 
 // Python's `format % values` and format.format(…); those of Markup escape what they insert.
-std::string percent_format(Interpreter& interpreter, const std::string& format,
-                           const Value& values, bool escapes);
+std::string percent_format(Interpreter& interpreter, const std::string& format, const Value& values,
+                           bool escapes);
 std::string brace_format(Interpreter& interpreter, const std::string& format,
                          const Arguments& arguments, bool escapes);
 // Python's int(text) and float(text); raises ValueError.

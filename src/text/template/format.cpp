@@ -225,7 +225,8 @@ class PercentFormatter {
     ++i_;
     if (escapes_) raise(ErrorType::kType, "* wants int");
     Int value = require_int(next_item());
-    if (value > kMaxFormatWidth || value < -kMaxFormatWidth) raise(ErrorType::kLimit, "the width is too large");
+    if (value > kMaxFormatWidth || value < -kMaxFormatWidth)
+      raise(ErrorType::kLimit, "the width is too large");
     return static_cast<int>(value);
   }
 
@@ -348,8 +349,8 @@ class PercentFormatter {
 
 }  // namespace
 
-std::string percent_format(Interpreter& interpreter, const std::string& format,
-                           const Value& values, bool escapes) {
+std::string percent_format(Interpreter& interpreter, const std::string& format, const Value& values,
+                           bool escapes) {
   std::string out = PercentFormatter(format, values, escapes).run();
   interpreter.charge_bytes(format.size() + out.size());
   return out;

@@ -65,7 +65,8 @@ std::string float_digits(double magnitude, const FormatSpec& spec) {
   const bool percent = spec.type == '%';
   const char type = percent ? 'f' : spec.type == 'n' ? 'g' : spec.type;
   const std::string format = std::string(spec.alternate ? "%#.*" : "%.*") + type;
-  std::string digits = print_float(format.c_str(), precision, percent ? magnitude * 100 : magnitude);
+  std::string digits =
+      print_float(format.c_str(), precision, percent ? magnitude * 100 : magnitude);
   return percent ? digits + "%" : digits;
 }
 

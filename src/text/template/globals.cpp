@@ -174,7 +174,8 @@ class DictFunction : public FunctionObject {
   DictFunction() : FunctionObject("dict", make_dict) {}
   bool attribute(Interpreter&, const std::string& name, Value& out) override {
     if (name != "fromkeys") return false;
-    out = Value::object(Kind::kObject, std::make_shared<FunctionObject>("fromkeys", dict_from_keys));
+    out =
+        Value::object(Kind::kObject, std::make_shared<FunctionObject>("fromkeys", dict_from_keys));
     return true;
   }
 };

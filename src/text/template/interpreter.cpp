@@ -206,7 +206,8 @@ Interpreter::Flow Interpreter::execute(const Stmt& statement) {
     }
     case StmtType::kGeneration: execute_generation(statement); break;
     case StmtType::kBlock: {
-      ScopeGuard guard(*this, block_scope((statement.scoped ? scope_ : root_).get(), statement.unset));
+      ScopeGuard guard(*this,
+                       block_scope((statement.scoped ? scope_ : root_).get(), statement.unset));
       execute(statement.body);
       break;
     }
@@ -381,8 +382,9 @@ Value Interpreter::make_macro(const Stmt& statement, std::string name) {
   for (const auto& parameter : statement.signature.parameters) {
     arguments.push_back(Value::string(ast_.names[static_cast<size_t>(parameter.first)]));
   }
-  return Value::object(Kind::kObject, std::make_shared<MacroObject>(
-                                          statement, scope_, std::move(name), std::move(arguments)));
+  return Value::object(
+      Kind::kObject,
+      std::make_shared<MacroObject>(statement, scope_, std::move(name), std::move(arguments)));
 }
 
 void Interpreter::define_macro(const Stmt& statement) {

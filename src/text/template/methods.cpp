@@ -149,8 +149,8 @@ constexpr MethodEntry kDictMethods[] = {
     {"items", [](Interpreter&, const Value& s,
                  const Arguments& a) { return view(s, a, "items", DictPart::kItems); }},
     {"copy", copy},
-    {"fromkeys", [](Interpreter& i, const Value&,
-                    const Arguments& a) { return dict_from_keys(i, a); }},
+    {"fromkeys",
+     [](Interpreter& i, const Value&, const Arguments& a) { return dict_from_keys(i, a); }},
 };
 constexpr MethodEntry kListMethods[] = {
     {"index", sequence_index}, {"count", sequence_count}, {"copy", copy}};

@@ -41,14 +41,14 @@ utf8proc_category_t category(char32_t code) {
 
 // The text of `code` in a sorted table, null when it has none.
 const char* special_case(const special::Casing* table, size_t count, char32_t code) {
-  const auto* found = std::lower_bound(table, table + count, code,
-                                       [](const auto& entry, char32_t c) { return entry.code < c; });
+  const auto* found = std::lower_bound(
+      table, table + count, code, [](const auto& entry, char32_t c) { return entry.code < c; });
   return found != table + count && found->code == code ? found->text : nullptr;
 }
 
 bool in_ranges(const special::Range* table, size_t count, char32_t code) {
-  const auto* found = std::lower_bound(table, table + count, code,
-                                       [](const auto& range, char32_t c) { return range.last < c; });
+  const auto* found = std::lower_bound(
+      table, table + count, code, [](const auto& range, char32_t c) { return range.last < c; });
   return found != table + count && found->first <= code;
 }
 
@@ -260,11 +260,11 @@ std::string fold_case(std::string_view text) {
     const size_t begin = i;
     const char32_t code = next_code_point(text, i);
     std::array<utf8proc_int32_t, 8> folded;
-    const auto count = code >= 0x80 && i - begin == 1
-                           ? -1
-                           : utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code),
-                                                     folded.data(), folded.size(),
-                                                     UTF8PROC_CASEFOLD, nullptr);
+    const auto count =
+        code >= 0x80 && i - begin == 1
+            ? -1
+            : utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), folded.data(),
+                                      folded.size(), UTF8PROC_CASEFOLD, nullptr);
     if (count < 0) out.append(text, begin, i - begin);
     for (utf8proc_ssize_t k = 0; k < count; ++k) {
       append_code_point(out, static_cast<char32_t>(folded[static_cast<size_t>(k)]));

@@ -103,8 +103,8 @@ bool is_same(const Value& a, const Value& b) {
     return a.pointer() == b.pointer();
   }
   if (a.is_integral()) return a.as_int() == b.as_int();
-  if (a.is(Kind::kFloat)) return std::bit_cast<uint64_t>(a.as_double()) ==
-                                 std::bit_cast<uint64_t>(b.as_double());
+  if (a.is(Kind::kFloat))
+    return std::bit_cast<uint64_t>(a.as_double()) == std::bit_cast<uint64_t>(b.as_double());
   return true;
 }
 

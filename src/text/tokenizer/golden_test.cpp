@@ -53,8 +53,7 @@ INSTANTIATE_TEST_SUITE_P(Tokenizers, Golden,
                          testing::Values("gpt2", "roberta", "llama3", "qwen", "o200k", "deepseek",
                                          "falcon", "llama2", "mistral", "gemma", "metaspace_unk",
                                          "unigram_precompiled", "unigram_bytes", "bert",
-                                         "word_level", "clip", "added_tokens",
-                                         "empty_patterns"),
+                                         "word_level", "clip", "added_tokens", "empty_patterns"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -70,9 +70,8 @@ class TokensToAdd {
   std::vector<AddedToken> all(const std::map<int32_t, AddedToken>& own) const {
     std::map<int64_t, AddedToken> by_id = by_id_;
     auto named = named_;
-    std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) {
-      return rank(a.first) < rank(b.first);
-    });
+    std::stable_sort(named.begin(), named.end(),
+                     [](const auto& a, const auto& b) { return rank(a.first) < rank(b.first); });
     std::set<std::string> names, known;
     for (const auto& [name, token] : named) names.insert(token.content);
     for (const auto& [id, token] : own) {

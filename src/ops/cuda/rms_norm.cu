@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "ops/cuda/kernels.h"
@@ -102,7 +103,7 @@ void start(gpu::Stream& stream, const RmsNormParams& p) {
   const auto size = static_cast<int>(p.x.shape[1]);
   // A warp at least, 16 bytes a thread up to the limit.
   const int warps = (size / kPer16<T> + kWarpSize - 1) / kWarpSize;
-  const int threads = kWarpSize * (warps < 1 ? 1 : warps > 32 ? 32 : warps);
+  const int threads = std::clamp(warps * kWarpSize, kWarpSize, kMaxThreads);
   launch(stream,
          {"rms_norm", {rows}, {static_cast<uint32_t>(threads)}, shared_bytes<float>(kWarpSize)},
          rms_norm_kernel<T>, p.x.as<T>(), p.residual.as<T>(), p.weight.as<float>(), p.eps,

@@ -1,0 +1,61 @@
+#include <numeric>
+#include <random>
+
+#include "ops/cuda/kernels.h"
+#include "ops/simt/simt_test.h"
+
+namespace mica::simt {
+namespace {
+
+struct CheckResult {
+  std::vector<uint32_t> out, counters;
+  bool operator==(const CheckResult&) const = default;
+};
+
+std::vector<uint32_t> inputs() {
+  std::mt19937 random(17);
+  std::vector<uint32_t> in(PtxCheck::kThreads * 4);
+  for (uint32_t& word : in) word = static_cast<uint32_t>(random());
+  return in;
+}
+
+CheckResult run_check(const Schedule& schedule) {
+  TestDevice device(schedule);
+  const uint32_t* in = device.put(inputs());
+  constexpr size_t kOut = PtxCheck::kThreads * PtxCheck::kWords;
+  uint32_t* out = device.put(std::vector<uint32_t>(kOut, 0xdeadbeefu));
+  uint32_t* counters = device.put(std::vector<uint32_t>(4));
+  ptx_check(device.stream(), {.in = in, .out = out, .counters = counters});
+  return {device.get(out, kOut), device.get(counters, 4)};
+}
+
+TEST(PtxCheck, TheSameUnderEverySchedule) {
+  const CheckResult first = run_check({});
+  for (const Schedule& schedule : all_schedules(20)) EXPECT_TRUE(run_check(schedule) == first);
+}
+
+TEST(PtxCheck, KnownResults) {
+  const std::vector<uint32_t> in = inputs();
+  const CheckResult found = run_check({.order = Order::kRandom, .seed = 9});
+  uint32_t sum = 0;
+  for (size_t thread = 0; thread < 64; ++thread) {
+    const uint32_t* own = &in[thread * 4];
+    const uint32_t* out = &found.out[thread * PtxCheck::kWords];
+    sum += own[0];
+    EXPECT_EQ(out[2], own[0] ^ own[1] ^ own[2]);                                    // lop3
+    EXPECT_EQ(out[12], in[(thread ^ 9) * 4]);                                       // shuffle_xor
+    EXPECT_EQ(out[24], in[(thread / 32 * 32 + thread % 32 / 4) * 4 + thread % 4]);  // ldmatrix
+    const std::vector<uint32_t> copied(out + 38, out + 42);
+    EXPECT_EQ(copied, (std::vector<uint32_t>{own[0], own[1] & 0xff, 0, own[3]}));  // cp.async
+    if (thread >= 32) {
+      EXPECT_EQ(out[50], in[(thread - 32) * 4]);  // across a named barrier
+    }
+  }
+  EXPECT_EQ(found.counters[0], sum);
+  EXPECT_EQ(as_float(found.counters[1]), 63 * 64 / 2);
+  EXPECT_EQ(found.counters[2], 64u);
+  EXPECT_EQ(found.counters[3], sum);
+}
+
+}  // namespace
+}  // namespace mica::simt

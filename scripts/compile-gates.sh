@@ -13,16 +13,17 @@ fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mapfile -t sources < <(git ls-files --cached --others --exclude-standard 'src/ops/*.cu')
+gencode=()
+for arch in 80 90a 120a; do gencode+=(-gencode "arch=compute_$arch,code=sm_$arch"); done
 for source in "${sources[@]}"; do
-  for arch in 80 90a 120a; do
-    log=$scratch/$(echo "$source" | tr / _).$arch.log
-    if ! "$nvcc" -std=c++20 -Isrc -cubin -arch=sm_$arch -Xptxas -v -Werror all-warnings \
-      -o "$scratch/cubin" "$source" >"$log" 2>&1; then
-      cat "$log" >&2
-      echo "compile gates: $source does not compile for sm_$arch" >&2
-      exit 1
-    fi
-  done
+  log=$scratch/$(echo "$source" | tr / _).log
+  # fmt 9 drops constexpr under nvcc and then does not compile as C++20.
+  if ! "$nvcc" -std=c++20 -DFMT_USE_CONSTEXPR=1 -Isrc -c "${gencode[@]}" -Xptxas -v \
+    -Werror all-warnings -o "$scratch/object" "$source" >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "compile gates: $source does not compile" >&2
+    exit 1
+  fi
 done
 python3 tools/kernel_table.py "$scratch"/*.log >"$scratch/table.md" || failed=1
 cat "$scratch/table.md"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Markdown table from logs of `nvcc -Xptxas -v`, one file a source and GPU, named SOURCE.ARCH.log.
+"""A Markdown table from logs of `nvcc -Xptxas -v`.
 
 Exits 1 where a kernel spills or has a stack frame.
 """
@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-ENTRY = re.compile(r"Compiling entry function '(\w+)'")
+ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
@@ -22,16 +22,15 @@ def kernel_name(symbol):
 
 
 def rows(path):
-    arch = path.name.split(".")[-2]
-    symbol, frame = None, None
+    symbol = None
     for line in path.read_text().splitlines():
         if match := ENTRY.search(line):
-            symbol = match[1]
+            symbol, arch = match.groups()
         elif match := FRAME.search(line):
             frame = [int(n) for n in match.groups()]
         elif (match := USED.search(line)) and symbol:
             shared = SHARED.search(line)
-            yield (kernel_name(symbol), f"sm_{arch}", int(match[1]), int(shared[1]) if shared else 0,
+            yield (kernel_name(symbol), arch, int(match[1]), int(shared[1]) if shared else 0,
                    frame[0], frame[1] + frame[2])
             symbol = None
 

@@ -34,7 +34,7 @@ std::string to_string(gpu::Dim3 d) {
 }
 
 bool same(Where a, Where b) {
-  return a.line == b.line && std::string_view(a.file) == b.file;
+  return a.line == b.line && (a.file == b.file || std::string_view(a.file) == b.file);
 }
 
 // A spin wait of one block for another must end in this time.
@@ -75,6 +75,7 @@ Block::Block(const Launch& launch, gpu::Dim3 index, Order order, uint64_t seed)
       threads_(launch.block.count()) {
   fibers_ = FiberPool::acquire(threads_.size());
   meetings_.resize((threads_.size() + 31) / 32);
+  live_lanes_.resize(meetings_.size());
   for (size_t i = 0; i < threads_.size(); ++i) {
     threads_[i].index = static_cast<int>(i);
     threads_[i].place = {unflatten(i, launch.block), index, launch.block, launch.grid};
@@ -100,6 +101,7 @@ void Block::run(const std::function<void()>& body) {
   for (Thread& thread : threads_) {
     thread.fiber->start(thread_main, &thread);
     ready_.push(thread.index);
+    live_lanes_[static_cast<size_t>(thread.index / 32)] |= 1u << thread.index % 32;
   }
   while (live_ > 0 && !fault_) {
     const int next = ready_.pop();
@@ -169,6 +171,7 @@ void Block::finish_thread() {
   Thread& thread = *thread_;
   thread.done = true;
   --live_;
+  live_lanes_[static_cast<size_t>(thread.index / 32)] &= ~(1u << thread.index % 32);
   idle_yields_ = 0;
   // Exited threads are not waited for.
   const int warp = thread.index / 32;
@@ -223,15 +226,6 @@ void Block::barrier(int id, int threads, bool wait_here, Where where) {
   if (wait_here) wait("a named barrier", where);
 }
 
-uint32_t Block::live_lanes(int warp) const {
-  uint32_t lanes = 0;
-  for (size_t lane = 0; lane < 32; ++lane) {
-    const size_t thread = static_cast<size_t>(warp) * 32 + lane;
-    if (thread < threads_.size() && !threads_[thread].done) lanes |= 1u << lane;
-  }
-  return lanes;
-}
-
 void Block::collective(const WarpOperation& operation, uint32_t mask, const void* in, void* out,
                        Where where) {
   const int warp = thread_->index / 32;
@@ -261,18 +255,16 @@ void Block::collective(const WarpOperation& operation, uint32_t mask, const void
 
 bool Block::finish_meeting(int warp, size_t at) {
   auto& meetings = meetings_[static_cast<size_t>(warp)];
-  const uint32_t live = live_lanes(warp);
-  if ((meetings[at].call.mask & live) != meetings[at].call.arrived) return false;
-  Meeting meeting = meetings[at];
-  meetings.erase(meetings.begin() + static_cast<std::ptrdiff_t>(at));
-  const int first = meeting.first;
-  if (meeting.operation->aligned && meeting.call.arrived != 0xffffffffu)
-    fail(meeting.call.where[static_cast<size_t>(first % 32)],
-         fmt::format("{} without all lanes: only {:08x}", meeting.operation->name,
-                     meeting.call.arrived));
-  meeting.operation->run(meeting.call);
+  Meeting& meeting = meetings[at];
+  WarpCall& call = meeting.call;
+  if ((call.mask & live_lanes_[static_cast<size_t>(warp)]) != call.arrived) return false;
+  if (meeting.operation->aligned && call.arrived != 0xffffffffu)
+    fail(call.where[static_cast<size_t>(meeting.first % 32)],
+         fmt::format("{} without all lanes: only {:08x}", meeting.operation->name, call.arrived));
+  meeting.operation->run(call);
   for (int lane = 0; lane < 32; ++lane)
-    if (meeting.call.arrived >> lane & 1) make_ready(warp * 32 + lane);
+    if (call.arrived >> lane & 1) make_ready(warp * 32 + lane);
+  meetings.erase(meetings.begin() + static_cast<std::ptrdiff_t>(at));
   return true;
 }
 

@@ -27,9 +27,10 @@ class FiberPool {
 struct WarpCall {
   uint32_t mask = 0;     // lanes that the operation names
   uint32_t arrived = 0;  // of them
-  std::array<const void*, 32> in{};
-  std::array<void*, 32> out{};
-  std::array<Where, 32> where{};
+  // Of the lanes that arrived.
+  std::array<const void*, 32> in;
+  std::array<void*, 32> out;
+  std::array<Where, 32> where;
 };
 
 struct WarpOperation {
@@ -125,7 +126,6 @@ class Block {
   void finish_barrier(Barrier& barrier);
   // Runs the meeting if all live lanes arrived; then it is gone.
   bool finish_meeting(int warp, size_t meeting);
-  uint32_t live_lanes(int warp) const;
   std::string place_of(int thread) const;
   std::string standing() const;  // where all threads stand
 
@@ -137,6 +137,7 @@ class Block {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Thread> threads_;
   std::vector<std::vector<Meeting>> meetings_;  // of each warp
+  std::vector<uint32_t> live_lanes_;            // of each warp: those that have not ended
   std::array<Barrier, 16> barriers_;
   const std::function<void()>* body_ = nullptr;
   Thread* thread_ = nullptr;

@@ -44,15 +44,17 @@ class ReadyList {
   // -1 where none can run.
   int pop() {
     if (order_ == Order::kRandom) return pop_random();
-    if (round_.empty()) {
+    if (next_ == round_.size()) {
+      round_.clear();
+      next_ = 0;
       round_.swap(waiting_);
-      std::sort(round_.begin(), round_.end());  // taken from the back
-      if (order_ == Order::kForward) std::reverse(round_.begin(), round_.end());
+      const auto before = [this](int a, int b) {
+        return order_ == Order::kForward ? a < b : a > b;
+      };
+      if (!std::is_sorted(round_.begin(), round_.end(), before))
+        std::sort(round_.begin(), round_.end(), before);
     }
-    if (round_.empty()) return -1;
-    const int thread = round_.back();
-    round_.pop_back();
-    return thread;
+    return next_ == round_.size() ? -1 : round_[next_++];
   }
   Random& random() { return random_; }
 
@@ -73,6 +75,7 @@ class ReadyList {
   Random random_;
   bool sticky_;
   std::vector<int> round_, waiting_;
+  size_t next_ = 0;  // of round_
 };
 
 }  // namespace mica::simt

@@ -1,6 +1,5 @@
 #include "ops/simt/block.h"
 
-#include <chrono>
 #include <mutex>
 
 #include "base/error.h"
@@ -37,9 +36,6 @@ bool same(Where a, Where b) {
   return a.line == b.line && (a.file == b.file || std::string_view(a.file) == b.file);
 }
 
-// A spin wait of one block for another must end in this time.
-constexpr std::chrono::seconds kSpinLimit{20};
-
 }  // namespace
 
 std::string to_string(Where where) {
@@ -66,11 +62,11 @@ void FiberPool::release(std::vector<std::unique_ptr<Fiber>> fibers) {
     if (pool().fibers.size() < kKept) pool().fibers.push_back(std::move(fiber));
 }
 
-Block::Block(const Launch& launch, gpu::Dim3 index, Order order, uint64_t seed)
+Block::Block(const Launch& launch, gpu::Dim3 index, const Schedule& schedule)
     : launch_(launch),
       index_(index),
-      order_(order),
-      ready_(order, seed),
+      schedule_(schedule),
+      ready_(schedule.order, schedule.seed),
       shared_(launch.shared_bytes),
       threads_(launch.block.count()) {
   fibers_ = FiberPool::acquire(threads_.size());
@@ -156,12 +152,12 @@ void Block::wait(const char* what, Where where) {
 void Block::yield(Where where) {
   Thread& thread = *thread_;
   thread.where = where;
-  constexpr int64_t kYieldsPerCheck = 1 << 20;
-  static thread_local std::chrono::steady_clock::time_point since;
+  constexpr int64_t kYieldsPerCheck = 1 << 16;
   if (++idle_yields_ % kYieldsPerCheck == 0) {
     const auto now = std::chrono::steady_clock::now();
-    if (idle_yields_ == kYieldsPerCheck) since = now;
-    if (now - since > kSpinLimit) fail(where, "waits for what no thread does; " + standing());
+    if (idle_yields_ == kYieldsPerCheck) idle_since_ = now;
+    if (now - idle_since_ > schedule_.spin_limit)
+      fail(where, "waits for what no thread does; " + standing());
   }
   ready_.push(thread.index);
   thread.fiber->suspend();

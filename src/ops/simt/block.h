@@ -86,7 +86,7 @@ class SharedMemory {
 
 class Block {
  public:
-  Block(const Launch& launch, gpu::Dim3 index, Order order, uint64_t seed);
+  Block(const Launch& launch, gpu::Dim3 index, const Schedule& schedule);
   ~Block();
   // Throws the first fault.
   void run(const std::function<void()>& body);
@@ -94,7 +94,7 @@ class Block {
   static Block& current();
   Thread& thread() { return *thread_; }
   Random& random() { return ready_.random(); }
-  Order order() const { return order_; }
+  Order order() const { return schedule_.order; }
   SharedMemory& shared() { return shared_; }
   int warp_base() const { return thread_->index / 32 * 32; }
 
@@ -131,7 +131,7 @@ class Block {
 
   Launch launch_;
   gpu::Dim3 index_;
-  Order order_;
+  Schedule schedule_;
   ReadyList ready_;
   SharedMemory shared_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
@@ -143,7 +143,8 @@ class Block {
   Thread* thread_ = nullptr;
   std::exception_ptr fault_;
   int live_ = 0;
-  int64_t idle_yields_ = 0;
+  int64_t idle_yields_ = 0;  // since a thread got further
+  std::chrono::steady_clock::time_point idle_since_;
 };
 
 std::string to_string(Where where);  // "file.cu:12"

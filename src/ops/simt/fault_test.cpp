@@ -287,6 +287,25 @@ TEST(Fault, DeadlockSaysWhereThreadsStand) {
                0);
 }
 
+MICA_KERNEL void endless_spin(const uint32_t* flag) {
+  if (thread_index().x == 0) {
+    while (load_acquire(flag) == 0) {
+    }
+  }
+  sync_threads();
+}
+
+TEST(Fault, EndlessSpin) {
+  TestDevice device({.spin_limit = std::chrono::milliseconds(20)});
+  const uint32_t* flag = device.put(std::vector<uint32_t>{0});
+  const std::string fault = fault_of([&] {
+    launch(device.stream(), {"endless_spin", {1}, {32}}, endless_spin, flag);
+    device.stream().synchronize();
+  });
+  expect_contains(fault, "waits for what no thread does");
+  expect_contains(fault, "threads 1 to 31 wait for __syncthreads");
+}
+
 MICA_KERNEL void large_array(int) {
   Shared shared;
   shared.take<float>(300);

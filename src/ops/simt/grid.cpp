@@ -57,8 +57,9 @@ class Grid {
     const gpu::Dim3 index = {static_cast<uint32_t>(block % grid.x),
                              static_cast<uint32_t>(block / grid.x % grid.y),
                              static_cast<uint32_t>(block / grid.x / grid.y)};
-    const uint64_t seed = Random(schedule_.seed + block * 0x9e3779b97f4a7c15u).next();
-    Block(launch_, index, schedule_.order, seed).run(body_);
+    Schedule schedule = schedule_;
+    schedule.seed = Random(schedule_.seed + block * 0x9e3779b97f4a7c15u).next();
+    Block(launch_, index, schedule).run(body_);
   }
 
   const emu::Launch& launch_;

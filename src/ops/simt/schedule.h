@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -16,7 +17,8 @@ enum class Order {
 struct Schedule {
   Order order = Order::kForward;
   uint64_t seed = 0;
-  int os_threads = 1;  // that run blocks at the same time
+  int os_threads = 1;                           // that run blocks at the same time
+  std::chrono::milliseconds spin_limit{20000};  // a wait that nothing ends is an error then
 };
 
 // SplitMix64 (Steele, Lea, Flood 2014).

@@ -62,6 +62,7 @@ struct FilterEntry {
 
 // nullptr when the table has no such name.
 MethodBody find_string_method(std::string_view name);
+MethodBody find_string_predicate(std::string_view name);  // of those: isalpha and such
 FilterBody find_text_filter(std::string_view name);
 FilterBody find_number_filter(std::string_view name);
 FilterBody find_sequence_filter(std::string_view name);

@@ -35,7 +35,7 @@ TextModel::TextModel(const std::filesystem::path& directory, std::vector<int32_t
   if (end && std::find(end_ids_.begin(), end_ids_.end(), *end) == end_ids_.end())
     end_ids_.push_back(*end);
   if (template_override.empty()) {
-    template_ = ChatTemplate::load(directory);
+    template_ = ChatTemplate::load(directory, std::move(tokens));
   } else {
     std::error_code ignored;
     const bool is_file = template_override.size() < 4096 &&

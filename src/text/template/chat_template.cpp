@@ -21,6 +21,7 @@ constexpr size_t kMaxTemplateBytes = size_t{4} << 20;
 constexpr size_t kMaxConfigBytes = size_t{256} << 20;
 constexpr const char* kContinueTag = "CONTINUE_FINAL_MESSAGE_TAG ";
 constexpr const char* kReasoningFields[] = {"reasoning_content", "thinking", "reasoning"};
+
 // Texts of templates by name.
 using Sources = std::map<std::string, std::string>;
 
@@ -261,6 +262,10 @@ std::unique_ptr<ChatTemplate> ChatTemplate::from_source(std::string_view source,
 }
 
 std::unique_ptr<ChatTemplate> ChatTemplate::load(const fs::path& directory) {
+  return load(directory, special_tokens(directory));
+}
+
+std::unique_ptr<ChatTemplate> ChatTemplate::load(const fs::path& directory, Json special_tokens) {
   auto state = std::make_unique<State>();
   Sources sources;
   add_jinja_files(directory, sources);
@@ -271,7 +276,7 @@ std::unique_ptr<ChatTemplate> ChatTemplate::load(const fs::path& directory) {
     if (json.contains("chat_template")) add_json_templates(json["chat_template"], path, sources);
   }
   if (sources.empty()) return nullptr;
-  state->special_tokens = special_tokens(directory);
+  state->special_tokens = std::move(special_tokens);
   for (const auto& [name, source] : sources) state->add(name, source);
   return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(state)));
 }

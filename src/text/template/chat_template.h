@@ -25,6 +25,9 @@ class ChatTemplate {
   // for chat_template.json. nullptr when the model has none. Throws Error(kCheckpoint) for files
   // that can't be read or a template that does not parse.
   static std::unique_ptr<ChatTemplate> load(const std::filesystem::path& directory);
+  // The same where special_tokens(directory) is there already.
+  static std::unique_ptr<ChatTemplate> load(const std::filesystem::path& directory,
+                                            nlohmann::ordered_json special_tokens);
 
   // `special_tokens` is an object: "bos_token" and such become variables of the template.
   static std::unique_ptr<ChatTemplate> from_source(std::string_view source,

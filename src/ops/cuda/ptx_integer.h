@@ -10,6 +10,18 @@
 
 namespace mica::MICA_GPU {
 
+#ifndef __CUDACC__
+// c + the sum over bytes of a * b, a's as A, b's signed.
+template <typename A>
+int32_t dot_bytes(uint32_t a, uint32_t b, int32_t c) {
+  auto sum = static_cast<uint32_t>(c);
+  for (int i = 0; i < 4; ++i)
+    sum += static_cast<uint32_t>(static_cast<A>(a >> 8 * i & 0xff) *
+                                 static_cast<int8_t>(b >> 8 * i & 0xff));
+  return static_cast<int32_t>(sum);
+}
+#endif
+
 // "dp4a": c + the sum over bytes of a * b; all signed.
 MICA_DEVICE int32_t dp4a(uint32_t a, uint32_t b, int32_t c) {
 #ifdef __CUDACC__
@@ -17,11 +29,7 @@ MICA_DEVICE int32_t dp4a(uint32_t a, uint32_t b, int32_t c) {
   asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 #else
-  auto sum = static_cast<uint32_t>(c);
-  for (int i = 0; i < 4; ++i)
-    sum += static_cast<uint32_t>(static_cast<int8_t>(a >> 8 * i & 0xff) *
-                                 static_cast<int8_t>(b >> 8 * i & 0xff));
-  return static_cast<int32_t>(sum);
+  return dot_bytes<int8_t>(a, b, c);
 #endif
 }
 
@@ -32,11 +40,7 @@ MICA_DEVICE int32_t dp4a_us(uint32_t a, uint32_t b, int32_t c) {
   asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 #else
-  auto sum = static_cast<uint32_t>(c);
-  for (int i = 0; i < 4; ++i)
-    sum += static_cast<uint32_t>(static_cast<int>(a >> 8 * i & 0xff) *
-                                 static_cast<int8_t>(b >> 8 * i & 0xff));
-  return static_cast<int32_t>(sum);
+  return dot_bytes<uint8_t>(a, b, c);
 #endif
 }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/mix.h"
 #include "checkpoint/quantization_table.h"
 
 namespace mica {
@@ -16,12 +17,6 @@ namespace {
 constexpr size_t kLanes = 8;                     // 64 random bytes a step
 constexpr size_t kChunk = size_t{1} << 20;       // bytes with a generator of their own
 constexpr float kDeviationOfFourBytes = 147.8f;  // sum of four uniform bytes, mean 510
-
-uint64_t mix(uint64_t x) {  // splitmix64's finalizer
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
 
 uint64_t hash_name(std::string_view name) {  // FNV-1a
   uint64_t hash = 0xcbf29ce484222325u;
@@ -33,7 +28,8 @@ uint64_t hash_name(std::string_view name) {  // FNV-1a
 class Random {
  public:
   explicit Random(uint64_t seed) {
-    for (size_t i = 0; i < kLanes; ++i) state_[i] = mix(seed + (i + 1) * 0x9e3779b97f4a7c15u) | 1u;
+    for (size_t i = 0; i < kLanes; ++i)
+      state_[i] = mix64(seed + (i + 1) * 0x9e3779b97f4a7c15u) | 1u;
   }
   const std::array<uint64_t, kLanes>& next() {
     for (uint64_t& s : state_) s ^= s << 13;
@@ -66,7 +62,7 @@ void for_chunks(size_t count, size_t chunk, int threads,
 void fill_bytes(const Tensor& tensor, uint64_t seed, uint64_t mask, int threads) {
   auto* out = tensor.as<std::byte>();
   for_chunks(tensor.bytes(), kChunk, threads, [&](size_t chunk, size_t begin, size_t end) {
-    Random random(seed + mix(chunk));
+    Random random(seed + mix64(chunk));
     std::array<uint64_t, kLanes> block;
     for (size_t i = begin; i < end; i += sizeof block) {
       const auto& fresh = random.next();
@@ -83,7 +79,7 @@ void fill_normal(const Tensor& tensor, uint64_t seed, float deviation, int threa
   const float scale = deviation / kDeviationOfFourBytes;
   for_chunks(static_cast<size_t>(tensor.elements()), kChunk, threads,
              [&](size_t chunk, size_t begin, size_t end) {
-               Random random(seed + mix(chunk));
+               Random random(seed + mix64(chunk));
                std::array<float, 2 * kLanes> values;
                for (size_t i = begin; i < end; i += values.size()) {
                  const auto& fresh = random.next();
@@ -112,7 +108,7 @@ void fill_affine(const LinearWeights& w, uint64_t seed, float scale, int threads
   for_chunks(
       static_cast<size_t>(w.scales.elements()), kChunk / 16, threads,
       [&](size_t chunk, size_t begin, size_t end) {
-        Random random(seed + mix(chunk));
+        Random random(seed + mix64(chunk));
         std::array<float, kLanes> scales, offsets;
         for (size_t i = begin; i < end; i += kLanes) {
           const auto& fresh = random.next();
@@ -222,9 +218,9 @@ LinearWeights SyntheticWeights::linear(const std::string& path, int64_t rows, in
                                        int64_t experts) {
   LinearWeights w = plan(path, rows, columns, experts);
   for (Tensor* tensor : {&w.weight, &w.scales, &w.biases, &w.bias}) allocate(*tensor);
-  const uint64_t seed = mix(options_.seed ^ hash_name(path));
+  const uint64_t seed = mix64(options_.seed ^ hash_name(path));
   const float deviation = 1 / std::sqrt(static_cast<float>(columns));
-  if (!w.bias.empty()) fill_normal(w.bias, mix(seed + 1), 0.02f, 1);
+  if (!w.bias.empty()) fill_normal(w.bias, mix64(seed + 1), 0.02f, 1);
   if (w.scheme.mode == QuantMode::kNone) {
     fill_normal(w.weight, seed, deviation, options_.threads);
     return w;
@@ -233,7 +229,7 @@ LinearWeights SyntheticWeights::linear(const std::string& path, int64_t rows, in
   fill_bytes(w.weight, seed, bytes ? 0xbfbfbfbfbfbfbfbfu : ~uint64_t{0}, options_.threads);
   const float scale = deviation / code_deviation(w.scheme);
   if (w.scheme.mode == QuantMode::kAffine)
-    fill_affine(w, mix(seed + 2), scale, options_.threads);
+    fill_affine(w, mix64(seed + 2), scale, options_.threads);
   else
     std::memset(w.scales.data, scale_code(w.scheme.mode, scale), w.scales.bytes());
   return w;
@@ -245,7 +241,7 @@ Tensor SyntheticWeights::parameter(const std::string& name, const Shape& shape) 
   if (ends_with(name, "norm.weight"))
     fill_constant(tensor, options_.norm);
   else
-    fill_normal(tensor, mix(options_.seed ^ hash_name(name)), 0.02f, 1);
+    fill_normal(tensor, mix64(options_.seed ^ hash_name(name)), 0.02f, 1);
   return tensor;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/mix.h"
+
 namespace mica::fake {
 
 namespace {
@@ -10,21 +12,18 @@ namespace {
 constexpr int64_t kLayers = 2, kHeads = 2, kHeadDim = 3;
 constexpr uint64_t kSeed = 0x1234567;
 
-uint64_t mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
 uint64_t fold(uint64_t hash, int32_t token, int64_t position) {
-  return mix(hash * 31 + static_cast<uint64_t>(token) * 1000003 + static_cast<uint64_t>(position));
+  return mix64(hash * 31 + static_cast<uint64_t>(token) * 1000003 +
+               static_cast<uint64_t>(position));
 }
 float logit(uint64_t hash, int64_t j) {
-  return static_cast<float>(mix(hash + static_cast<uint64_t>(j)) % 10007) / 1000.0f;
+  return static_cast<float>(mix64(hash + static_cast<uint64_t>(j)) % 10007) / 1000.0f;
 }
 float noise(const SamplingParams& params, uint64_t draw, int64_t j) {
   if (params.temperature == 0) return 0;
   return params.temperature *
-         static_cast<float>(mix(params.seed * 77 + draw * 1009 + static_cast<uint64_t>(j)) % 1000) /
+         static_cast<float>(mix64(params.seed * 77 + draw * 1009 + static_cast<uint64_t>(j)) %
+                            1000) /
          100.0f;
 }
 

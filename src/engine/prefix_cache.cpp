@@ -3,24 +3,14 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/mix.h"
 
 namespace mica {
 
-namespace {
-
-// The finalizer of splitmix64: every input bit reaches every output bit.
-uint64_t mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
-}  // namespace
-
 uint64_t PrefixCache::default_hash(PrefixId prefix, std::span<const int32_t> tokens) {
-  uint64_t hash = mix(prefix + 0x9e3779b97f4a7c15u);
+  uint64_t hash = mix64(prefix + 0x9e3779b97f4a7c15u);
   for (int32_t token : tokens)
-    hash = mix(hash ^ static_cast<uint32_t>(token)) + 0x9e3779b97f4a7c15u;
+    hash = mix64(hash ^ static_cast<uint32_t>(token)) + 0x9e3779b97f4a7c15u;
   return hash;
 }
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/mix.h"
+
 namespace mica::simt {
 
 enum class Order {
@@ -21,16 +23,11 @@ struct Schedule {
   std::chrono::milliseconds spin_limit{20000};  // a wait that nothing ends is an error then
 };
 
-// SplitMix64 (Steele, Lea, Flood 2014).
+// SplitMix64.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t next() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
+  uint64_t next() { return mix64(state_ += 0x9e3779b97f4a7c15u); }
   uint64_t below(uint64_t bound) { return next() % bound; }
 
  private:

@@ -1,4 +1,4 @@
-// Temporary folders and small checkpoints for the tests of this folder.
+// Small checkpoints for the tests of this folder.
 #pragma once
 
 #include <filesystem>
@@ -10,23 +10,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/safetensors.h"
+#include "temp_folder.h"
 
 namespace mica {
-
-// A new folder, removed at the end.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mica-test-XXXXXX").string();
-    MICA_CHECK(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // The message of the checkpoint error that `action` throws; "" when it throws none.
 inline std::string error_message(const std::function<void()>& action) {

@@ -4,10 +4,10 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "temp_folder.h"
 #include "test_data.h"
 
 namespace mica {
@@ -18,17 +18,14 @@ using Json = nlohmann::ordered_json;
 class TextModelTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("mica_text_model_" + std::to_string(std::random_device()()));
-    std::filesystem::create_directories(folder_);
     write("tokenizer.json", read_text_file(source_path("tests/data/tokenizer/llama3.json")));
     write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "<|end|>"})");
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   void write(const std::string& file, const std::string& text) const {
     write_text_file(folder_ / file, text);
   }
-  std::filesystem::path folder_;
+  TempFolder temp_;
+  const std::filesystem::path folder_ = temp_.path();
 };
 
 TEST_F(TextModelTest, EndIds) {

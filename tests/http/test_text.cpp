@@ -1,10 +1,10 @@
 #include "http/test_text.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "temp_folder.h"
 
 namespace mica::test {
 namespace {
@@ -74,15 +74,12 @@ constexpr const char* kTemplate =
 }  // namespace
 
 std::unique_ptr<TextModel> test_text_model() {
-  std::string folder = (std::filesystem::temp_directory_path() / "mica-http-XXXXXX").string();
-  if (!::mkdtemp(folder.data())) throw std::runtime_error("no temporary folder");
-  const std::filesystem::path path = folder;
+  const TempFolder folder;
+  const std::filesystem::path& path = folder.path();
   std::ofstream(path / "tokenizer.json") << tokenizer_json().dump();
   const Json config = {{"eos_token", "<|im_end|>"}, {"chat_template", kTemplate}};
   std::ofstream(path / "tokenizer_config.json") << config.dump();
-  auto text = std::make_unique<TextModel>(path, std::vector<int32_t>{kEnd});
-  std::filesystem::remove_all(path);
-  return text;
+  return std::make_unique<TextModel>(path, std::vector<int32_t>{kEnd});
 }
 
 }  // namespace mica::test

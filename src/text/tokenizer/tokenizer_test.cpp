@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "temp_folder.h"
 #include "test_data.h"
 #include "text/tokenizer/unicode.h"
 
@@ -224,8 +225,8 @@ TEST(TokenizerErrors, FilesThatAreNoTokenizers) {
 }
 
 TEST(TokenizerErrors, OtherFormatsAreNamed) {
-  const auto folder = std::filesystem::temp_directory_path() /
-                      ("mica_no_tokenizer_" + std::to_string(std::random_device()()));
+  const TempFolder temp;
+  const auto& folder = temp.path();
   const auto message = [&] {
     try {
       Tokenizer::load(folder);
@@ -235,7 +236,6 @@ TEST(TokenizerErrors, OtherFormatsAreNamed) {
     }
     return std::string("no error");
   };
-  std::filesystem::create_directories(folder);
   EXPECT_NE(message().find("found no file of a tokenizer"), std::string::npos) << message();
   write_text_file(folder / "tekken.json", "{}");
   EXPECT_NE(message().find("found only tekken.json"), std::string::npos) << message();
@@ -243,25 +243,19 @@ TEST(TokenizerErrors, OtherFormatsAreNamed) {
   write_text_file(folder / "tokenizer.model", "x");
   EXPECT_NE(message().find("found only tokenizer.model (SentencePiece)"), std::string::npos);
   EXPECT_NE(message().find("save_pretrained('" + folder.string() + "')"), std::string::npos);
-  std::filesystem::remove_all(folder);
 }
 
 // ---- tokenizer_config.json
 
 class ConfigTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("mica_tokenizer_" + std::to_string(std::random_device()()));
-    std::filesystem::create_directories(folder_);
-    write_text_file(folder_ / "tokenizer.json", file_of("llama3"));
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { write_text_file(folder_ / "tokenizer.json", file_of("llama3")); }
   std::unique_ptr<Tokenizer> load_with(const json& config) {
     write_text_file(folder_ / "tokenizer_config.json", config.dump());
     return Tokenizer::load(folder_);
   }
-  std::filesystem::path folder_;
+  TempFolder temp_;
+  const std::filesystem::path folder_ = temp_.path();
 };
 
 TEST_F(ConfigTest, AddsTokens) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "ops/cpu/isa.h"
 
 namespace mica {
 
@@ -17,10 +18,13 @@ class TestBackend {
   explicit TestBackend(const BackendOptions& options)
       : name(options.device + " " + options.isa + " " + std::to_string(options.threads)),
         backend_(make_backend(options)) {}
+  // Any backend, and the checkpoint's dtype that activations follow.
+  TestBackend(std::string name, std::unique_ptr<Backend> backend, DType checkpoint)
+      : name(std::move(name)), backend_(std::move(backend)), checkpoint_(checkpoint) {}
 
   Backend& operator*() { return *backend_; }
   const Ops& ops() const { return backend_->ops(); }
-  DType activation_dtype() const { return backend_->activation_dtype(DType::kBF16); }
+  DType activation_dtype() const { return backend_->activation_dtype(checkpoint_); }
 
   // Uploads values; the memory lives as long as this object.
   Tensor put(const std::vector<float>& values, Shape shape, DType dtype) {
@@ -65,6 +69,7 @@ class TestBackend {
   }
 
   std::unique_ptr<Backend> backend_;
+  const DType checkpoint_ = DType::kBF16;
   std::vector<Buffer> buffers_;
 };
 
@@ -72,13 +77,10 @@ class TestBackend {
 // thread and on three.
 inline std::vector<BackendOptions> tested_backends() {
   std::vector<BackendOptions> result;
-  for (const char* isa : {"portable", "avx2", "avx512", "avx512bf16"}) {
-    try {
-      make_backend({.device = "cpu", .threads = 1, .isa = isa});
-    } catch (const Error&) {
-      break;  // not on this processor
-    }
-    for (int threads : {1, 3}) result.push_back({.device = "cpu", .threads = threads, .isa = isa});
+  for (Isa isa : kAllIsas) {
+    if (isa > best_isa()) break;
+    for (int threads : {1, 3})
+      result.push_back({.device = "cpu", .threads = threads, .isa = name(isa)});
   }
   return result;
 }

@@ -70,7 +70,7 @@ const char* name(Isa isa) {
 Isa choose_isa(const std::string& wanted) {
   const Isa best = best_isa();
   if (wanted.empty()) return std::min(best, Isa::kAvx512Vnni);
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kAvx512Bf16}) {
+  for (Isa isa : kAllIsas) {
     if (wanted != name(isa)) continue;
     if (isa > best)
       throw Error(ErrorKind::kDevice, "[cpu] isa '{}' asked, this processor has at most '{}'",

@@ -13,6 +13,8 @@ enum class Isa {
   kAvx512Bf16,  // and AVX-512 BF16
 };
 
+constexpr Isa kAllIsas[] = {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kAvx512Bf16};
+
 const char* name(Isa isa);  // "portable", "avx2", "avx512", "avx512bf16"
 
 // The best set of this processor.

@@ -202,7 +202,7 @@ void Job::cut(const LinearKernels& kernels, int threads) {
         return f.serves(kernels, linear.layout);
       });
       const int64_t cost = cost_of(linear, groups[g]);
-      const int64_t side = groups[g].count > kDirectLimit ? kernels.tile_side : kDenseSide;
+      const int64_t side = groups[g].count > kDirectLimit ? kernels.tile_side : kMaxDenseSide;
       for (int64_t first = 0; first < linear.blocks;) {
         const int64_t blocks =
             divide_up(std::max(kLeast, left / (2 * threads)) / cost, side) * side;

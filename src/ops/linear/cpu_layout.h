@@ -114,7 +114,7 @@ constexpr int64_t kFloatPanel = 256;  // columns unpacked to f32 at a time, 16 K
 // Floats of ProductArgs::work: sums of all tokens, unpacked panel, its scales and offsets, each for
 // kMaxSide row blocks.
 constexpr int kMaxSide = 2;
-constexpr int kDenseSide = 4;  // at most that many together for few tokens of dense weights
+constexpr int kMaxDenseSide = 4;  // the same for few tokens of dense weights, at most
 constexpr size_t kWorkSums = kMaxChunkTokens * kBlockRows;
 constexpr size_t kWorkTile = kFloatPanel * kBlockRows;  // or a panel as 16-bit integers
 constexpr size_t kWorkScales = kPanelColumns / 16 * kBlockRows;

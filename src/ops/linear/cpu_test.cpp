@@ -23,7 +23,7 @@ const Ops& linear_ops() {
 
 std::vector<std::string> isas() {
   std::vector<std::string> names;
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kAvx512Bf16})
+  for (Isa isa : kAllIsas)
     if (isa <= best_isa()) names.emplace_back(name(isa));
   return names;
 }

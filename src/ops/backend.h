@@ -92,6 +92,7 @@ struct BackendOptions {
   std::string device = "cpu";  // cpu | ref  (cuda | cuda:N | simt where built)
   int threads = 0;             // cpu: 0 = physical cores
   std::string isa;             // cpu: "" = best | portable | avx2 | avx512
+  bool deterministic = false;  // cuda, simt: a row's bits never depend on the batch
 };
 
 // Throws Error(kDevice) with reason and remedy when the asked device can't be used, Error(kUsage)

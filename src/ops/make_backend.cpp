@@ -2,6 +2,7 @@
 #include "ops/cpu/cpu_backend.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/ref/ref_backend.h"
+#include "ops/simt/simt_backend.h"
 
 namespace mica {
 
@@ -9,7 +10,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   const std::string& device = options.device;
   if (device == "cpu") return make_cpu_backend(options, cpu_ops());
   if (device == "ref") return make_ref_backend();
-  if (device == "cuda" || device.rfind("cuda:", 0) == 0 || device == "simt")
+  if (device == "simt") return simt::make_backend(options);
+  if (device == "cuda" || device.rfind("cuda:", 0) == 0)
     throw Error(ErrorKind::kDevice,
                 "[device] '{}': this build has no CUDA backend; use --device cpu", device);
   throw Error(ErrorKind::kUsage,

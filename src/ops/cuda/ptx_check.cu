@@ -1,6 +1,6 @@
-#include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/ptx.h"
+#include "ops/cuda/ptx_check.h"
 
 namespace mica::MICA_GPU {
 namespace {

@@ -1,7 +1,8 @@
+#include "ops/cuda/ptx_check.h"
+
 #include <numeric>
 #include <random>
 
-#include "ops/cuda/kernels.h"
 #include "ops/simt/simt_test.h"
 
 namespace mica::simt {

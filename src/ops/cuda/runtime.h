@@ -62,6 +62,8 @@ class Device {
   virtual DeviceProperties properties() const = 0;
   // Throws Error(kOutOfMemory) with wanted and free bytes. The buffer must not outlive the device.
   virtual Buffer allocate(size_t bytes) = 0;
+  // Host memory that copies reach without the driver's staging (pinned).
+  virtual Buffer allocate_pinned(size_t bytes) = 0;
   virtual std::unique_ptr<Stream> make_stream() = 0;  // must not outlive the device
   virtual std::unique_ptr<Event> make_event() = 0;
   virtual void synchronize() = 0;  // all streams

@@ -171,6 +171,7 @@ class SimtDevice : public gpu::Device {
     void* data = memory_.allocate(bytes);
     return Buffer(data, bytes, [this](void* memory, size_t) { memory_.release(memory); });
   }
+  Buffer allocate_pinned(size_t bytes) override { return allocate_host(bytes); }
   std::unique_ptr<gpu::Stream> make_stream() override {
     auto stream = std::make_unique<SimtStream>(*this);
     streams_.push_back(stream.get());

@@ -11,15 +11,9 @@
 #include "ops/cuda/ptx.h"
 #include "ops/simt/device.h"
 #include "ops/simt/sanitizers.h"
+#include "ops/simt/schedules.h"
 
 namespace mica::simt {
-
-inline std::vector<Schedule> all_schedules(int seeds = 6) {
-  std::vector<Schedule> result = {{.order = Order::kForward}, {.order = Order::kReverse}};
-  for (int seed = 0; seed < seeds; ++seed)
-    result.push_back({.order = Order::kRandom, .seed = static_cast<uint64_t>(seed)});
-  return result;
-}
 
 // A device with one stream and typed memory that lives as long as it.
 class TestDevice {

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/cuda/kernels.h"
+#include "ops/cuda/gpu_ops.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/reduce.h"
 #include "ops/cuda/vector.h"
@@ -112,7 +112,8 @@ void start(gpu::Stream& stream, const RmsNormParams& p) {
 
 }  // namespace
 
-void rms_norm(gpu::Stream& stream, const RmsNormParams& p) {
+void rms_norm(Backend& backend, const RmsNormParams& p) {
+  gpu::Stream& stream = gpu::as_gpu(backend).stream();
   MICA_CHECK(p.out.dtype == p.x.dtype && p.weight.dtype == DType::kF32);
   MICA_CHECK(p.out.shape == p.x.shape && p.weight.elements() == p.x.shape[1]);
   MICA_CHECK(p.residual.empty() ||

@@ -1,12 +1,7 @@
-// The operations of the CUDA backend as functions of a stream; `cuda` runs on a GPU, `simt` is the
-// same source on the emulator. Tensors lie in the stream's device.
+// A check of the wrappers themselves, for tests and the start-up self-test.
 #pragma once
 
 #include "ops/cuda/runtime.h"
-
-namespace mica {
-struct RmsNormParams;
-}
 
 namespace mica::gpu {
 
@@ -24,12 +19,10 @@ struct PtxCheck {
 
 namespace mica::cuda {
 using gpu::PtxCheck;
-void rms_norm(gpu::Stream& stream, const RmsNormParams& p);
 void ptx_check(gpu::Stream& stream, const PtxCheck& p);
 }  // namespace mica::cuda
 
 namespace mica::simt {
 using gpu::PtxCheck;
-void rms_norm(gpu::Stream& stream, const RmsNormParams& p);
 void ptx_check(gpu::Stream& stream, const PtxCheck& p);
 }  // namespace mica::simt

@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "backend_test.h"
-#include "ops/cuda/kernels.h"
-#include "ops/simt/simt_test.h"
+#include "ops/simt/test_backend.h"
 #include "tolerance.h"
 
 namespace mica {
@@ -26,19 +24,10 @@ struct Result {
   bool operator==(const Result&) const = default;
 };
 
-// What a tensor of the dtype holds of the values.
-std::vector<float> rounded(const std::vector<float>& values, DType dtype) {
-  std::vector<std::byte> bytes(values.size() * size_of(dtype));
-  from_f32(values.data(), static_cast<int64_t>(values.size()), dtype, bytes.data());
-  std::vector<float> result(values.size());
-  to_f32(bytes.data(), dtype, static_cast<int64_t>(values.size()), result.data());
-  return result;
-}
-
 struct Inputs {
   explicit Inputs(const Case& c)
-      : x(rounded(random_values(c.rows * c.size, 1), c.dtype)),
-        residual(rounded(random_values(c.rows * c.size, 2), c.dtype)),
+      : x(simt::rounded(random_values(c.rows * c.size, 1), c.dtype)),
+        residual(simt::rounded(random_values(c.rows * c.size, 2), c.dtype)),
         weight(random_values(c.size, 3)) {}
   std::vector<float> x, residual, weight;
 };
@@ -49,7 +38,7 @@ Result run_ref(const Case& c, const Inputs& in) {
   std::vector<float> x = in.x, sum;
   if (c.residual) {  // added here, to round it as it is stored
     for (size_t i = 0; i < x.size(); ++i) x[i] += in.residual[i];
-    sum = x = rounded(x, c.dtype);
+    sum = x = simt::rounded(x, c.dtype);
   }
   RmsNormParams p = {.x = backend.put(x, shape), .weight = backend.put(in.weight, {c.size})};
   p.eps = 1e-5f;
@@ -59,28 +48,23 @@ Result run_ref(const Case& c, const Inputs& in) {
 }
 
 Result run_simt(const Case& c, const Inputs& in, const simt::Schedule& schedule) {
-  simt::TestDevice device(schedule);
-  const auto put = [&](const std::vector<float>* values, DType dtype, Shape shape) {
-    Tensor tensor{nullptr, dtype, shape};
-    auto* bytes = device.make<std::byte>(tensor.bytes() + 16);
-    tensor.data = bytes + static_cast<size_t>(c.shift) * size_of(dtype);
-    if (values) from_f32(values->data(), tensor.elements(), dtype, tensor.data);
-    return tensor;
-  };
-  const auto get = [&](const Tensor& tensor) {
-    std::vector<float> values(static_cast<size_t>(tensor.elements()));
-    to_f32(tensor.data, tensor.dtype, tensor.elements(), values.data());
-    return values;
+  simt::SimtTestBackend backend(c.dtype, schedule);
+  // `shift` more elements before the tensor.
+  const auto put = [&](const std::vector<float>& values, DType dtype, Shape shape) {
+    std::vector<float> shifted(static_cast<size_t>(c.shift));
+    shifted.insert(shifted.end(), values.begin(), values.end());
+    Tensor tensor = backend.put(shifted, {static_cast<int64_t>(shifted.size())}, dtype);
+    tensor.data = tensor.as<std::byte>() + static_cast<size_t>(c.shift) * size_of(dtype);
+    return Tensor{tensor.data, dtype, shape};
   };
   const Shape shape{c.rows, c.size};
-  RmsNormParams p = {.x = put(&in.x, c.dtype, shape)};
-  if (c.residual) p.residual = put(&in.residual, c.dtype, shape);
-  p.weight = put(&in.weight, DType::kF32, {c.size});
+  RmsNormParams p = {.x = put(in.x, c.dtype, shape)};
+  if (c.residual) p.residual = put(in.residual, c.dtype, shape);
+  p.weight = put(in.weight, DType::kF32, {c.size});
   p.eps = 1e-5f;
-  p.out = c.in_place ? p.x : put(nullptr, c.dtype, shape);
-  simt::rms_norm(device.stream(), p);
-  device.stream().synchronize();
-  return {get(p.out), c.residual ? get(p.residual) : std::vector<float>()};
+  p.out = c.in_place ? p.x : put(std::vector<float>(in.x.size()), c.dtype, shape);
+  backend.ops().rms_norm(*backend, p);
+  return {backend.get(p.out), c.residual ? backend.get(p.residual) : std::vector<float>()};
 }
 
 void check(const Case& c) {

@@ -1,0 +1,128 @@
+#include "ops/cuda/gpu_backend.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "tensor/quantization.h"
+
+namespace mica::gpu {
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+size_t aligned(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+// A ring of pinned memory: the caller's bytes are copied into it before `upload` returns, and from
+// there to the device when the stream gets to it.
+class GpuBackend::Staging {
+ public:
+  explicit Staging(Device& device) {
+    for (Slot& slot : slots_) {
+      slot.memory = device.allocate_pinned(kSlotBytes);
+      slot.copied = device.make_event();
+    }
+  }
+
+  void upload(Stream& stream, std::byte* to, const std::byte* from, size_t bytes) {
+    while (bytes > 0) {
+      Slot& slot = slots_[next_];
+      next_ = (next_ + 1) % slots_.size();
+      const size_t piece = std::min(bytes, kSlotBytes);
+      slot.copied->synchronize();
+      std::memcpy(slot.memory.data(), from, piece);
+      stream.copy(to, slot.memory.data(), piece);
+      stream.record(*slot.copied);
+      to += piece;
+      from += piece;
+      bytes -= piece;
+    }
+  }
+
+ private:
+  static constexpr size_t kSlotBytes = size_t{2} << 20;
+  struct Slot {
+    Buffer memory;
+    std::unique_ptr<Event> copied;
+  };
+  std::array<Slot, 4> slots_;
+  size_t next_ = 0;
+};
+
+GpuBackend::GpuBackend(const KernelTable& kernels, std::unique_ptr<Device> device,
+                       std::unique_ptr<Gemm> gemm, const BackendOptions& options)
+    : kernels_(kernels),
+      device_(std::move(device)),
+      properties_(device_->properties()),
+      gemm_(std::move(gemm)),
+      deterministic_(options.deterministic),
+      stream_(device_->make_stream()),
+      staging_(std::make_unique<Staging>(*device_)) {}
+
+GpuBackend::~GpuBackend() {
+  try {
+    stream_->synchronize();
+  } catch (const std::exception&) {  // its work is lost with it
+  }
+}
+
+DeviceInfo GpuBackend::info() const {
+  const DeviceProperties now = device_->properties();
+  return {.name = now.name,
+          .kind = kernels_.kind,
+          .memory_total = now.memory_total,
+          .memory_free = now.memory_free};
+}
+
+void GpuBackend::upload(void* device, const void* host, size_t bytes) {
+  staging_->upload(*stream_, static_cast<std::byte*>(device), static_cast<const std::byte*>(host),
+                   bytes);
+}
+
+void GpuBackend::download(void* host, const void* device, size_t bytes) {
+  stream_->copy(host, device, bytes);
+  stream_->synchronize();
+}
+
+DType GpuBackend::activation_dtype(DType checkpoint) const {
+  return checkpoint == DType::kF16 || checkpoint == DType::kBF16 ? checkpoint : DType::kF32;
+}
+
+Tensor GpuBackend::upload_raw(const Tensor& host, size_t& offset) {
+  if (host.empty()) return host;
+  Tensor tensor = host;
+  tensor.data = static_cast<std::byte*>(raw_.data()) + offset;
+  offset += aligned(host.bytes());
+  upload(tensor.data, host.data, host.bytes());
+  return tensor;
+}
+
+std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights) {
+  LinearWeights on_device = weights;
+  size_t wanted = 0;
+  for (const Tensor* tensor : {&weights.weight, &weights.scales, &weights.biases, &weights.bias})
+    if (!tensor->empty()) wanted += aligned(tensor->bytes());
+  if (raw_.size() < wanted) {
+    stream_->synchronize();
+    raw_.reset();
+    raw_ = device_->allocate(wanted);
+  }
+  size_t offset = 0;
+  for (Tensor* tensor : {&on_device.weight, &on_device.scales, &on_device.biases, &on_device.bias})
+    *tensor = upload_raw(*tensor, offset);
+  return kernels_.prepare(*this, on_device);
+}
+
+std::byte* GpuBackend::scratch(size_t bytes) {
+  if (scratch_.empty() || scratch_.back().size() < bytes) {
+    const size_t before = scratch_.empty() ? 0 : scratch_.back().size();
+    scratch_.push_back(device_->allocate(std::max(aligned(bytes), 2 * before)));
+  }
+  return static_cast<std::byte*>(scratch_.back().data());
+}
+
+}  // namespace mica::gpu

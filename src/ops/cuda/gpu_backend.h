@@ -1,0 +1,70 @@
+// The frame that the `cuda` and `simt` backends share: memory, one stream, scratch memory, uploads.
+// What differs is the device below and the copy of the kernels (KernelTable).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ops/backend.h"
+#include "ops/cuda/gemm.h"
+#include "ops/cuda/runtime.h"
+
+namespace mica::gpu {
+
+class GpuBackend;
+
+// One copy of the kernels: mica::cuda::kernel_table() or mica::simt::kernel_table().
+struct KernelTable {
+  const char* kind;  // "cuda", "simt"
+  Ops ops;
+  // Repacks weights whose tensors lie on the device, in the backend's stream.
+  std::unique_ptr<PreparedLinear> (*prepare)(GpuBackend&, const LinearWeights& on_device);
+};
+
+class GpuBackend final : public Backend {
+ public:
+  GpuBackend(const KernelTable& kernels, std::unique_ptr<Device> device, std::unique_ptr<Gemm> gemm,
+             const BackendOptions& options);
+  ~GpuBackend() override;
+
+  const Ops& ops() const override { return kernels_.ops; }
+  DeviceInfo info() const override;
+  Buffer allocate(size_t bytes) override { return device_->allocate(bytes); }
+  void upload(void* device, const void* host, size_t bytes) override;
+  void download(void* host, const void* device, size_t bytes) override;
+  void synchronize() override { stream_->synchronize(); }
+  DType activation_dtype(DType checkpoint) const override;
+  std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override;
+
+  // For operations.
+  Stream& stream() { return *stream_; }
+  Device& device() { return *device_; }
+  const DeviceProperties& properties() const { return properties_; }
+  Gemm& gemm() { return *gemm_; }
+  // The same bits for a row whatever else is in the batch; kernels choose by it.
+  bool deterministic() const { return deterministic_; }
+  // Device memory of undefined content, 256-byte aligned, for the operation that calls: the next
+  // operation may get the same. It never moves once a size was asked for, so graphs may hold it.
+  std::byte* scratch(size_t bytes);
+
+ private:
+  class Staging;
+  Tensor upload_raw(const Tensor& host, size_t& offset);
+
+  const KernelTable& kernels_;
+  std::unique_ptr<Device> device_;
+  DeviceProperties properties_;
+  std::unique_ptr<Gemm> gemm_;
+  bool deterministic_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Staging> staging_;
+  Buffer raw_;                   // the checkpoint's bytes of the layer in preparation
+  std::vector<Buffer> scratch_;  // the last is in use, the others may be in graphs
+};
+
+// The backend that an operation was called with.
+inline GpuBackend& as_gpu(Backend& backend) {
+  return static_cast<GpuBackend&>(backend);
+}
+
+}  // namespace mica::gpu

@@ -1,0 +1,26 @@
+#include "ops/cuda/gpu_ops.h"
+#include "ops/cuda/kernel_table.h"
+
+namespace mica::MICA_GPU {
+
+#ifdef __CUDACC__
+#define MICA_KIND "cuda"
+#else
+#define MICA_KIND "simt"
+#endif
+
+const gpu::KernelTable& kernel_table() {
+  static const gpu::KernelTable table = {
+      .kind = MICA_KIND,
+      .ops =
+          {
+              .embed = embed,
+              .rms_norm = rms_norm,
+              .linear = linear,
+          },
+      .prepare = prepare,
+  };
+  return table;
+}
+
+}  // namespace mica::MICA_GPU

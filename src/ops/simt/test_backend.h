@@ -1,0 +1,29 @@
+// The `simt` backend in tests of operations: any activation dtype, any schedule.
+#pragma once
+
+#include <vector>
+
+#include "backend_test.h"
+#include "ops/simt/schedules.h"
+#include "ops/simt/simt_backend.h"
+
+namespace mica::simt {
+
+class SimtTestBackend : public TestBackend {
+ public:
+  explicit SimtTestBackend(DType activations, const Schedule& schedule = {},
+                           const BackendOptions& options = {.device = "simt"})
+      : TestBackend("simt " + std::string(mica::name(activations)),
+                    simt::make_backend(options, {.schedule = schedule}), activations) {}
+};
+
+// What a tensor of the dtype holds of the values: give these to `ref` too.
+inline std::vector<float> rounded(const std::vector<float>& values, DType dtype) {
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  from_f32(values.data(), static_cast<int64_t>(values.size()), dtype, bytes.data());
+  std::vector<float> result(values.size());
+  to_f32(bytes.data(), dtype, static_cast<int64_t>(values.size()), result.data());
+  return result;
+}
+
+}  // namespace mica::simt

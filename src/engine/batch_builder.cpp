@@ -38,17 +38,19 @@ std::span<int32_t> BatchBuilder::take(Tensor& tensor, Shape shape) {
   return std::span(host_).subspan(begin, count);
 }
 
-const Batch& BatchBuilder::build(std::span<const Slice> slices) {
-  MICA_CHECK(!slices.empty() && static_cast<int32_t>(slices.size()) <= limits_.sequences);
+const Batch& BatchBuilder::build(std::span<const Slice> slices, const Padding& padding) {
+  const auto count = static_cast<int32_t>(slices.size());
+  MICA_CHECK(count > 0 && std::max(count, padding.sequences) <= limits_.sequences);
+  MICA_CHECK(padding.sequences == 0 || padding.sequences >= count);
   used_ = 0;
-  fill_tokens(slices);
-  fill_sequences(slices);
+  fill_tokens(slices, std::max(0, padding.sequences - count));
+  fill_sequences(slices, padding);
   backend_.upload(device_.data(), host_.data(), std::min(used_, host_.size()) * sizeof(int32_t));
   return batch_;
 }
 
-void BatchBuilder::fill_tokens(std::span<const Slice> slices) {
-  int64_t tokens = 0, samples = 0;
+void BatchBuilder::fill_tokens(std::span<const Slice> slices, int64_t padding) {
+  int64_t tokens = padding, samples = padding;
   for (const Slice& slice : slices) {
     tokens += slice.count;
     samples += slice.samples() ? 1 : 0;
@@ -69,22 +71,30 @@ void BatchBuilder::fill_tokens(std::span<const Slice> slices) {
     }
     if (slice.samples()) rows[row++] = static_cast<int32_t>(at) - 1;
   }
+  for (; at < static_cast<size_t>(tokens); ++at) {
+    ids[at] = positions[at] = 0;
+    slots[at] = -1;
+    rows[row++] = static_cast<int32_t>(at);
+  }
 }
 
-void BatchBuilder::fill_sequences(std::span<const Slice> slices) {
-  const auto count = static_cast<int64_t>(slices.size());
+void BatchBuilder::fill_sequences(std::span<const Slice> slices, const Padding& padding) {
+  const auto count = std::max<int64_t>(static_cast<int64_t>(slices.size()), padding.sequences);
   const int32_t size = limits_.block_size;
-  int64_t columns = 1;  // blocks that the longest sequence of the step has filled by its end
+  // Blocks that the longest sequence of the step has filled by its end.
+  int64_t columns = std::max(1, padding.columns);
   for (const Slice& slice : slices)
     columns = std::max<int64_t>(columns, (slice.begin + slice.count + size - 1) / size);
   MICA_CHECK(columns <= limits_.blocks_per_sequence);
 
   const auto starts = take(batch_.query_start, {count + 1});
   const auto lengths = take(batch_.kv_lengths, {count});
-  const auto table = take(batch_.block_table, {count, columns});
   std::span<int32_t> states;
   if (limits_.state_slots) states = take(batch_.state_slots, {count});
+  const auto table = take(batch_.block_table, {count, columns});
   std::ranges::fill(table, 0);
+  std::ranges::fill(lengths, 0);
+  std::ranges::fill(states, -1);
   starts[0] = 0;
   for (size_t s = 0; s < slices.size(); ++s) {
     const Slice& slice = slices[s];
@@ -95,8 +105,13 @@ void BatchBuilder::fill_sequences(std::span<const Slice> slices) {
                 table.begin() + static_cast<ptrdiff_t>(s) * columns);
     if (limits_.state_slots) states[s] = slice.sequence->state_slot;
   }
+  for (size_t s = slices.size(); s < static_cast<size_t>(count); ++s) starts[s + 1] = starts[s] + 1;
   batch_.host_query_start = starts;
   batch_.host_kv_lengths = lengths;
+  if (padding.sequences > 0) {
+    bounds_.assign(static_cast<size_t>(count), static_cast<int32_t>(columns) * size);
+    batch_.host_kv_lengths = bounds_;
+  }
 }
 
 }  // namespace mica

@@ -18,6 +18,7 @@ struct EngineOptions {
   int32_t prefill_step_tokens = 512;  // prompt tokens of one step (mlx-lm: --prefill-step-size)
   int32_t max_queue = 1024;           // waiting requests; beyond it `submit` refuses
   bool prefix_cache = true;
+  bool graphs = true;  // record decode steps where the device can replay them
 };
 
 // Counters since start and gauges now; a consistent copy.

@@ -39,6 +39,8 @@ class Decoder final : public Model {
     return project(step, head_, config_, h);
   }
 
+  bool recordable() const override { return rope_.dynamic == nullptr; }
+
   size_t bytes_per_token() const override { return read_cost().bytes; }
   int64_t weights_per_token() const override { return read_cost().weights; }
   size_t weight_bytes() const override { return weight_bytes_; }

@@ -35,6 +35,8 @@ class Gemma3 final : public Model {
 
   std::vector<CacheSpec> cache_layers() const override { return paged_cache_layers(config_); }
 
+  bool recordable() const override { return !global_rope_.dynamic && !local_rope_.dynamic; }
+
   size_t arena_bytes(int64_t tokens, int64_t rows) const override {
     return decoder_arena_bytes(config_, tokens, rows);
   }

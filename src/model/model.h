@@ -27,6 +27,9 @@ class Model {
   // until the arena is reset.
   virtual Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) = 0;
 
+  // Whether `forward` does the same for every batch of one shape, so that it can be recorded.
+  virtual bool recordable() const { return true; }
+
   // Bytes of weights that a decode step of one token reads (experts: the chosen ones only).
   virtual size_t bytes_per_token() const = 0;
   // Weights that take part in one token's products (2 operations each; experts: the chosen ones).

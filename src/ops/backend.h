@@ -61,12 +61,19 @@ class PreparedLinear {
   size_t weight_bytes = 0;  // bytes of one expert that a matrix-vector product reads
 };
 
+// Operations that a backend recorded; replays them with the pointers and sizes of the recording.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
 struct DeviceInfo {
   std::string name;         // "AMD EPYC 9354, 2 threads, AVX-512 VNNI BF16"
   std::string kind;         // "cpu", "ref", "cuda", "simt"
   size_t memory_total = 0;  // bytes
   size_t memory_free = 0;   // bytes, now
   int threads = 1;          // cpu: that operations run on
+  bool own_memory = false;  // the memory serves nothing but this device
 };
 
 class Backend {
@@ -83,6 +90,15 @@ class Backend {
 
   // The dtype of activations between operations, given the checkpoint's.
   virtual DType activation_dtype(DType checkpoint) const = 0;
+
+  // A device that replays operations faster than it starts them one by one. Between begin and end
+  // operations are recorded instead of done; what they read of the host (spans, sizes) stays as it
+  // was, what they read of tensors is read at each replay. No upload, download or synchronize
+  // between. Record only what has run before: a first run may allocate.
+  virtual bool can_record() const { return false; }
+  virtual void begin_recording() {}
+  virtual std::unique_ptr<Recording> end_recording() { return nullptr; }
+  virtual void replay(const Recording&) {}
 
   // Repacks the weights of a layer; does not keep `weights`.
   virtual std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) = 0;

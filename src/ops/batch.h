@@ -11,7 +11,10 @@ namespace mica {
 
 // The tokens of all sequences of a step, concatenated: sequence s owns rows
 // [query_start[s], query_start[s + 1]). T tokens, S sequences, R rows whose logits are wanted.
-// Tensors are i32 in the backend's memory; the spans are host copies for planning.
+// Tensors are i32 in the backend's memory; the spans are host copies for planning. A recorded step
+// has sequences for padding, which no result comes from: one token with slot -1, whose key and
+// value are not stored, and kv_length 0, for which attention gives zeros. Its host_kv_lengths are
+// bounds.
 struct Batch {
   Tensor token_ids;    // [T]
   Tensor positions;    // [T] position of the token in its sequence, from 0

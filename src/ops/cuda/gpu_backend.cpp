@@ -15,6 +15,12 @@ size_t aligned(size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+class GraphRecording final : public Recording {
+ public:
+  explicit GraphRecording(std::unique_ptr<Graph> graph) : graph(std::move(graph)) {}
+  const std::unique_ptr<Graph> graph;
+};
+
 }  // namespace
 
 // A ring of pinned memory: the caller's bytes are copied into it before `upload` returns, and from
@@ -75,10 +81,26 @@ DeviceInfo GpuBackend::info() const {
   return {.name = now.name,
           .kind = kernels_.kind,
           .memory_total = now.memory_total,
-          .memory_free = now.memory_free};
+          .memory_free = now.memory_free,
+          .own_memory = true};
+}
+
+void GpuBackend::begin_recording() {
+  stream_->begin_capture();
+  recording_ = true;
+}
+
+std::unique_ptr<Recording> GpuBackend::end_recording() {
+  recording_ = false;
+  return std::make_unique<GraphRecording>(stream_->end_capture());
+}
+
+void GpuBackend::replay(const Recording& recording) {
+  stream_->replay(*dynamic_cast<const GraphRecording&>(recording).graph);
 }
 
 void GpuBackend::upload(void* device, const void* host, size_t bytes) {
+  MICA_CHECK_MSG(!recording_, "an upload of {} bytes within a recording", bytes);
   staging_->upload(*stream_, static_cast<std::byte*>(device), static_cast<const std::byte*>(host),
                    bytes);
 }
@@ -119,6 +141,7 @@ std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights
 
 std::byte* GpuBackend::scratch(size_t bytes) {
   if (scratch_.empty() || scratch_.back().size() < bytes) {
+    MICA_CHECK_MSG(!recording_, "{} bytes of scratch wanted within a recording", bytes);
     const size_t before = scratch_.empty() ? 0 : scratch_.back().size();
     scratch_.push_back(device_->allocate(std::max(aligned(bytes), 2 * before)));
   }

@@ -35,6 +35,10 @@ class GpuBackend final : public Backend {
   void synchronize() override { stream_->synchronize(); }
   DType activation_dtype(DType checkpoint) const override;
   std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override;
+  bool can_record() const override { return true; }
+  void begin_recording() override;
+  std::unique_ptr<Recording> end_recording() override;
+  void replay(const Recording& recording) override;
 
   // For operations.
   Stream& stream() { return *stream_; }
@@ -56,6 +60,7 @@ class GpuBackend final : public Backend {
   DeviceProperties properties_;
   std::unique_ptr<Gemm> gemm_;
   bool deterministic_;
+  bool recording_ = false;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Staging> staging_;
   Buffer raw_;                   // the checkpoint's bytes of the layer in preparation

@@ -79,7 +79,7 @@ struct Engine::Impl {
   Impl(Backend& backend, Model& model, const EngineOptions& engine_options)
       : options(checked(engine_options)),
         plan(plan_kv(model.cache_layers(), model.config().max_position_embeddings, options,
-                     backend.info().memory_free)),
+                     kv_budget(backend.info(), activation_bytes(model, options)))),
         vocabulary(model.config().vocab_size),
         worker(backend, model, options, plan) {
     publish();

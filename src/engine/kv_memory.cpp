@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kAlignment = 256;  // of each tensor, bytes
 constexpr double kMebibyte = 1024.0 * 1024.0;
+constexpr size_t kLeastReserve = size_t{512} << 20;
 // For models whose config.json names no limit.
 constexpr int64_t kDefaultContext = 4096;
 
@@ -56,15 +57,21 @@ int64_t wanted_context(int64_t model_context, const EngineOptions& options) {
 
 }  // namespace
 
+size_t kv_budget(const DeviceInfo& device, size_t activations) {
+  if (!device.own_memory) return device.memory_free / 2;
+  const size_t taken = activations + std::max(kLeastReserve, device.memory_total / 32);
+  return device.memory_free > taken ? device.memory_free - taken : 0;
+}
+
 KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
-               const EngineOptions& options, size_t memory_free) {
+               const EngineOptions& options, size_t free_budget) {
   const int64_t block_size = options.block_size;
   const Needs needs = needs_of(specs, options.block_size);
   const int64_t context = wanted_context(model_context, options);
   const int64_t full = (context + block_size - 1) / block_size * options.max_batch_sequences;
   const int64_t most = std::numeric_limits<int32_t>::max() / block_size - 1;  // slots are i32
 
-  const size_t budget = options.kv_bytes > 0 ? options.kv_bytes : memory_free / 2;
+  const size_t budget = options.kv_bytes > 0 ? options.kv_bytes : free_budget;
   const size_t states =
       needs.slots ? needs.slot * static_cast<size_t>(options.max_batch_sequences) : 0;
   const size_t paged = budget > states ? budget - states : 0;
@@ -75,11 +82,12 @@ KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
     blocks = options.kv_bytes > 0 ? fit : std::min(fit, full);
   }
   if (blocks < 1 || states > budget)
-    throw Error(ErrorKind::kOutOfMemory,
-                "[engine] KV cache: {} bytes per block of {} tokens and {} bytes of states wanted, "
-                "{} bytes {}; free memory, or choose a smaller model or fewer parallel sequences",
-                needs.block, block_size, states, budget,
-                options.kv_bytes > 0 ? "given as kv_bytes" : "(half of the free memory) usable");
+    throw Error(
+        ErrorKind::kOutOfMemory,
+        "[engine] KV cache: {} bytes per block of {} tokens and {} bytes of states wanted, "
+        "{} bytes {}; free memory, or choose a smaller model or fewer parallel sequences",
+        needs.block, block_size, states, budget,
+        options.kv_bytes > 0 ? "given as kv_bytes" : "(the share of the free memory) usable");
 
   KvPlan plan;
   plan.block_size = options.block_size;

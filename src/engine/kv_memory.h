@@ -20,10 +20,15 @@ struct KvPlan {
   size_t bytes = 0;         // of everything
 };
 
-// Sizes the cache: options.kv_bytes, or half of `memory_free` and no more than a full batch of
-// longest sequences needs. Throws Error(kOutOfMemory) when not even one block fits.
+// What of the device's memory a cache may take when the weights lie there: half of what is free on
+// a machine that does other things too; on a device of its own all but the `activations` of a step,
+// and a reserve for scratch memory and recordings.
+size_t kv_budget(const DeviceInfo& device, size_t activations);
+
+// Sizes the cache: options.kv_bytes, or `budget` and no more than a full batch of longest sequences
+// needs. Throws Error(kOutOfMemory) when not even one block fits.
 KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
-               const EngineOptions& options, size_t memory_free);
+               const EngineOptions& options, size_t budget);
 
 // Owns one allocation, untouched until a step writes to it.
 class KvMemory {

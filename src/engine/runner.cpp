@@ -14,22 +14,31 @@ BatchLimits batch_limits(const EngineOptions& options, const KvPlan& plan) {
           .state_slots = plan.state_slots > 0};
 }
 
-size_t arena_bytes(const Model& model, const EngineOptions& options) {
+}  // namespace
+
+size_t activation_bytes(const Model& model, const EngineOptions& options) {
   const int64_t tokens = int64_t{options.prefill_step_tokens} + options.max_batch_sequences;
   return model.arena_bytes(tokens, options.max_batch_sequences);
 }
 
-}  // namespace
-
 Runner::Runner(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan)
     : backend_(backend),
       model_(model),
-      arena_(backend, arena_bytes(model, options)),
+      arena_(backend, activation_bytes(model, options)),
       memory_(backend, model.cache_layers(), plan),
-      builder_(backend, batch_limits(options, plan)) {}
+      builder_(backend, batch_limits(options, plan)) {
+  if (options.graphs && backend.can_record() && model.recordable() && plan.state_slots == 0)
+    graphs_.emplace(backend, model, batch_limits(options, plan));
+}
 
 Tensor Runner::launch(std::span<const Slice> slices) {
   arena_.reset();
+  if (graphs_ && DecodeGraphs::serves(slices)) {
+    const Padding padding = graphs_->padding_for(slices);
+    const Batch& batch = builder_.build(slices, padding);
+    return graphs_->run(batch, padding, memory_.cache(), arena_)
+        .rows(0, static_cast<int64_t>(slices.size()));
+  }
   const Batch& batch = builder_.build(slices);
   return model_.forward(batch, memory_.cache(), arena_);
 }

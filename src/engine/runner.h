@@ -1,15 +1,20 @@
 // Runs the slices of a step through the model and the sampler.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "engine/batch_builder.h"
+#include "engine/decode_graphs.h"
 #include "engine/kv_memory.h"
 #include "model/model.h"
 #include "ops/arena.h"
 #include "ops/sample/sample.h"
 
 namespace mica {
+
+// Of the arena that a Runner takes.
+size_t activation_bytes(const Model& model, const EngineOptions& options);
 
 // Owns the memory of a step: activations, batch tensors, the cache. `launch` starts the forward
 // pass and returns before it is done where the device is asynchronous; `sample` waits for tokens.
@@ -26,6 +31,8 @@ class Runner {
               std::span<SampleResult> results);
   // After a fault: waits until the device is quiet, ignoring what it says.
   void settle();
+  // Decode shapes that are replayed.
+  size_t recorded() const { return graphs_ ? graphs_->recorded() : 0; }
 
  private:
   Backend& backend_;
@@ -33,6 +40,7 @@ class Runner {
   Arena arena_;
   KvMemory memory_;
   BatchBuilder builder_;
+  std::optional<DecodeGraphs> graphs_;  // where the device and the model can record
 };
 
 }  // namespace mica

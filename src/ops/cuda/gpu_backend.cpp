@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
+#include "ops/cpu/threads.h"
 #include "tensor/quantization.h"
 
 namespace mica::gpu {
@@ -24,7 +27,8 @@ class GraphRecording final : public Recording {
 }  // namespace
 
 // A ring of pinned memory: the caller's bytes are copied into it before `upload` returns, and from
-// there to the device when the stream gets to it.
+// there to the device when the stream gets to it. Large pieces are read by several threads, since
+// one alone reads a mapped file slower than PCIe carries it.
 class GpuBackend::Staging {
  public:
   explicit Staging(Device& device) {
@@ -40,7 +44,7 @@ class GpuBackend::Staging {
       next_ = (next_ + 1) % slots_.size();
       const size_t piece = std::min(bytes, kSlotBytes);
       slot.copied->synchronize();
-      std::memcpy(slot.memory.data(), from, piece);
+      read(static_cast<std::byte*>(slot.memory.data()), from, piece);
       stream.copy(to, slot.memory.data(), piece);
       stream.record(*slot.copied);
       to += piece;
@@ -50,12 +54,30 @@ class GpuBackend::Staging {
   }
 
  private:
-  static constexpr size_t kSlotBytes = size_t{2} << 20;
+  static constexpr size_t kSlotBytes = size_t{8} << 20;
+  static constexpr size_t kGrain = size_t{1} << 20;  // bytes that a thread reads at a time
+  static constexpr int kReaders = 8;                 // at most
   struct Slot {
     Buffer memory;
     std::unique_ptr<Event> copied;
   };
+  void read(std::byte* to, const std::byte* from, size_t bytes) {
+    if (bytes <= kGrain) {
+      std::memcpy(to, from, bytes);
+      return;
+    }
+    if (!readers_) {
+      const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+      readers_ = std::make_unique<ThreadPool>(std::clamp(cores, 1, kReaders));
+    }
+    readers_->parallel_for(
+        static_cast<int64_t>(bytes), kGrain, [&](int64_t begin, int64_t end, int) {
+          std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
+        });
+  }
+
   std::array<Slot, 4> slots_;
+  std::unique_ptr<ThreadPool> readers_;  // from the first large upload on
   size_t next_ = 0;
 };
 
@@ -137,6 +159,26 @@ std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights
   for (Tensor* tensor : {&on_device.weight, &on_device.scales, &on_device.biases, &on_device.bias})
     *tensor = upload_raw(*tensor, offset);
   return kernels_.prepare(*this, on_device);
+}
+
+double GpuBackend::measure_bandwidth() {
+  constexpr int kPasses = 5, kCopies = 4;
+  const size_t bytes =
+      std::min(size_t{256} << 20, device_->properties().memory_free / 8) / 256 * 256;
+  const Buffer from = device_->allocate(bytes), to = device_->allocate(bytes);
+  stream_->fill(from.data(), 0x5a, bytes);
+  std::vector<double> rates;
+  for (int pass = 0; pass <= kPasses; ++pass) {
+    stream_->synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCopies; ++i) stream_->copy(to.data(), from.data(), bytes);
+    stream_->synchronize();
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    if (pass > 0)  // the first warms up
+      rates.push_back(2.0 * kCopies * static_cast<double>(bytes) / time.count());
+  }
+  std::ranges::sort(rates);
+  return rates[rates.size() / 2];
 }
 
 std::byte* GpuBackend::scratch(size_t bytes) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/hub/hub.h"
+#include "ops/self_test.h"
 
 namespace mica {
 
@@ -44,12 +45,36 @@ void add_missing_flag(CLI::App& command, const std::string& name, const std::str
       ->group("");  // not shown in --help
 }
 
+namespace {
+
+// One line about the device. A device with memory of its own is measured: bytes per second.
+double announce(Backend& backend) {
+  const DeviceInfo device = backend.info();
+  const double bandwidth = backend.measure_bandwidth();
+  std::string memory;
+  if (device.own_memory)
+    memory = fmt::format(", {:.1f} of {:.1f} GB free, {:.0f} GB/s", device.memory_free / 1e9,
+                         device.memory_total / 1e9, bandwidth / 1e9);
+  log_info("device {}: {}{}", device.kind, device.name, memory);
+  return bandwidth;
+}
+
+// A device that can compute wrongly in ways that the host can't must prove itself first.
+void check_device(Backend& backend, DType dtype) {
+  const DeviceInfo device = backend.info();
+  if (!device.own_memory) return;
+  const auto checks = self_test(backend, dtype);
+  require_passed(checks, device);
+  log_info("device {}: self-test passed, {} kernel families", device.kind, checks.size());
+}
+
+}  // namespace
+
 LoadedModel load(const ModelFlags& flags, bool with_text) {
   const auto start = std::chrono::steady_clock::now();
   LoadedModel loaded;
   loaded.backend = make_backend(flags.backend);  // before any long work: a wrong device ends here
-  const DeviceInfo device = loaded.backend->info();
-  log_info("device {}: {}", device.kind, device.name);
+  loaded.bandwidth = announce(*loaded.backend);
 
   HubOptions hub = hub_options_from_environment();
   hub.offline = hub.offline || flags.offline;
@@ -65,6 +90,7 @@ LoadedModel load(const ModelFlags& flags, bool with_text) {
       return std::make_unique<TextModel>(loaded.directory, config.eos_token_ids,
                                          flags.chat_template);
     });
+  check_device(*loaded.backend, config.dtype);
   loaded.model = load_model(config, weights, *loaded.backend);
   warn_of_unread(config, weights);
   if (with_text) loaded.text = text.get();

@@ -37,6 +37,7 @@ struct LoadedModel {
   std::unique_ptr<Model> model;
   std::unique_ptr<TextModel> text;  // null when loaded without
   double load_seconds = 0;
+  double bandwidth = 0;  // of the device's own memory, bytes per second; 0 where it is the host's
 };
 
 // Resolves the model (path or repository id), makes the backend, loads weights, then the text side;

@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "server/app.h"
+#include "server/speed_watch.h"
 
 namespace mica {
 namespace {
@@ -25,6 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kDrainTime{30};
 constexpr std::chrono::seconds kSelfTestTime{300};
+constexpr std::chrono::seconds kSpeedCheckTime{30};
 
 struct ServeFlags {
   ModelFlags model;
@@ -194,7 +196,10 @@ void run(ServeFlags flags) {
   std::printf("ready: %s  model %s  device %s\n", address(flags, app.port()).c_str(),
               loaded->served.id.c_str(), loaded->served.device.c_str());
   std::fflush(stdout);
-  while (wait_for_signal(std::chrono::seconds(3600)) == 0) continue;
+  SpeedWatch watch(loaded->parts.bandwidth, loaded->parts.model->config().num_hidden_layers);
+  while (wait_for_signal(kSpeedCheckTime) == 0)
+    if (const auto warning = watch.check(loaded->engine->stats()))
+      log_warning("[serve] {}", *warning);
   drain(app);
   app.stop();
 }

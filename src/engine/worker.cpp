@@ -33,6 +33,7 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
     : plan_(plan),
       vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
+      weight_bytes_(static_cast<double>(model.bytes_per_token())),
       runner_(backend, model, options, plan),
       scheduler_(scheduler_options(options, plan)) {
   if (options.prefix_cache && plan.state_slots > 0)
@@ -57,11 +58,25 @@ void Worker::begin_step() {
 void Worker::finish_step() {
   if (step_.empty()) return;
   const auto begin = EngineClock::now();
+  const bool decode = DecodeGraphs::serves(step_);
+  const double bytes = decode ? bytes_of_step() : 0;
   run_step();
   step_.clear();
   drop_finished();
+  const double time = seconds(begin, EngineClock::now());
   ++stats_.steps;
-  stats_.busy_seconds += seconds(begin, EngineClock::now());
+  stats_.busy_seconds += time;
+  if (!decode) return;
+  ++stats_.decode_steps;
+  stats_.decode_seconds += time;
+  stats_.decode_bytes += bytes;
+}
+
+double Worker::bytes_of_step() const {
+  double positions = 0;
+  for (const Slice& slice : step_) positions += slice.begin + slice.count;
+  return weight_bytes_ +
+         positions * static_cast<double>(plan_.block_bytes) / std::max(1, plan_.block_size);
 }
 
 void Worker::flush() {

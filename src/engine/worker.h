@@ -68,10 +68,12 @@ class Worker {
   void probe(const std::string& message);
   void finish(Job& job, FinishReason reason, const std::string& error = "");
   void drop_finished();
+  double bytes_of_step() const;
 
   const KvPlan plan_;
   const int32_t vocabulary_;
   const int32_t probe_token_;
+  const double weight_bytes_;  // that a step reads at least
   Runner runner_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<Job>> jobs_;

@@ -42,6 +42,12 @@ def least_margin(record):
     return 2 * tolerance_of(record)
 
 
+def clear_rows(logits, tolerance):
+    """Which rows of logits have a likeliest token beyond doubt."""
+    ranked = np.sort(logits, axis=1)
+    return ranked[:, -1] - ranked[:, -2] > 5 * tolerance * np.sqrt((logits**2).mean(axis=1))
+
+
 def group_of(record, device):
     config = record["config"]
     quantization = config.get("quantization")
@@ -71,9 +77,7 @@ def compare(mica, directory, record, device, step=0):
         result.failure = f"logits {ours.shape}, expected {theirs.shape}"
         return result
     result.errors = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
-    ranked = np.sort(theirs, axis=1)
-    lead = ranked[:, -1] - ranked[:, -2]
-    clear = lead > 5 * tolerance * np.sqrt((theirs**2).mean(axis=1))
+    clear = clear_rows(theirs, tolerance)
     result.decided = int(clear.sum())
     result.wrong = [int(row) for row in np.flatnonzero(clear & (ours.argmax(axis=1) != theirs.argmax(axis=1)))]
     return result

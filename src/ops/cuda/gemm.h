@@ -20,6 +20,10 @@ struct GemmParams {
 class Gemm {
  public:
   virtual ~Gemm() = default;
+  // Whether `run` can be called; where not, Mica's own kernels must serve. The first call may take
+  // a second and allocates the workspace: make it before memory is divided.
+  virtual bool available() const = 0;
+  // One stream at a time: products share a workspace.
   virtual void run(Stream& stream, const GemmParams& p) = 0;
 };
 

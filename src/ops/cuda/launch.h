@@ -2,14 +2,12 @@
 // memory. Kernel sources include this and ptx.h, and nothing of CUDA's own headers.
 #pragma once
 
-#include "ops/cuda/runtime.h"
-#include "ops/cuda/target.h"
-#ifdef __CUDACC__
-#include "base/error.h"
-#else
 #include <tuple>
 #include <utility>
 
+#include "ops/cuda/runtime.h"
+#include "ops/cuda/target.h"
+#ifndef __CUDACC__
 #include "ops/simt/emulator.h"
 #endif
 
@@ -99,28 +97,21 @@ class Shared {
 
 #ifdef __CUDACC__
 
-inline void check_launch(cudaError_t status, const char* name) {
-  if (status != cudaSuccess)
-    throw Error(ErrorKind::kInternal, std::string("[cuda] kernel '") + name +
-                                          "' did not start: " + cudaGetErrorString(status));
-}
+// The launch itself, in ops/cuda/native/launch.cu; `parameters` are pointers to the kernel's.
+void start_kernel(gpu::Stream& stream, const LaunchConfig& config, const void* kernel,
+                  void** parameters);
 
 template <typename... Parameters, typename... Arguments>
 void launch(gpu::Stream& stream, const LaunchConfig& config, void (*kernel)(Parameters...),
             Arguments&&... arguments) {
   if (config.grid.count() == 0) return;
-  // Above this a kernel must ask (CUDA Programming Guide, shared memory of 8.x and 9.0).
-  if (config.shared_bytes > 48 * 1024)
-    check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                      static_cast<int>(config.shared_bytes)),
-                 config.name);
-  cudaLaunchConfig_t native = {};
-  native.gridDim = dim3(config.grid.x, config.grid.y, config.grid.z);
-  native.blockDim = dim3(config.block.x, config.block.y, config.block.z);
-  native.dynamicSmemBytes = config.shared_bytes;
-  native.stream = static_cast<cudaStream_t>(stream.native());
-  check_launch(cudaLaunchKernelEx(&native, kernel, static_cast<Parameters>(arguments)...),
-               config.name);
+  std::tuple<Parameters...> values(static_cast<Parameters>(arguments)...);
+  std::apply(
+      [&](auto&... value) {
+        void* parameters[] = {&value..., nullptr};  // never of size 0
+        start_kernel(stream, config, reinterpret_cast<const void*>(kernel), parameters);
+      },
+      values);
 }
 
 #else

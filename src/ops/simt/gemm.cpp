@@ -40,6 +40,7 @@ void multiply(const gpu::GemmParams& p) {
 
 class HostGemm final : public gpu::Gemm {
  public:
+  bool available() const override { return true; }
   void run(gpu::Stream& stream, const gpu::GemmParams& p) override {
     MICA_CHECK(p.out == p.in || p.out == DType::kF32);
     stream.call([p] { multiply(p); });

@@ -149,10 +149,15 @@ MICA_DEVICE uint32_t reduce_xor(uint32_t mask, uint32_t value,
 #undef MICA_REDUCE
 
 // "griddepcontrol" (sm_90): waits for the grids that this one depends on; lets dependents start.
-// Nothing on the emulator, where grids run one after another.
+// On a GPU of 9.0 or later a kernel can start while earlier ones of its stream run: it touches
+// nothing that they write, and writes nothing that they read, before it waits; a block that
+// returned without a wait would let later kernels overtake earlier ones. On the emulator grids run
+// one after another, and a block of the backend's that never waits is an error.
 MICA_DEVICE void grid_dependency_wait() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#elif !defined(__CUDACC__)
+  emu::grid_dependency_wait();
 #endif
 }
 MICA_DEVICE void grid_dependency_launch() {

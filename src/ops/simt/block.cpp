@@ -112,6 +112,10 @@ void Block::run(const std::function<void()>& body) {
   if (live_ > 0)
     throw Error(ErrorKind::kInternal, "[simt] kernel '{}' block {}: deadlock; {}", launch_.name,
                 to_string(index_), standing());
+  if (launch_.must_wait && !waited_)
+    throw Error(ErrorKind::kInternal,
+                "[simt] kernel '{}' block {}: ended without grid_dependency_wait", launch_.name,
+                to_string(index_));
   if (const std::string overrun = shared_.overrun(); !overrun.empty())
     throw Error(ErrorKind::kInternal, "[simt] kernel '{}' block {}: {}", launch_.name,
                 to_string(index_), overrun);

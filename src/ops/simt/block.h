@@ -96,6 +96,7 @@ class Block {
   Random& random() { return ready_.random(); }
   Order order() const { return schedule_.order; }
   SharedMemory& shared() { return shared_; }
+  void note_wait() { waited_ = true; }
   int warp_base() const { return thread_->index / 32 * 32; }
 
   void yield(Where where);
@@ -143,6 +144,7 @@ class Block {
   Thread* thread_ = nullptr;
   std::exception_ptr fault_;
   int live_ = 0;
+  bool waited_ = false;  // for earlier grids
   int64_t idle_yields_ = 0;  // since a thread got further
   std::chrono::steady_clock::time_point idle_since_;
 };

@@ -190,7 +190,8 @@ class SimtDevice : public gpu::Device {
     return options_.when == DeviceOptions::When::kAtOnce;
   }
   void check(const emu::Launch& launch) const;
-  void run(const emu::Launch& launch, const std::function<void()>& body) {
+  void run(emu::Launch launch, const std::function<void()>& body) {
+    launch.must_wait = options_.must_wait;
     Schedule schedule = options_.schedule;
     schedule.seed += 0x632be59bd9b4e019u * launches_++;
     run_grid(launch, body, schedule);

@@ -24,6 +24,7 @@ struct Launch {
   const char* name = "";
   Dim3 grid, block;
   size_t shared_bytes = 0;
+  bool must_wait = false;  // each block by grid_dependency_wait
 };
 
 // Puts a kernel into the stream of a SimtDevice; `body` is called once by every thread.
@@ -37,6 +38,9 @@ void sync_threads(Where where);
 void barrier(int id, int threads, bool wait, Where where);
 // Lets other threads run: a spin wait needs it.
 void yield(Where where);
+
+// Notes that the block waited for earlier grids.
+void grid_dependency_wait();
 
 // Warp operations: each rendezvous of the live lanes of the mask is executed once.
 void sync_warp(uint32_t mask, Where where);

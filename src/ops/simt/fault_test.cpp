@@ -339,6 +339,23 @@ TEST(Fault, SharedMemory) {
   expect_fault("crooked_ldmatrix", crooked_ldmatrix, 32, {"no multiple of 16"}, 0);
 }
 
+MICA_KERNEL void waits_in_block_0(int) {
+  if (block_index().x == 0) grid_dependency_wait();
+}
+
+TEST(Fault, BlockThatDoesNotWaitForEarlierGrids) {
+  const auto device = make_device({.must_wait = true});
+  const auto stream = device->make_stream();
+  const auto run = [&](uint32_t blocks) {
+    return fault_of([&] {
+      launch(*stream, {"waits_in_block_0", {blocks}, {32}}, waits_in_block_0, 0);
+      stream->synchronize();
+    });
+  };
+  EXPECT_EQ(run(1), "");
+  expect_contains(run(2), "block (1, 0, 0): ended without grid_dependency_wait");
+}
+
 MICA_KERNEL void throws_in_one_block(int bad) {
   sync_threads();
   if (static_cast<int>(block_index().x) == bad && thread_index().x == 3) ballot(1, true);

@@ -7,7 +7,9 @@
 namespace mica::simt {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options, const DeviceOptions& device) {
-  return std::make_unique<gpu::GpuBackend>(kernel_table(), make_device(device), make_gemm(),
+  DeviceOptions strict = device;
+  strict.must_wait = true;
+  return std::make_unique<gpu::GpuBackend>(kernel_table(), make_device(strict), make_gemm(),
                                            options);
 }
 

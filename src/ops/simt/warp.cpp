@@ -155,6 +155,10 @@ void yield(Where where) {
   Block::current().yield(where);
 }
 
+void grid_dependency_wait() {
+  Block::current().note_wait();
+}
+
 void sync_warp(uint32_t mask, Where where) {
   Block::current().collective(kSyncWarp, mask, nullptr, nullptr, where);
 }

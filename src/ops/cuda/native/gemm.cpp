@@ -169,6 +169,7 @@ class Library {
 
   void run(gpu::Stream& stream, const gpu::GemmParams& p) {
     auto* native = static_cast<cudaStream_t>(stream.native());
+    const OutsideOfCapture allowed;  // to choose an algorithm and load its kernel; not for its work
     plan(shape_of(p)).run(handle_, p, workspace_, native);
   }
 
@@ -177,7 +178,6 @@ class Library {
     auto found = plans_.find(shape);
     if (found != plans_.end()) return found->second;
     if (plans_.size() >= kPlans) plans_.clear();
-    const OutsideOfCapture allowed;
     return plans_.try_emplace(shape, lt_, handle_, shape).first->second;
   }
 

@@ -127,6 +127,11 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(co
   if (arrived == gpu::PtxCheck::kThreads - 1) store_release(&counters[3], counters[0]);
   sync_threads();
   results.put(load_acquire(&counters[3]));
+  const float low = as_float(in[3] & 0x477fffff), high = as_float(in[2] & 0x477fffff);
+  results.put(pack_pair<bf16>(low, high));
+  results.put(pack_pair<f16>(low, high));
+  // Powers that bf16 holds, since the last bits are the GPU's own.
+  results.put(to_float(from_float<bf16>(exp2_approx(static_cast<float>(in[0] % 64) - 32))));
   grid_dependency_launch();
 }
 

@@ -1,5 +1,6 @@
 #include "ops/cuda/ptx_check.h"
 
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -51,6 +52,10 @@ TEST(PtxCheck, KnownResults) {
     if (thread >= 32) {
       EXPECT_EQ(out[50], in[(thread - 32) * 4]);  // across a named barrier
     }
+    const size_t last = thread >= 32 ? 52 : 51;
+    EXPECT_EQ(out[last] & 0xffff, out[8]);      // pack_pair as from_float<bf16>
+    EXPECT_EQ(out[last + 1] & 0xffff, out[7]);  // and as from_float<f16>
+    EXPECT_EQ(as_float(out[last + 2]), std::ldexp(1.0f, static_cast<int>(own[0] % 64) - 32));
   }
   EXPECT_EQ(found.counters[0], sum);
   EXPECT_EQ(as_float(found.counters[1]), 63 * 64 / 2);

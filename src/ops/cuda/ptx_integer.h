@@ -1,9 +1,12 @@
 // PTX on the registers of one thread: integer dot products, logic, bytes and conversions.
 #pragma once
 
+#include <type_traits>
+
 #include "ops/cuda/target.h"
 #ifndef __CUDACC__
 #include <bit>
+#include <cmath>
 
 #include "tensor/dtype.h"
 #endif
@@ -147,6 +150,33 @@ MICA_DEVICE f16 from_float<f16>(float value) {
   return d;
 #else
   return {f32_to_f16(value)};
+#endif
+}
+
+// "cvt" of two floats to a register of T, low in the lower bits.
+template <typename T>
+MICA_DEVICE uint32_t pack_pair(float low, float high) {
+  static_assert(sizeof(T) == 2);
+#ifdef __CUDACC__
+  uint32_t d;
+  if constexpr (std::is_same_v<T, bf16>)
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+  else
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+  return d;
+#else
+  return from_float<T>(low).bits | static_cast<uint32_t>(from_float<T>(high).bits) << 16;
+#endif
+}
+
+// "ex2.approx.ftz": 2^value within 2^-22 of it; exactly 1 for 0 and 0 for minus infinity.
+MICA_DEVICE float exp2_approx(float value) {
+#ifdef __CUDACC__
+  float d;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(d) : "f"(value));
+  return d;
+#else
+  return std::exp2(value);
 #endif
 }
 

@@ -12,12 +12,14 @@
 #define MICA_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
 #define MICA_DEVICE __device__ __forceinline__
 #define MICA_HOST_DEVICE __host__ __device__ __forceinline__
+#define MICA_UNROLL _Pragma("unroll")  // the next loop, wholly: its arrays stay in registers
 #else
 #define MICA_GPU simt
 #define MICA_KERNEL
 #define MICA_LAUNCH_BOUNDS(threads)
 #define MICA_DEVICE inline
 #define MICA_HOST_DEVICE inline
+#define MICA_UNROLL
 #endif
 
 namespace mica::gpu {

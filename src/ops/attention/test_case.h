@@ -25,6 +25,9 @@ struct AttentionCase {
   int64_t window = 0;
   float softcap = 0;
   bool sinks = false;
+  DType query = DType::kF32;  // to which queries are rounded, on any backend
+  int64_t table_columns = 0;  // of the block table, at least
+  int64_t cache_blocks = 0;   // at least
 };
 
 // Puts the case on a backend. What a query must not read is NaN: free blocks, positions behind the
@@ -56,6 +59,7 @@ class AttentionSetup {
 
   void lay_out() {
     int64_t blocks = 1;  // block 0 belongs to nobody
+    max_blocks_ = case_.table_columns;
     for (size_t s = 0; s < case_.sequences.size(); ++s) {
       max_blocks_ = std::max(max_blocks_, blocks_of(s));
       blocks += blocks_of(s);
@@ -63,7 +67,7 @@ class AttentionSetup {
     block_ids_.resize(static_cast<size_t>(blocks - 1));
     std::iota(block_ids_.begin(), block_ids_.end(), 1);
     std::shuffle(block_ids_.begin(), block_ids_.end(), std::mt19937(5));
-    blocks_ = blocks;
+    blocks_ = std::max(blocks, case_.cache_blocks);
   }
 
   void fill_cache() {
@@ -125,6 +129,10 @@ class AttentionSetup {
     batch_.host_query_start = host_starts_;
     batch_.host_kv_lengths = host_lengths_;
     const Shape shape{tokens, c.heads, c.head_dim};
+    if (c.query != DType::kF32) {
+      const Tensor rounded = backend_.put(q, shape, c.query);
+      q = backend_.get(rounded);
+    }
     params_.q = backend_.put_activations(q, shape);
     params_.out = backend_.put_activations(
         std::vector<float>(q.size(), std::numeric_limits<float>::quiet_NaN()), shape);

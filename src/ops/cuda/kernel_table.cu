@@ -17,6 +17,7 @@ const gpu::KernelTable& kernel_table() {
               .embed = embed,
               .rms_norm = rms_norm,
               .linear = linear,
+              .attention = attention,
           },
       .prepare = prepare,
   };

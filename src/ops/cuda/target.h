@@ -9,17 +9,19 @@
 #ifdef __CUDACC__
 #define MICA_GPU cuda
 #define MICA_KERNEL __global__
-#define MICA_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
+#define MICA_LAUNCH_BOUNDS(...) __launch_bounds__(__VA_ARGS__)  // threads, blocks at once
 #define MICA_DEVICE __device__ __forceinline__
 #define MICA_HOST_DEVICE __host__ __device__ __forceinline__
-#define MICA_UNROLL _Pragma("unroll")  // the next loop, wholly: its arrays stay in registers
+#define MICA_UNROLL _Pragma("unroll")    // the next loop, wholly: its arrays stay in registers
+#define MICA_ROLLED _Pragma("unroll 1")  // the next loop, not at all: its body is large
 #else
 #define MICA_GPU simt
 #define MICA_KERNEL
-#define MICA_LAUNCH_BOUNDS(threads)
+#define MICA_LAUNCH_BOUNDS(...)
 #define MICA_DEVICE inline
 #define MICA_HOST_DEVICE inline
 #define MICA_UNROLL
+#define MICA_ROLLED
 #endif
 
 namespace mica::gpu {

@@ -1,0 +1,23 @@
+// The attention kernels behind attention/cuda.cu, which plans and merges.
+#pragma once
+
+#include "ops/attention/cuda_plan.h"
+
+namespace mica::MICA_GPU {
+
+// One compiled kernel: how it cuts the work and how it starts.
+struct AttentionKernel {
+  int tile_rows, tile_positions;  // of an item, of a step over its positions
+  int threads;
+  int fold_floats;  // that a thread keeps of earlier splits
+  void (*start)(gpu::Stream& stream, const AttentionArgs& args, uint32_t blocks);
+};
+
+// For activations and caches of one 16-bit dtype, head sizes up to 512. Wide: many rows, for
+// prefill; otherwise 16 rows, whose positions all warps of the block share, for decode.
+AttentionKernel attention_bf16(int size, bool wide);
+AttentionKernel attention_f16(int size, bool wide);
+// For any dtypes, in f32.
+AttentionKernel attention_f32();
+
+}  // namespace mica::MICA_GPU

@@ -132,6 +132,8 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(co
   results.put(pack_pair<f16>(low, high));
   // Powers that bf16 holds, since the last bits are the GPU's own.
   results.put(to_float(from_float<bf16>(exp2_approx(static_cast<float>(in[0] % 64) - 32))));
+  results.put(mul_bf16x2(in[0] & 0xbfffbfffu, in[1] & 0xbfffbfffu));  // finite
+  results.put(mul_bf16x2(in[2] & 0x8fff8fffu, in[3] & 0xbfffbfffu));  // mostly subnormal
   grid_dependency_launch();
 }
 

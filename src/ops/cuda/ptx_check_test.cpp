@@ -63,5 +63,19 @@ TEST(PtxCheck, KnownResults) {
   EXPECT_EQ(found.counters[3], sum);
 }
 
+TEST(PtxCheck, ProductsOfBf16Pairs) {
+  const auto pair = [](float low, float high) {
+    return static_cast<uint32_t>(f32_to_bf16(high)) << 16 | f32_to_bf16(low);
+  };
+  EXPECT_EQ(mul_bf16x2(pair(3, -5), pair(0.5f, 7)), pair(1.5f, -35));
+  EXPECT_EQ(mul_bf16x2(pair(0, -0.0f), pair(2, 2)), pair(0, -0.0f));
+  EXPECT_EQ(mul_bf16x2(pair(0x1p-133f, 0x1p127f), pair(0x1p120f, 2)),
+            pair(0x1p-13f, INFINITY));                                        // subnormal, overflow
+  EXPECT_EQ(mul_bf16x2(pair(1.0078125f, 0x3p-133f), pair(1.5f, 0.5f)),        // 1.51171875
+            pair(1.515625f, 0x2p-133f));                                      // ties to even
+  EXPECT_EQ(mul_bf16x2(pair(0x81p-70f, 0x1p-126f), pair(0x81p-70f, 1e-30f)),  // 130.008 * 2^-133
+            pair(0x82p-133f, 0));
+}
+
 }  // namespace
 }  // namespace mica::simt

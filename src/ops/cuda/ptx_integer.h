@@ -180,4 +180,35 @@ MICA_DEVICE float exp2_approx(float value) {
 #endif
 }
 
+#ifndef __CUDACC__
+// A product of two bf16 values, rounded once: by way of f32 rounded to odd where it is subnormal
+// there, which leaves enough bits below bf16's.
+inline uint16_t round_product(double product) {
+  auto value = static_cast<float>(product);
+  if (static_cast<double>(value) != product && value - value == 0) {
+    auto bits = std::bit_cast<uint32_t>(value);
+    if (std::abs(static_cast<double>(value)) > std::abs(product)) --bits;
+    value = std::bit_cast<float>(bits | 1);
+  }
+  return f32_to_bf16(value);
+}
+#endif
+
+// "fma.rn.bf16x2" with -0: both bf16 halves multiplied, subnormal values too.
+MICA_DEVICE uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
+#ifdef __CUDACC__
+  uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(0x80008000u));
+  return d;
+#else
+  uint32_t d = 0;
+  for (int shift : {0, 16}) {
+    const double x = bf16_to_f32(static_cast<uint16_t>(a >> shift));
+    const double y = bf16_to_f32(static_cast<uint16_t>(b >> shift));
+    d |= static_cast<uint32_t>(round_product(x * y)) << shift;
+  }
+  return d;
+#endif
+}
+
 }  // namespace mica::MICA_GPU

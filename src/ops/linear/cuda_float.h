@@ -103,4 +103,41 @@ MICA_DEVICE void read_weights<Mxfp8>(const Bytes16* pieces, int part, uint32_t s
   }
 }
 
+// One output of a launch.
+struct ProductTarget {
+  const std::byte* codes = nullptr;
+  const std::byte* scales = nullptr;
+  const float* bias = nullptr;  // [E, rows] or null
+  void* out = nullptr;          // [.., rows]
+  size_t expert_codes = 0, expert_scales = 0;
+  int rows = 0;                    // N
+  int first_group = INT32_MAX;     // of the groups of row tiles of all targets
+  DType out_dtype = DType::kBF16;  // f32, bf16 or f16
+  bool add = false;
+};
+
+inline constexpr int kMaxTargets = 4;
+inline constexpr uint32_t kNoRow = 0xffffffffu;  // where an empty slot's row begins
+
+// What a product kernel is given. All targets have the weights' format and K in common.
+struct ProductArgs {
+  ProductTarget targets[kMaxTargets];  // `first_group` ascending
+  const Bytes16* x = nullptr;          // rows, aligned, of the dtype that the kernel multiplies
+  uint32_t x_stride = 0;               // from row to row, in pieces of 8 columns
+  int pieces = 0;                      // of 8 columns, that hold K
+  int panels = 0;                      // of a row tile
+  int groups = 0;                      // of row tiles, of all targets
+  int tiles = 0;                       // of tokens, as the kernel takes them
+  int tiles_per_expert = 1;            // of them in a tile of Slots
+  int64_t rows = 0;                    // the rest is as in Slots
+  const int32_t *input = nullptr, *output = nullptr, *experts = nullptr;
+};
+
+// Starts the product by tensor cores, x of W's dtype (mxfp8: bf16), or by f32 loops, x in f32. The
+// bits of a row are the same for all Slots.
+template <typename W>
+void start_mma(gpu::GpuBackend& backend, const gpu::Slots& slots, ProductArgs args);
+template <typename W>
+void start_fma(gpu::GpuBackend& backend, const gpu::Slots& slots, ProductArgs args);
+
 }  // namespace mica::MICA_GPU

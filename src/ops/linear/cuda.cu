@@ -60,7 +60,7 @@ void linear(Backend& backend, const LinearParams& p) {
     MICA_CHECK(target.weights->columns == p.x.shape[1]);
     MICA_CHECK(target.out.shape == Shape({tokens, target.weights->rows}));
   }
-  if (tokens == 0) return;
+  if (tokens == 0 || serve_by_gemm(gpu::as_gpu(backend), p.x, p.targets)) return;
   multiply(gpu::as_gpu(backend), p.x, gpu::slots_of(tokens), p.targets);
 }
 

@@ -195,7 +195,8 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kProductThreads,
   auto* ring = shared.take<Bytes16>(kProductWarps * kStages * kStage);
   auto* scratch = shared.take<Bytes16>(2 * Path::kRound * kProductThreads);
   ring += warp_index() * kStages * kStage;
-  // Weights were packed long before this grid's predecessor; experts are its result.
+  // Weights may be read before the wait: kernels that pack never let dependents start early, and
+  // all others wait. Experts are a result of the grid before.
   if (args.experts) grid_dependency_wait();
   Loader<Path> loader(args);
   for (int i = 0; i < kStages - 1; ++i) loader.issue(args, ring + i * kStage);

@@ -54,7 +54,8 @@ namespace mica::MICA_GPU {
 // Each family packs weights whose tensors lie on the device, multiplies, and expands rows.
 //
 // multiply: targets[i].out[output row] (+)= W · x[input row] + bias; all targets are of the family
-// and take the same x. The bits of a row don't depend on the other rows or on slots.tile.
+// and take the same x. The bits of a row don't depend on the other rows or on slots.tile. It uses
+// the backend's scratch memory, where x and the arrays of slots therefore must not lie.
 //
 // expand: out[i] = scale * W[expert, ids ? ids[i] : first + i], row-major [count, K] of out's
 // dtype; the embedding, and the weights of a vendor product.
@@ -77,5 +78,10 @@ void multiply_float(gpu::GpuBackend& backend, const Tensor& x, const gpu::Slots&
 void expand_float(gpu::GpuBackend& backend, const Expand& p);
 
 void expand(gpu::GpuBackend& backend, const Expand& p);
+
+// linear for many rows, by expanded weights and the vendor's product, whose bits depend on the
+// batch. False, and nothing done, where the kernels above serve better or must.
+bool serve_by_gemm(gpu::GpuBackend& backend, const Tensor& x, std::span<const LinearTarget> targets,
+                   size_t scratch_bytes = size_t{64} << 20);
 
 }  // namespace mica::MICA_GPU

@@ -134,6 +134,8 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(co
   results.put(to_float(from_float<bf16>(exp2_approx(static_cast<float>(in[0] % 64) - 32))));
   results.put(mul_bf16x2(in[0] & 0xbfffbfffu, in[1] & 0xbfffbfffu));  // finite
   results.put(mul_bf16x2(in[2] & 0x8fff8fffu, in[3] & 0xbfffbfffu));  // mostly subnormal
+  results.put(to_float(from_float<bf16>(reciprocal_approx(static_cast<float>(1 << in[0] % 31)))));
+  results.put(multiply_rounded(low, high));
   grid_dependency_launch();
 }
 

@@ -56,6 +56,9 @@ TEST(PtxCheck, KnownResults) {
     EXPECT_EQ(out[last] & 0xffff, out[8]);      // pack_pair as from_float<bf16>
     EXPECT_EQ(out[last + 1] & 0xffff, out[7]);  // and as from_float<f16>
     EXPECT_EQ(as_float(out[last + 2]), std::ldexp(1.0f, static_cast<int>(own[0] % 64) - 32));
+    EXPECT_EQ(as_float(out[last + 3]), std::ldexp(1.0f, -static_cast<int>(own[0] % 31)));
+    const float product = as_float(own[3] & 0x477fffff) * as_float(own[2] & 0x477fffff);
+    EXPECT_EQ(as_float(out[last + 4]), product);  // multiply_rounded
   }
   EXPECT_EQ(found.counters[0], sum);
   EXPECT_EQ(as_float(found.counters[1]), 63 * 64 / 2);

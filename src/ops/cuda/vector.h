@@ -1,5 +1,7 @@
-// The elements of 16 bytes as f32 registers, and back.
+// Elements in memory as f32 registers, and back: of 16 bytes, or a few.
 #pragma once
+
+#include <type_traits>
 
 #include "ops/cuda/ptx.h"
 
@@ -27,13 +29,67 @@ MICA_DEVICE Bytes16 pack16(const float (&values)[kPer16<T>]) {
     if constexpr (sizeof(T) == 4)
       v.word[i] = as_bits(values[i]);
     else
-      v.word[i] = static_cast<uint32_t>(from_float<T>(values[2 * i]).bits) |
-                  static_cast<uint32_t>(from_float<T>(values[2 * i + 1]).bits) << 16;
+      v.word[i] = pack_pair<T>(values[2 * i], values[2 * i + 1]);
   }
   return v;
 }
 
-MICA_DEVICE bool aligned16(const void* address) {
+// kCount elements (1, or a multiple of 2) that are aligned to their bytes, or to 16 of them.
+template <typename T, int kCount>
+MICA_DEVICE void load_values(const T* from, float (&values)[kCount]) {
+  constexpr int kBytes = kCount * static_cast<int>(sizeof(T));
+  if constexpr (kCount == 1) {
+    values[0] = to_float(*from);
+  } else if constexpr (kBytes >= 16) {
+    MICA_UNROLL
+    for (int begin = 0; begin < kCount; begin += kPer16<T>) {
+      float part[kPer16<T>];
+      unpack16<T>(load16(from + begin), part);
+      MICA_UNROLL
+      for (int i = 0; i < kPer16<T>; ++i) values[begin + i] = part[i];
+    }
+  } else {
+    using Bits = std::conditional_t<kBytes == 8, uint64_t, uint32_t>;
+    const Bits bits = *reinterpret_cast<const Bits*>(from);
+    MICA_UNROLL
+    for (int i = 0; i < kCount; ++i) {
+      if constexpr (sizeof(T) == 4)
+        values[i] = as_float(static_cast<uint32_t>(bits >> 32 * i));
+      else
+        values[i] = to_float(T{static_cast<uint16_t>(bits >> 16 * i)});
+    }
+  }
+}
+
+template <typename T, int kCount>
+MICA_DEVICE void store_values(T* to, const float (&values)[kCount]) {
+  constexpr int kBytes = kCount * static_cast<int>(sizeof(T));
+  if constexpr (kCount == 1) {
+    *to = from_float<T>(values[0]);
+  } else if constexpr (kBytes >= 16) {
+    MICA_UNROLL
+    for (int begin = 0; begin < kCount; begin += kPer16<T>) {
+      float part[kPer16<T>];
+      MICA_UNROLL
+      for (int i = 0; i < kPer16<T>; ++i) part[i] = values[begin + i];
+      store16(to + begin, pack16<T>(part));
+    }
+  } else {
+    using Bits = std::conditional_t<kBytes == 8, uint64_t, uint32_t>;
+    Bits bits = 0;
+    MICA_UNROLL
+    for (int word = 0; word < kBytes / 4; ++word) {
+      if constexpr (sizeof(T) == 4)
+        bits |= static_cast<Bits>(as_bits(values[word])) << 32 * word;
+      else
+        bits |= static_cast<Bits>(pack_pair<T>(values[2 * word], values[2 * word + 1]))
+                << 32 * word;
+    }
+    *reinterpret_cast<Bits*>(to) = bits;
+  }
+}
+
+MICA_HOST_DEVICE bool aligned16(const void* address) {
   return reinterpret_cast<uintptr_t>(address) % 16 == 0;
 }
 

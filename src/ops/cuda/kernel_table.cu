@@ -17,6 +17,7 @@ const gpu::KernelTable& kernel_table() {
               .embed = embed,
               .rms_norm = rms_norm,
               .linear = linear,
+              .rope_append = rope_append,
               .attention = attention,
           },
       .prepare = prepare,

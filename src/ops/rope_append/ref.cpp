@@ -35,7 +35,8 @@ void norm_and_rotate(const RopeAppendParams& p, const Tensor& norm, int64_t toke
 
 void store(const Tensor& cache, int32_t slot, int64_t kv_head, const std::vector<double>& head) {
   const int64_t heads = cache.shape[1], block_size = cache.shape[2], size = cache.shape[3];
-  MICA_CHECK(slot >= 0 && slot < cache.shape[0] * block_size);
+  MICA_CHECK(slot >= -1 && slot < cache.shape[0] * block_size);
+  if (slot == -1) return;
   const int64_t row = (slot / block_size * heads + kv_head) * block_size + slot % block_size;
   const std::vector<float> rounded(head.begin(), head.end());
   from_f32(rounded.data(), size, cache.dtype,

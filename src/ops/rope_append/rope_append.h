@@ -20,7 +20,7 @@ struct RopeAppendParams {
   float magnitude = 1;         // multiplies the rotated values (yarn, longrope)
   bool interleaved = false;    // mlx "traditional"
   Tensor positions;            // i32 [T]
-  Tensor slots;                // i32 [T]: block * block_size + offset
+  Tensor slots;                // i32 [T]: block * block_size + offset; -1 (padding): not stored
   KvLayer cache;               // [blocks, G, block_size, Dh]
 
   // rotary / 2: how many pairs of a head are rotated.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ops/cuda/ptx_float.h"
+#include "ops/cuda/ptx_atomic.h"
 #include "ops/cuda/ptx_integer.h"
 #include "ops/cuda/ptx_memory.h"
 #include "ops/cuda/ptx_mma.h"

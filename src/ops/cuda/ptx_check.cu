@@ -79,12 +79,29 @@ MICA_DEVICE void check_mma(const uint32_t* in, Results& results) {
   for (int32_t value : sums) results.put(static_cast<uint32_t>(value));
 }
 
+// Into the last words of each thread: how many threads came, and the sum of how many came before
+// each; of thread 0 also a wide sum.
+MICA_DEVICE void check_atomics(const uint32_t* in, uint32_t* out, uint32_t* sums) {
+  constexpr int kWords = gpu::PtxCheck::kWords;
+  const int thread = static_cast<int>(thread_index().x);
+  auto* wide = reinterpret_cast<uint64_t*>(out + kWords - 2);
+  if (thread < 2) sums[thread] = 0;
+  if (thread == 0) *wide = 0;
+  sync_threads();
+  red_add_shared(&sums[1], atom_add_shared(&sums[0], 1));
+  red_add(wide, uint64_t{in[0]} << 16);
+  sync_threads();
+  out[thread * kWords + kWords - 4] = sums[0];
+  out[thread * kWords + kWords - 3] = sums[1];
+}
+
 template <bool kE4m3>
 MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(const uint32_t* all_in, uint32_t* out, uint32_t* counters) {
   Shared shared;
   const int thread = static_cast<int>(thread_index().x);
   auto* tile = shared.take<Bytes16>(gpu::PtxCheck::kThreads);
   auto* words = shared.take<uint32_t>(4 * gpu::PtxCheck::kThreads);
+  auto* sums = shared.take<uint32_t>(2);
   Results results = {out + thread * gpu::PtxCheck::kWords};
   grid_dependency_wait();
   const Bytes16 v = load16(all_in + thread * 4);
@@ -136,6 +153,7 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(co
   results.put(mul_bf16x2(in[2] & 0x8fff8fffu, in[3] & 0xbfffbfffu));  // mostly subnormal
   results.put(to_float(from_float<bf16>(reciprocal_approx(static_cast<float>(1 << in[0] % 31)))));
   results.put(multiply_rounded(low, high));
+  check_atomics(in, out, sums);
   grid_dependency_launch();
 }
 
@@ -143,7 +161,10 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(co
 
 void ptx_check(gpu::Stream& stream, const PtxCheck& p) {
   const LaunchConfig config = {
-      "ptx_check", {1}, {PtxCheck::kThreads}, 2 * shared_bytes<Bytes16>(PtxCheck::kThreads)};
+      "ptx_check",
+      {1},
+      {PtxCheck::kThreads},
+      2 * shared_bytes<Bytes16>(PtxCheck::kThreads) + shared_bytes<uint32_t>(2)};
   if (p.e4m3)
     launch(stream, config, ptx_check_kernel<true>, p.in, p.out, p.counters);
   else

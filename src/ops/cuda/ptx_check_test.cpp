@@ -40,15 +40,19 @@ TEST(PtxCheck, KnownResults) {
   const std::vector<uint32_t> in = inputs();
   const CheckResult found = run_check({.order = Order::kRandom, .seed = 9});
   uint32_t sum = 0;
+  uint64_t wide = 0;
   for (size_t thread = 0; thread < 64; ++thread) {
     const uint32_t* own = &in[thread * 4];
     const uint32_t* out = &found.out[thread * PtxCheck::kWords];
     sum += own[0];
+    wide += uint64_t{own[0]} << 16;
     EXPECT_EQ(out[2], own[0] ^ own[1] ^ own[2]);                                    // lop3
     EXPECT_EQ(out[12], in[(thread ^ 9) * 4]);                                       // shuffle_xor
     EXPECT_EQ(out[24], in[(thread / 32 * 32 + thread % 32 / 4) * 4 + thread % 4]);  // ldmatrix
     const std::vector<uint32_t> copied(out + 38, out + 42);
     EXPECT_EQ(copied, (std::vector<uint32_t>{own[0], own[1] & 0xff, 0, own[3]}));  // cp.async
+    EXPECT_EQ(out[PtxCheck::kWords - 4], 64u);                                     // atom.shared
+    EXPECT_EQ(out[PtxCheck::kWords - 3], 63u * 64 / 2);                            // red.shared
     if (thread >= 32) {
       EXPECT_EQ(out[50], in[(thread - 32) * 4]);  // across a named barrier
     }
@@ -60,6 +64,8 @@ TEST(PtxCheck, KnownResults) {
     const float product = as_float(own[3] & 0x477fffff) * as_float(own[2] & 0x477fffff);
     EXPECT_EQ(as_float(out[last + 4]), product);  // multiply_rounded
   }
+  const uint32_t* last = &found.out[PtxCheck::kWords - 2];
+  EXPECT_EQ(uint64_t{last[1]} << 32 | last[0], wide);  // red.u64
   EXPECT_EQ(found.counters[0], sum);
   EXPECT_EQ(as_float(found.counters[1]), 63 * 64 / 2);
   EXPECT_EQ(found.counters[2], 64u);

@@ -76,6 +76,10 @@ MICA_DEVICE void check_mma(const uint32_t* in, Results& results) {
   int32_t sums[4] = {1, 2, 3, 4};
   fill(0xffffffffu, 0);
   mma_m16n8k32_s8(sums, a, b);
+  int32_t next[4];
+  mma_m16n8k32_u8s8(next, a, b, sums);
+  mma_m16n8k32_s8(sums, a, b, next);
+  mma_m16n8k16_s8(sums, a[0], a[1], b[0], sums);
   for (int32_t value : sums) results.put(static_cast<uint32_t>(value));
 }
 
@@ -154,6 +158,8 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(co
   results.put(to_float(from_float<bf16>(reciprocal_approx(static_cast<float>(1 << in[0] % 31)))));
   results.put(multiply_rounded(low, high));
   check_atomics(in, out, sums);
+  const float product = mul_rn(as_float(in[0] & 0xbfffffffu), as_float(in[1] & 0xbfffffffu));
+  results.put(product - as_float(in[2] & 0xbfffffffu));
   grid_dependency_launch();
 }
 

@@ -51,9 +51,10 @@ uint32_t ballot(uint32_t mask, bool predicate, Where where);
 enum class Reduce { kAdd, kMin, kMax, kMinSigned, kMaxSigned, kAnd, kOr, kXor };
 uint32_t reduce(Reduce kind, uint32_t mask, uint32_t value, Where where);
 
-// Tensor core products, d = a * b + c; registers as in the PTX ISA.
-enum class Mma { kBf16, kF16, kS8, kE4m3 };
-void mma(Mma kind, const uint32_t (&a)[4], const uint32_t (&b)[2], uint32_t (&cd)[4], Where where);
+// Tensor core products, cd += a * b; registers as in the PTX ISA: 4 of a, 2 of b (kS8Half, which is
+// m16n8k16: 2 and 1) and 4 of cd.
+enum class Mma { kBf16, kF16, kS8, kE4m3, kU8S8, kS8Half };
+void mma(Mma kind, const uint32_t* a, const uint32_t* b, uint32_t* cd, Where where);
 // `matrices` 8x8 matrices of 16-bit elements; `row` is this lane's row address.
 void ldmatrix(int matrices, bool transpose, const void* row, uint32_t* out, Where where);
 

@@ -26,26 +26,30 @@ float decode_e4m3(uint32_t bits) {
 int32_t decode_s8(uint32_t bits) {
   return static_cast<int8_t>(bits);
 }
+int32_t decode_u8(uint32_t bits) {
+  return static_cast<uint8_t>(bits);
+}
 
-// d = a * b + c for a of 16 x K, b of K x 8; kBits an element, 32 / kBits of them in a register.
-template <typename Sum, int kBits, auto kDecode>
+// d = a * b + c for a of 16 x K, b of K x 8; kBits an element, 32 / kBits of them in a register,
+// kHalves registers of b and twice as many of a.
+template <typename Sum, int kBits, auto kDecodeA, auto kDecodeB = kDecodeA, int kHalves = 2>
 void run_mma(WarpCall& call) {
-  constexpr int kPer = 32 / kBits;   // elements of a register
-  constexpr int kHalf = 4 * kPer;    // columns of a that registers 0 and 1 hold
-  constexpr int kDepth = 2 * kHalf;  // K
+  constexpr int kPer = 32 / kBits;         // elements of a register
+  constexpr int kHalf = 4 * kPer;          // columns of a that registers 0 and 1 hold
+  constexpr int kDepth = kHalves * kHalf;  // K
   constexpr uint32_t kMask = (1u << kBits) - 1;
   Sum a[16][kDepth], b[kDepth][8];
   for (int lane = 0; lane < 32; ++lane) {
     const auto* in = static_cast<const MmaIn*>(call.in[static_cast<size_t>(lane)]);
     const int group = lane >> 2, in_group = lane % 4;
-    for (int i = 0; i < 4 * kPer; ++i) {
+    for (int i = 0; i < 2 * kHalves * kPer; ++i) {
       const int row = group + (i / kPer % 2 ? 8 : 0);
       const int column = in_group * kPer + i % kPer + (i < 2 * kPer ? 0 : kHalf);
-      a[row][column] = kDecode(in->a[i / kPer] >> (i % kPer * kBits) & kMask);
+      a[row][column] = kDecodeA(in->a[i / kPer] >> (i % kPer * kBits) & kMask);
     }
-    for (int i = 0; i < 2 * kPer; ++i) {
+    for (int i = 0; i < kHalves * kPer; ++i) {
       const int row = in_group * kPer + i % kPer + (i < kPer ? 0 : kHalf);
-      b[row][group] = kDecode(in->b[i / kPer] >> (i % kPer * kBits) & kMask);
+      b[row][group] = kDecodeB(in->b[i / kPer] >> (i % kPer * kBits) & kMask);
     }
   }
   for (int lane = 0; lane < 32; ++lane) {
@@ -65,6 +69,8 @@ constexpr WarpOperation kMma[] = {
     {"mma.m16n8k16.f16", true, run_mma<float, 16, decode_f16>},
     {"mma.m16n8k32.s8", true, run_mma<int32_t, 8, decode_s8>},
     {"mma.m16n8k32.e4m3", true, run_mma<float, 8, decode_e4m3>},
+    {"mma.m16n8k32.u8.s8", true, run_mma<int32_t, 8, decode_u8, decode_s8>},
+    {"mma.m16n8k16.s8", true, run_mma<int32_t, 8, decode_s8, decode_s8, 1>},
 };
 
 // Lane 8m + r holds the address of row r of matrix m. A lane receives the 16-bit elements
@@ -104,7 +110,7 @@ constexpr WarpOperation kLdmatrix[3][2] = {
 
 }  // namespace
 
-void mma(Mma kind, const uint32_t (&a)[4], const uint32_t (&b)[2], uint32_t (&cd)[4], Where where) {
+void mma(Mma kind, const uint32_t* a, const uint32_t* b, uint32_t* cd, Where where) {
   const MmaIn in = {a, b};
   Block::current().collective(kMma[static_cast<size_t>(kind)], 0xffffffffu, &in, cd, where);
 }

@@ -32,9 +32,16 @@ Slot slot_c(int row, int column) {
   return {row % 8 * 4 + column / 2, (row >= 8 ? 2 : 0) + column % 2, 0};
 }
 
-enum class Kind { kBf16, kF16, kS8, kE4m3 };
+enum class Kind { kBf16, kF16, kS8, kE4m3, kU8S8, kS8From, kS8Half };
 constexpr int bits_of(Kind kind) {
   return kind == Kind::kBf16 || kind == Kind::kF16 ? 16 : 8;
+}
+constexpr bool is_integer(Kind kind) {
+  return bits_of(kind) == 8 && kind != Kind::kE4m3;
+}
+// K. The figures of m16n8k16 for 8-bit types are the left half of those of m16n8k32.
+constexpr int depth_of(Kind kind) {
+  return kind == Kind::kS8Half ? 16 : 256 / bits_of(kind);
 }
 
 // Fragments in global memory: [lane][register].
@@ -44,10 +51,14 @@ MICA_KERNEL void mma_kernel(const uint32_t* a, const uint32_t* b, uint32_t* cd) 
   uint32_t ra[4], rb[2];
   for (int i = 0; i < 4; ++i) ra[i] = a[lane * 4 + i];
   for (int i = 0; i < 2; ++i) rb[i] = b[lane * 2 + i];
-  if constexpr (kKind == Kind::kS8) {
-    int32_t d[4];
-    std::memcpy(d, cd + lane * 4, 16);
-    mma_m16n8k32_s8(d, ra, rb);
+  if constexpr (is_integer(kKind)) {
+    int32_t c[4], d[4];
+    std::memcpy(c, cd + lane * 4, 16);
+    std::memcpy(d, c, 16);
+    if constexpr (kKind == Kind::kS8) mma_m16n8k32_s8(d, ra, rb);
+    if constexpr (kKind == Kind::kS8From) mma_m16n8k32_s8(d, ra, rb, c);
+    if constexpr (kKind == Kind::kU8S8) mma_m16n8k32_u8s8(d, ra, rb, c);
+    if constexpr (kKind == Kind::kS8Half) mma_m16n8k16_s8(d, ra[0], ra[1], rb[0], c);
     std::memcpy(cd + lane * 4, d, 16);
   } else {
     float d[4];
@@ -63,16 +74,19 @@ double decode(Kind kind, uint32_t bits) {
   switch (kind) {
     case Kind::kBf16: return bf16_to_f32(static_cast<uint16_t>(bits));
     case Kind::kF16: return f16_to_f32(static_cast<uint16_t>(bits));
-    case Kind::kS8: return static_cast<int8_t>(bits);
-    default: return e4m3_to_f32(static_cast<uint8_t>(bits));
+    case Kind::kE4m3: return e4m3_to_f32(static_cast<uint8_t>(bits));
+    default: return static_cast<int8_t>(bits);
   }
+}
+double decode_a(Kind kind, uint32_t bits) {
+  return kind == Kind::kU8S8 ? static_cast<uint8_t>(bits) : decode(kind, bits);
 }
 uint32_t one(Kind kind) {
   switch (kind) {
     case Kind::kBf16: return 0x3f80;
     case Kind::kF16: return 0x3c00;
-    case Kind::kS8: return 1;
-    default: return 0x38;
+    case Kind::kE4m3: return 0x38;
+    default: return 1;
   }
 }
 
@@ -80,7 +94,7 @@ struct Case {
   Kind kind;
   std::vector<uint32_t> a, b;  // bits, [16][K], [K][8]
   std::vector<double> c;       // [16][8]
-  int depth() const { return 256 / bits_of(kind); }
+  int depth() const { return depth_of(kind); }
 };
 
 void put(std::vector<uint32_t>& fragment, int registers, Slot slot, int bits, uint32_t value) {
@@ -97,8 +111,8 @@ std::vector<double> run(const Case& t) {
     for (int j = 0; j < 8; ++j)
       put(b, 2, slot_b(bits, k, j), bits, t.b[static_cast<size_t>(k * 8 + j)]);
   const auto word = [&](double value) {
-    return t.kind == Kind::kS8 ? static_cast<uint32_t>(static_cast<int32_t>(value))
-                               : as_bits(static_cast<float>(value));
+    return is_integer(t.kind) ? static_cast<uint32_t>(static_cast<int32_t>(value))
+                              : as_bits(static_cast<float>(value));
   };
   for (int i = 0; i < 16; ++i)
     for (int j = 0; j < 8; ++j)
@@ -107,12 +121,12 @@ std::vector<double> run(const Case& t) {
   const uint32_t *da = device.put(a), *db = device.put(b);
   uint32_t* dcd = device.put(cd);
   const LaunchConfig config = {"mma", {1}, {32}};
-  switch (t.kind) {
-    case Kind::kBf16: launch(device.stream(), config, mma_kernel<Kind::kBf16>, da, db, dcd); break;
-    case Kind::kF16: launch(device.stream(), config, mma_kernel<Kind::kF16>, da, db, dcd); break;
-    case Kind::kS8: launch(device.stream(), config, mma_kernel<Kind::kS8>, da, db, dcd); break;
-    case Kind::kE4m3: launch(device.stream(), config, mma_kernel<Kind::kE4m3>, da, db, dcd); break;
-  }
+  using Kernel = void (*)(const uint32_t*, const uint32_t*, uint32_t*);
+  constexpr Kernel kKernels[] = {mma_kernel<Kind::kBf16>,  mma_kernel<Kind::kF16>,
+                                 mma_kernel<Kind::kS8>,    mma_kernel<Kind::kE4m3>,
+                                 mma_kernel<Kind::kU8S8>,  mma_kernel<Kind::kS8From>,
+                                 mma_kernel<Kind::kS8Half>};
+  launch(device.stream(), config, kKernels[static_cast<size_t>(t.kind)], da, db, dcd);
   const auto found = device.get(dcd, 128);
   std::vector<double> d(128);
   for (int i = 0; i < 16; ++i)
@@ -120,7 +134,7 @@ std::vector<double> run(const Case& t) {
       const Slot slot = slot_c(i, j);
       const uint32_t bits32 = found[static_cast<size_t>(slot.lane * 4 + slot.reg)];
       d[static_cast<size_t>(i * 8 + j)] =
-          t.kind == Kind::kS8 ? static_cast<int32_t>(bits32) : as_float(bits32);
+          is_integer(t.kind) ? static_cast<int32_t>(bits32) : as_float(bits32);
     }
   return d;
 }
@@ -132,7 +146,7 @@ std::vector<double> product(const Case& t) {
     for (int j = 0; j < 8; ++j)
       for (int k = 0; k < depth; ++k)
         d[static_cast<size_t>(i * 8 + j)] +=
-            decode(t.kind, t.a[static_cast<size_t>(i * depth + k)]) *
+            decode_a(t.kind, t.a[static_cast<size_t>(i * depth + k)]) *
             decode(t.kind, t.b[static_cast<size_t>(k * 8 + j)]);
   return d;
 }
@@ -142,7 +156,7 @@ class Mma : public testing::TestWithParam<Kind> {};
 // One element of a and a b whose column tells itself apart: where each element of a goes.
 TEST_P(Mma, OneHot) {
   const Kind kind = GetParam();
-  const int depth = 256 / bits_of(kind);
+  const int depth = depth_of(kind);
   Case t = {kind, {}, {}, std::vector<double>(128)};
   for (int i = 0; i < 16; ++i)
     for (int k = 0; k < depth; ++k) {
@@ -178,13 +192,14 @@ TEST_P(Mma, RandomMatrices) {
     const std::vector<double> found = run(t), expected = product(t);
     double scale = 1000;  // of the terms
     if (kind == Kind::kE4m3) scale = 32.0 * 448 * 448;
-    const double allowed = kind == Kind::kS8 ? 0 : scale * 1e-5;
+    const double allowed = is_integer(kind) ? 0 : scale * 1e-5;
     for (size_t i = 0; i < 128; ++i) ASSERT_NEAR(found[i], expected[i], allowed) << i;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(AllTypes, Mma,
-                         testing::Values(Kind::kBf16, Kind::kF16, Kind::kS8, Kind::kE4m3));
+                         testing::Values(Kind::kBf16, Kind::kF16, Kind::kS8, Kind::kE4m3,
+                                         Kind::kU8S8, Kind::kS8From, Kind::kS8Half));
 
 // Element (m, r, c) of the matrices is 64 m + 8 r + c.
 template <int kMatrices, bool kTranspose>

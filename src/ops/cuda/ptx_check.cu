@@ -100,7 +100,8 @@ MICA_DEVICE void check_atomics(const uint32_t* in, uint32_t* out, uint32_t* sums
 }
 
 template <bool kE4m3>
-MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(const uint32_t* all_in, uint32_t* out, uint32_t* counters) {
+MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(
+    const uint32_t* all_in, uint32_t* out, uint32_t* counters) {
   Shared shared;
   const int thread = static_cast<int>(thread_index().x);
   auto* tile = shared.take<Bytes16>(gpu::PtxCheck::kThreads);

@@ -213,7 +213,7 @@ MICA_DEVICE uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
   return d;
 #else
   uint32_t d = 0;
-  for (int shift : {0, 16}) {
+  for (int shift = 0; shift < 32; shift += 16) {
     const double x = bf16_to_f32(static_cast<uint16_t>(a >> shift));
     const double y = bf16_to_f32(static_cast<uint16_t>(b >> shift));
     d |= static_cast<uint32_t>(round_product(x * y)) << shift;

@@ -1,7 +1,6 @@
-#include "ops/rms_norm/rms_norm.h"
-
 #include <gtest/gtest.h>
 
+#include "ops/rms_norm/rms_norm.h"
 #include "ops/simt/test_backend.h"
 #include "tolerance.h"
 

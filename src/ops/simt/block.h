@@ -144,7 +144,7 @@ class Block {
   Thread* thread_ = nullptr;
   std::exception_ptr fault_;
   int live_ = 0;
-  bool waited_ = false;  // for earlier grids
+  bool waited_ = false;      // for earlier grids
   int64_t idle_yields_ = 0;  // since a thread got further
   std::chrono::steady_clock::time_point idle_since_;
 };

@@ -129,14 +129,15 @@ CublasLt load_first() {
       tried += fmt::format("\n  {}: {}", place, error.what());
     }
   }
-  throw Error(ErrorKind::kDevice,
-              "[cublaslt] {} was not found. Install libcublas-{}-* of NVIDIA's package repository or "
-              "the Python package nvidia-cublas, or set MICA_CUBLASLT to the file. Looked for, in "
-              "this order: MICA_CUBLASLT and nothing else where it is set; the loader "
-              "(LD_LIBRARY_PATH, the distribution's folders); the toolkit (CUDA_HOME, CUDA_PATH, "
-              "/usr/local/cuda*); NVIDIA's Python packages (VIRTUAL_ENV, CONDA_PREFIX, beside the "
-              "folders of PATH, ~/.local). What was there:{}",
-              cublaslt_name(), kVersion, tried);
+  throw Error(
+      ErrorKind::kDevice,
+      "[cublaslt] {} was not found. Install libcublas-{}-* of NVIDIA's package repository or "
+      "the Python package nvidia-cublas, or set MICA_CUBLASLT to the file. Looked for, in "
+      "this order: MICA_CUBLASLT and nothing else where it is set; the loader "
+      "(LD_LIBRARY_PATH, the distribution's folders); the toolkit (CUDA_HOME, CUDA_PATH, "
+      "/usr/local/cuda*); NVIDIA's Python packages (VIRTUAL_ENV, CONDA_PREFIX, beside the "
+      "folders of PATH, ~/.local). What was there:{}",
+      cublaslt_name(), kVersion, tried);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// cuBLASLt, loaded at run time: the toolkit need not be there, and half a gigabyte is read only when
-// a product asks for it.
+// cuBLASLt, loaded at run time: the toolkit need not be there, and half a gigabyte is read only
+// when a product asks for it.
 #pragma once
 
 #include <cublasLt.h>

@@ -77,8 +77,10 @@ Buffer CudaDevice::allocate_pinned(size_t bytes) {
       cudaHostAlloc(&data, std::max<size_t>(bytes, 1), cudaHostAllocPortable);
   if (status == cudaErrorMemoryAllocation) {  // the GPU's free memory has no part in it
     cudaGetLastError();
-    throw Error(ErrorKind::kOutOfMemory, "[cuda] cudaHostAlloc of {} bytes: {}; the limit of "
-                "pinned memory is the system's (ulimit -l, free memory)", bytes, describe(status));
+    throw Error(ErrorKind::kOutOfMemory,
+                "[cuda] cudaHostAlloc of {} bytes: {}; the limit of "
+                "pinned memory is the system's (ulimit -l, free memory)",
+                bytes, describe(status));
   }
   if (status != cudaSuccess) throw_status(status, fmt::format("cudaHostAlloc of {} bytes", bytes));
   return Buffer(data, bytes, [index = index_](void* memory, size_t) {
@@ -116,8 +118,8 @@ CudaDevice::Kernel CudaDevice::load(const void* kernel, size_t shared_bytes,
   status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                 static_cast<int>(loaded.shared_bytes));
   if (status != cudaSuccess)
-    throw_status(status, fmt::format("kernel '{}', {} bytes of shared memory", name,
-                                     loaded.shared_bytes));
+    throw_status(status,
+                 fmt::format("kernel '{}', {} bytes of shared memory", name, loaded.shared_bytes));
   return loaded;
 }
 

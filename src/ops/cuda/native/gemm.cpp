@@ -132,23 +132,24 @@ void Plan::choose(cublasLtHandle_t handle, const Shape& s) {
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, s.alignment[2]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, s.alignment[2]);
   int found = 0;
-  const cublasStatus_t status = lt_.MatmulAlgoGetHeuristic(
-      handle, product_.get(), b_.get(), a_.get(), c_.get(), c_.get(), preference.get(), 1,
-      &chosen_, &found);
+  const cublasStatus_t status =
+      lt_.MatmulAlgoGetHeuristic(handle, product_.get(), b_.get(), a_.get(), c_.get(), c_.get(),
+                                 preference.get(), 1, &chosen_, &found);
   if (status != CUBLAS_STATUS_SUCCESS || found == 0 || chosen_.state != CUBLAS_STATUS_SUCCESS)
-    throw Error(ErrorKind::kInternal,
-                "[cublaslt] no algorithm for c[{}, {}] of {} with k = {} of {}, rows of c {} apart: "
-                "{}",
-                s.m, s.n, name(s.out), s.k, name(s.in), s.c_stride, lt_.GetStatusName(status));
+    throw Error(
+        ErrorKind::kInternal,
+        "[cublaslt] no algorithm for c[{}, {}] of {} with k = {} of {}, rows of c {} apart: "
+        "{}",
+        s.m, s.n, name(s.out), s.k, name(s.in), s.c_stride, lt_.GetStatusName(status));
 }
 
 void Plan::run(cublasLtHandle_t handle, const gpu::GemmParams& p, const Buffer& workspace,
                cudaStream_t stream) const {
   const float alpha = 1, beta = p.add ? 1 : 0;
-  check(lt_.Matmul(handle, product_.get(), &alpha, p.b, b_.get(), p.a, a_.get(), &beta, p.c,
-                   c_.get(), p.c, c_.get(), &chosen_.algo, workspace.data(), workspace.size(),
-                   stream),
-        lt_, "Matmul");
+  check(
+      lt_.Matmul(handle, product_.get(), &alpha, p.b, b_.get(), p.a, a_.get(), &beta, p.c, c_.get(),
+                 p.c, c_.get(), &chosen_.algo, workspace.data(), workspace.size(), stream),
+      lt_, "Matmul");
 }
 
 // The loaded library with this device's handle and workspace.

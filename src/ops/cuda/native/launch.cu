@@ -1,6 +1,5 @@
 // The launch behind ops/cuda/launch.h, and the kernel with which a device is tried. For nvcc only.
 #include "ops/cuda/launch.h"
-
 #include "ops/cuda/native/device.h"
 #include "ops/cuda/native/status.h"
 

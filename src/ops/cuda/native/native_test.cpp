@@ -138,8 +138,7 @@ TEST_F(CublasLtTest, PlacesInOrder) {
       c("CONDA_PREFIX", environment.c_str()), d("PATH", path.c_str());
   std::vector<std::string> places = cublaslt_places();
   std::erase_if(places, [](const std::string& place) { return place.starts_with("/usr/"); });
-  EXPECT_EQ(places,
-            (std::vector<std::string>{cublaslt_name(), toolkit, package, conda, beside}));
+  EXPECT_EQ(places, (std::vector<std::string>{cublaslt_name(), toolkit, package, conda, beside}));
   Variable e("MICA_CUBLASLT", "/chosen/libcublasLt.so");
   EXPECT_EQ(cublaslt_places(), std::vector<std::string>{"/chosen/libcublasLt.so"});
 }

@@ -52,11 +52,11 @@ void check_capability(const std::string& asked, int index) {
   const cudaError_t status = cudaGetDeviceProperties(&properties, index);
   if (status != cudaSuccess) unusable(asked, status);
   if (properties.major * 10 + properties.minor < kOldest)
-    throw Error(ErrorKind::kDevice,
-                "[device] '{}': {} has compute capability {}.{}, Mica's kernels need {}.{} or newer "
-                "(Ampere); use --device cpu",
-                asked, properties.name, properties.major, properties.minor, kOldest / 10,
-                kOldest % 10);
+    throw Error(
+        ErrorKind::kDevice,
+        "[device] '{}': {} has compute capability {}.{}, Mica's kernels need {}.{} or newer "
+        "(Ampere); use --device cpu",
+        asked, properties.name, properties.major, properties.minor, kOldest / 10, kOldest % 10);
 }
 
 // A program compiled for other GPUs only, or whose PTX the driver can't compile.

@@ -29,13 +29,10 @@ struct Runtime {
 
 const Runtime kSimt = {"simt", [] { return simt::make_device({.must_wait = true}); },
                        [](gpu::Device&) { return simt::make_gemm(); }, simt::ptx_check};
-const Runtime kCuda = {"cuda", []() -> std::unique_ptr<gpu::Device> {
-                         return cuda::open_device("cuda");
-                       },
-                       [](gpu::Device& device) {
-                         return cuda::make_gemm(dynamic_cast<cuda::CudaDevice&>(device));
-                       },
-                       cuda::ptx_check};
+const Runtime kCuda = {
+    "cuda", []() -> std::unique_ptr<gpu::Device> { return cuda::open_device("cuda"); },
+    [](gpu::Device& device) { return cuda::make_gemm(dynamic_cast<cuda::CudaDevice&>(device)); },
+    cuda::ptx_check};
 
 class RuntimeTest : public testing::TestWithParam<Runtime> {
  protected:

@@ -82,16 +82,17 @@ CudaStream::CudaStream(CudaDevice& device) : device_(device) {
 void CudaStream::copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
   device_.use();
-  const cudaError_t status =
-      cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_.get());
-  if (status != cudaSuccess) throw_status(status, fmt::format("cudaMemcpyAsync of {} bytes", bytes));
+  const cudaError_t status = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_.get());
+  if (status != cudaSuccess)
+    throw_status(status, fmt::format("cudaMemcpyAsync of {} bytes", bytes));
 }
 
 void CudaStream::fill(void* to, uint8_t byte, size_t bytes) {
   if (bytes == 0) return;
   device_.use();
   const cudaError_t status = cudaMemsetAsync(to, byte, bytes, stream_.get());
-  if (status != cudaSuccess) throw_status(status, fmt::format("cudaMemsetAsync of {} bytes", bytes));
+  if (status != cudaSuccess)
+    throw_status(status, fmt::format("cudaMemsetAsync of {} bytes", bytes));
 }
 
 void CudaStream::call(std::function<void()> function) {

@@ -46,18 +46,11 @@ std::vector<float> frequencies(const Case& c) {
   return table;
 }
 
-Tensor put_q(TestBackend& backend, const Case& c, DType activations, DType dtype) {
-  std::vector<float> values = some_tokens(c, c.heads * c.size, 1, activations);
-  values.insert(values.begin(), static_cast<size_t>(c.shift), 0.0f);
-  const Tensor q = backend.put(values, {static_cast<int64_t>(values.size())}, dtype);
-  return {q.as<std::byte>() + static_cast<size_t>(c.shift) * size_of(dtype), dtype,
-          Shape{c.tokens, c.heads, c.size}};
-}
-
 // On a backend whose tensors are of `dtype`, with what `activations` hold.
 Result run(TestBackend& backend, const Case& c, DType activations, DType dtype) {
   RopeAppendParams p{.magnitude = c.magnitude, .interleaved = c.interleaved};
-  p.q = put_q(backend, c, activations, dtype);
+  p.q = simt::put_shifted(backend, some_tokens(c, c.heads * c.size, 1, activations),
+                          {c.tokens, c.heads, c.size}, dtype, c.shift);
   const Shape kv_shape{c.tokens, c.kv_heads, c.size};
   p.k = backend.put(some_tokens(c, c.kv_heads * c.size, 2, activations), kv_shape, dtype);
   p.v = backend.put(some_tokens(c, c.kv_heads * c.size, 3, activations), kv_shape, dtype);

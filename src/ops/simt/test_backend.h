@@ -26,4 +26,12 @@ inline std::vector<float> rounded(const std::vector<float>& values, DType dtype)
   return result;
 }
 
+// A tensor that lies `shift` elements off 16 bytes.
+inline Tensor put_shifted(TestBackend& backend, std::vector<float> values, Shape shape, DType dtype,
+                          int64_t shift) {
+  values.insert(values.begin(), static_cast<size_t>(shift), 0.0f);
+  const Tensor all = backend.put(values, {static_cast<int64_t>(values.size())}, dtype);
+  return {all.as<std::byte>() + static_cast<size_t>(shift) * size_of(dtype), dtype, shape};
+}
+
 }  // namespace mica::simt

@@ -19,6 +19,7 @@ const gpu::KernelTable& kernel_table() {
               .linear = linear,
               .rope_append = rope_append,
               .attention = attention,
+              .activation = activation,
               .sample = sample,
           },
       .prepare = prepare,

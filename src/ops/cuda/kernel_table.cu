@@ -23,6 +23,8 @@ const gpu::KernelTable& kernel_table() {
               .add = add,
               .gather_rows = gather_rows,
               .softcap = softcap,
+              .moe_route = moe_route,
+              .moe_combine = moe_combine,
               .sample = sample,
           },
       .prepare = prepare,

@@ -1,5 +1,4 @@
 // add, gather_rows and softcap.
-#include <algorithm>
 
 #include "ops/cuda/flat.h"
 #include "ops/cuda/gpu_ops.h"

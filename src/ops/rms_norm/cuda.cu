@@ -12,8 +12,8 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-// What one block works on. Elements [0, vectors * kPer16<T>) go by 16 bytes, the rest one by one;
-// every thread meets the same elements in both passes, so `out` may be `x`.
+// What one block works on: `vectors` of 16 bytes or, where rows are not aligned, single elements.
+// Every thread meets the same elements in both passes, so `out` may be `x`.
 template <typename T>
 struct Row {
   const T* x;
@@ -21,7 +21,7 @@ struct Row {
   const float* weight;
   T* out;
   int size;
-  int vectors;
+  int vectors;  // size / kPer16<T> or 0
 };
 
 // The sum of x and residual as it is stored, or x.
@@ -34,26 +34,41 @@ MICA_DEVICE float take_element(const Row<T>& row, int i) {
 }
 
 template <typename T>
-MICA_DEVICE void take_vector(const Row<T>& row, int vector, float (&values)[kPer16<T>]) {
-  unpack16<T>(load16(row.x + vector * kPer16<T>), values);
-  if (!row.residual) return;
+MICA_DEVICE Bytes16 take_vector(const Row<T>& row, int vector) {
+  const Bytes16 x = load16(row.x + vector * kPer16<T>);
+  if (!row.residual) return x;
   T* residual = row.residual + vector * kPer16<T>;
-  float more[kPer16<T>];
+  float values[kPer16<T>], more[kPer16<T>];
+  unpack16<T>(x, values);
   unpack16<T>(load16(residual), more);
   for (int i = 0; i < kPer16<T>; ++i) values[i] += more[i];
   const Bytes16 sum = pack16<T>(values);
   store16(residual, sum);
-  unpack16<T>(sum, values);
+  return sum;
 }
 
 template <typename T>
-MICA_DEVICE float sum_of_squares(const Row<T>& row, int thread, int threads) {
+MICA_DEVICE float squares_of(const Bytes16& vector) {
+  float values[kPer16<T>], squares = 0;
+  unpack16<T>(vector, values);
+  for (int i = 0; i < kPer16<T>; ++i) squares += values[i] * values[i];
+  return squares;
+}
+
+// The first vector of a thread, from its load to its store: the whole row up to kMaxThreads
+// vectors.
+template <typename T>
+struct Held {
+  Bytes16 values;
+  float weights[kPer16<T>];
+};
+
+// Vectors of a thread after the first, or its elements.
+template <typename T>
+MICA_DEVICE float rest_of_squares(const Row<T>& row, int thread, int threads) {
   float squares = 0;
-  for (int vector = thread; vector < row.vectors; vector += threads) {
-    float values[kPer16<T>];
-    take_vector(row, vector, values);
-    for (int i = 0; i < kPer16<T>; ++i) squares += values[i] * values[i];
-  }
+  for (int vector = thread + threads; vector < row.vectors; vector += threads)
+    squares += squares_of<T>(take_vector(row, vector));
   for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads) {
     const float value = take_element(row, i);
     squares += value * value;
@@ -62,23 +77,30 @@ MICA_DEVICE float sum_of_squares(const Row<T>& row, int thread, int threads) {
 }
 
 template <typename T>
-MICA_DEVICE void write_scaled(const Row<T>& row, float scale, int thread, int threads) {
+MICA_DEVICE void store_scaled(const Row<T>& row, int vector, float scale, const Held<T>& held) {
+  float values[kPer16<T>];
+  unpack16<T>(held.values, values);
+  for (int i = 0; i < kPer16<T>; ++i) values[i] *= scale * held.weights[i];
+  store16(row.out + vector * kPer16<T>, pack16<T>(values));
+}
+
+template <typename T>
+MICA_DEVICE void scale_rest(const Row<T>& row, float scale, int thread, int threads) {
   const T* in = row.residual ? row.residual : row.x;
-  for (int vector = thread; vector < row.vectors; vector += threads) {
-    const int begin = vector * kPer16<T>;
-    float values[kPer16<T>], weights[4];
-    unpack16<T>(load16(in + begin), values);
-    for (int i = 0; i < kPer16<T>; i += 4) {
-      unpack16<float>(load16(row.weight + begin + i), weights);
-      for (int j = 0; j < 4; ++j) values[i + j] *= scale * weights[j];
-    }
-    store16(row.out + begin, pack16<T>(values));
+  for (int vector = thread + threads; vector < row.vectors; vector += threads) {
+    Held<T> held;
+    held.values = load16(in + vector * kPer16<T>);
+    load_values(row.weight + vector * kPer16<T>, held.weights);
+    store_scaled(row, vector, scale, held);
   }
   for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads)
     row.out[i] = from_float<T>(to_float(in[i]) * (scale * row.weight[i]));
 }
 
 // One block a row. x and out may be the same.
+// Limit: with many rows the bytes of x, residual and out. At decode a row is one block, which one
+// multiprocessor feeds: latency of a load, of the sum and of a store. So a row of 4096 is read in
+// one go by 512 threads, x and residual and, as half of the bytes, the f32 weights, and read once.
 template <typename T>
 MICA_KERNEL MICA_LAUNCH_BOUNDS(kMaxThreads) void rms_norm_kernel(const T* x, T* residual,
                                                                  const float* weight, float eps,
@@ -87,13 +109,25 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kMaxThreads) void rms_norm_kernel(const T* x, T* 
   auto* scratch = shared.take<float>(kWarpSize);
   const int64_t offset = static_cast<int64_t>(block_index().x) * size;
   Row<T> row = {x + offset, residual ? residual + offset : nullptr, weight, out + offset, size, 0};
-  if (aligned16(row.x) && aligned16(row.out) && aligned16(row.weight) && aligned16(row.residual))
+  // All rows alike, or else a row's sum would depend on its place in the batch.
+  if (size % kPer16<T> == 0 && aligned16(row.x) && aligned16(row.out) && aligned16(row.weight) &&
+      aligned16(row.residual))
     row.vectors = size / kPer16<T>;
   const int thread = static_cast<int>(thread_index().x);
   const int threads = static_cast<int>(block_size().x);
+  Held<T> held = {};
+  // No kernel writes weights: they come while the one before still runs.
+  if (thread < row.vectors) load_values(row.weight + thread * kPer16<T>, held.weights);
   grid_dependency_wait();
-  const float squares = block_sum(sum_of_squares(row, thread, threads), scratch);
-  write_scaled(row, 1 / sqrtf(squares / static_cast<float>(size) + eps), thread, threads);
+  float squares = 0;
+  if (thread < row.vectors) {
+    held.values = take_vector(row, thread);
+    squares = squares_of<T>(held.values);
+  }
+  squares = block_sum(squares + rest_of_squares(row, thread, threads), scratch);
+  const float scale = 1 / sqrtf(squares / static_cast<float>(size) + eps);
+  if (thread < row.vectors) store_scaled(row, thread, scale, held);
+  scale_rest(row, scale, thread, threads);
   grid_dependency_launch();
 }
 

@@ -48,13 +48,8 @@ Result run_ref(const Case& c, const Inputs& in) {
 
 Result run_simt(const Case& c, const Inputs& in, const simt::Schedule& schedule) {
   simt::SimtTestBackend backend(c.dtype, schedule);
-  // `shift` more elements before the tensor.
   const auto put = [&](const std::vector<float>& values, DType dtype, Shape shape) {
-    std::vector<float> shifted(static_cast<size_t>(c.shift));
-    shifted.insert(shifted.end(), values.begin(), values.end());
-    Tensor tensor = backend.put(shifted, {static_cast<int64_t>(shifted.size())}, dtype);
-    tensor.data = tensor.as<std::byte>() + static_cast<size_t>(c.shift) * size_of(dtype);
-    return Tensor{tensor.data, dtype, shape};
+    return simt::put_shifted(backend, values, shape, dtype, c.shift);
   };
   const Shape shape{c.rows, c.size};
   RmsNormParams p = {.x = put(in.x, c.dtype, shape)};
@@ -92,12 +87,27 @@ TEST(SimtRmsNorm, AgreesWithReference) {
 
 TEST(SimtRmsNorm, MoreThanABlockHasThreads) {
   for (DType dtype : {DType::kF32, DType::kBF16})
-    check({.dtype = dtype, .rows = 2, .size = 16391, .residual = true});
+    for (int64_t size : {16391, 16392})
+      check({.dtype = dtype, .rows = 2, .size = size, .residual = true});
 }
 
 TEST(SimtRmsNorm, UnalignedTensors) {
   for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
     check({.dtype = dtype, .rows = 3, .size = 264, .residual = true, .shift = 1});
+}
+
+// Rows of such sizes lie at every alignment.
+TEST(SimtRmsNorm, BitsDoNotDependOnThePlaceInTheBatch) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16})
+    for (int64_t size : {577, 1026, 1028}) {
+      SCOPED_TRACE(fmt::format("{} {}", mica::name(dtype), size));
+      const Case c = {.dtype = dtype, .rows = 4, .size = size};
+      Inputs in(c);
+      for (size_t i = 0; i < in.x.size(); ++i) in.x[i] = in.x[i % static_cast<size_t>(size)];
+      const std::vector<float> out = run_simt(c, in, {}).out;
+      for (size_t i = 0; i < out.size(); ++i)
+        ASSERT_EQ(out[i], out[i % static_cast<size_t>(size)]) << "element " << i;
+    }
 }
 
 TEST(SimtRmsNorm, NoRows) {

@@ -19,8 +19,8 @@ constexpr int kNarrowRows = 32;
 // of a wide tile has the bytes of some hundred positions.
 constexpr int kFixedSplit = 512;
 constexpr int kMinSplit = 64, kMinWideSplit = 512;
-// Blocks that a launch aims at, by multiprocessor.
-constexpr int kWaves = 2;
+// Blocks of a multiprocessor that a launch aims at, where so many fit.
+constexpr int kBlocks = 2;
 
 constexpr int kMergeThreads = 128;
 
@@ -206,7 +206,15 @@ void plan_even(AttentionArgs& a, const RowTiles& tiles, bool may_split, int min_
   if (!may_split || bound <= min_split) return;
   a.split_tiles = 0;
   a.min_split_tiles = min_split / a.tile_positions;
+  // Each row tile's last split is shorter: leave blocks for these.
+  a.target = static_cast<int>(std::max(a.target - tiles.count * a.kv_heads, int64_t{a.target} / 2));
   a.items += a.target / a.kv_heads;
+}
+
+// The blocks that run at once.
+int block_target(const gpu::DeviceProperties& device, const AttentionKernel& kernel) {
+  const auto fitting = static_cast<int>(device.shared_bytes / kernel.shared_bytes);
+  return std::clamp(fitting, 1, kBlocks) * device.multiprocessors;
 }
 
 // The sequences with more than `above` rows, at most `upto`.
@@ -220,7 +228,7 @@ void start(gpu::GpuBackend& backend, AttentionArgs a, const AttentionKernel& ker
   if (tiles.count == 0) return;
   const bool decode = a.query_start == nullptr, wide = upto > kNarrowRows && kernel.tile_rows > 16;
   const int64_t bound = int64_t{a.max_blocks} << a.block_shift;
-  a.target = kWaves * backend.properties().multiprocessors;
+  a.target = block_target(backend.properties(), kernel);
   const bool few = tiles.count * a.kv_heads < a.target;
   if (backend.deterministic())
     plan_fixed(a, tiles, few && !wide, bound);
@@ -253,7 +261,7 @@ void attention(Backend& backend, const AttentionParams& p) {
   if (p.batch->tokens() == 0) return;
   const AttentionArgs a = make_args(p);
   if (a.activation == DType::kF32 || a.cache_keys != a.activation || a.cache_values != a.activation)
-    return start(gpu, a, attention_f32(), p, 0, kMany);
+    return start(gpu, a, attention_f32(a.size), p, 0, kMany);
   const auto kernel = a.activation == DType::kBF16 ? attention_bf16 : attention_f16;
   start(gpu, a, kernel(a.size, true), p, kNarrowRows, kMany);
   start(gpu, a, kernel(a.size, false), p, 0, kNarrowRows);

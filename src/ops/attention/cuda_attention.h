@@ -9,6 +9,7 @@ namespace mica::MICA_GPU {
 struct AttentionKernel {
   int tile_rows, tile_positions;  // of an item, of a step over its positions
   int threads;
+  size_t shared_bytes;
   int fold_floats;  // that a thread keeps of earlier splits
   void (*start)(gpu::Stream& stream, const AttentionArgs& args, uint32_t blocks);
 };
@@ -18,6 +19,6 @@ struct AttentionKernel {
 AttentionKernel attention_bf16(int size, bool wide);
 AttentionKernel attention_f16(int size, bool wide);
 // For any dtypes, in f32.
-AttentionKernel attention_f32();
+AttentionKernel attention_f32(int size);
 
 }  // namespace mica::MICA_GPU

@@ -83,7 +83,8 @@ MICA_DEVICE void load_tile(const AttentionArgs& a, const Block& b, const Attenti
   for (int i = b.thread; i < kPositions * chunks; i += kThreads) {
     const int row = i / chunks, column = i % chunks * 8, position = first + row;
     const bool seen = position >= range.lowest && position < range.limit;
-    const int64_t offset = seen ? cache_offset(a, b.item->sequence, kv_head, position) : 0;
+    const int64_t offset =
+        seen ? static_cast<int64_t>(cache_row(a, b.item->sequence, kv_head, position)) * a.size : 0;
     put8(cache, dtype, offset + column, seen, b.tile + row * b.stride + column);
   }
 }
@@ -285,23 +286,24 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads, 2) void attention_f32_kernel(AttentionA
   grid_dependency_launch();
 }
 
+size_t bytes_of(int size) {
+  return shared_bytes<float>(static_cast<size_t>(kRows * (size + 4))) +
+         shared_bytes<float>(static_cast<size_t>(kPositions * (size + 4))) +
+         shared_bytes<float>(kPositions * kRows) + shared_bytes<AttentionItem>(1);
+}
+
 void start(gpu::Stream& stream, const AttentionArgs& a, uint32_t blocks) {
-  const auto rows = static_cast<size_t>((kRows + kPositions) * (a.size + 4));
-  launch(stream,
-         {"attention_f32",
-          {blocks},
-          {kThreads},
-          shared_bytes<float>(rows) + shared_bytes<float>(kPositions * kRows) +
-              shared_bytes<AttentionItem>(1)},
-         attention_f32_kernel, a);
+  launch(stream, {"attention_f32", {blocks}, {kThreads}, bytes_of(a.size)}, attention_f32_kernel,
+         a);
 }
 
 }  // namespace
 
-AttentionKernel attention_f32() {
+AttentionKernel attention_f32(int size) {
   return {.tile_rows = kRows,
           .tile_positions = kPositions,
           .threads = kThreads,
+          .shared_bytes = bytes_of(size),
           .fold_floats = kFoldFloats,
           .start = start};
 }

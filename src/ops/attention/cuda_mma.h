@@ -101,26 +101,28 @@ MICA_DEVICE void attend(const AttentionArgs& a, const Block<L>& b, int work,
   Query<L> query;
   Sums<L> sums;
   clear(sums);
-  int step = 0, slot = 0;  // a step is a tile of keys or of values
+  constexpr int kTogether = L::kTogether, kAhead = L::kRing - kTogether;
+  int step = 0, slot = 0;  // a step is a tile of keys or of values; slot: of the next to work on
+  const auto load = [&](int to) {
+    MICA_UNROLL
+    for (int i = 0; i < kTogether; ++i) load_tile(a, b, range, kv_head, step + i, to + i, where);
+    cp_async_commit();
+    step += kTogether;
+  };
   if (range.begin < range.end) load_query(a, b, kv_head, where);
   MICA_ROLLED
-  for (; step < L::kRing - 1; ++step) {
-    load_tile(a, b, range, kv_head, step, step, where);
-    cp_async_commit();
-  }
-  cp_async_wait<L::kRing - 2>(where);
+  while (step < kAhead) load(step);
+  cp_async_wait<kAhead / kTogether - 1>(where);
   sync_threads(where);
   if (range.begin < range.end) take_query(a, b, query, where);
-  // Waits for the next tile; the slot of the one before is free then.
-  const auto next_tile = [&] {
-    cp_async_wait<L::kRing - 2>(where);
+  // Waits for the next tiles. The slots of those before are free then, and filled again.
+  const auto next = [&] {
+    cp_async_wait<kAhead / kTogether - 1>(where);
     sync_threads(where);
-    load_tile(a, b, range, kv_head, step, slot == 0 ? L::kRing - 1 : slot - 1, where);
-    cp_async_commit();
-    const typename L::T* tile = b.ring + slot * L::kSlot;
-    ++step;
-    slot = slot == L::kRing - 1 ? 0 : slot + 1;
-    return tile;
+    load(slot == 0 ? kAhead : slot - kTogether);
+    const typename L::T* tiles = b.ring + slot * L::kSlot;
+    slot = slot == kAhead ? 0 : slot + kTogether;
+    return tiles;
   };
   bool total = false;
   MICA_ROLLED
@@ -129,10 +131,13 @@ MICA_DEVICE void attend(const AttentionArgs& a, const Block<L>& b, int work,
     const bool active = first <= query.max_position &&
                         first + L::kPositions - 1 >= lowest_seen(a, query.min_position);
     uint32_t weights[L::kPositions / 16][4];
-    const typename L::T* keys = next_tile();
+    const typename L::T* keys = next();
     if (active) weigh(a, b, first, query, keys, sums, weights, where);
-    const typename L::T* values = next_tile();
-    if (active) multiply_values(a, b, values, sums, weights, where);
+    const typename L::T* values = kTogether == 2 ? keys + L::kSlot : next();
+    if (active) {
+      if constexpr (kTogether == 2) b.sync_rows(where);  // else next() did
+      multiply_values(a, b, values, sums, weights, where);
+    }
     const bool last = tile + 1 == range.end;
     if (a.fold && (last ? total : (tile + 1) % b.item->split_tiles == 0)) {
       end_split(a, b, total, last, sums);
@@ -149,9 +154,9 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(L::kThreads, L::kBlocks) void attention_mma_kerne
   using T = typename L::T;
   Shared shared;
   Block<L> b;
-  b.query = shared.take<T>(L::kRows * L::kHead);
+  b.query = shared.take<T>(L::kQuerySize);
   b.ring = shared.take<T>(L::kRing * L::kSlot);
-  b.weights = L::kWarpsD > 1 ? shared.take<T>(L::kRows * L::kWeightStride) : nullptr;
+  b.weights = L::kQueryInRegisters ? b.query : shared.take<T>(L::kWeightSize);
   b.highest = L::kWarpsD > 1 ? shared.take<float>(L::kScoreWarps * L::kRows) : nullptr;
   b.item = shared.take<AttentionItem>(1);
   b.thread = static_cast<int>(thread_index().x);
@@ -176,6 +181,7 @@ AttentionKernel attention_kernel() {
   return {.tile_rows = L::kRows,
           .tile_positions = L::kPositions,
           .threads = L::kThreads,
+          .shared_bytes = L::kShared,
           .fold_floats = L::kFoldFloats,
           .start = [](gpu::Stream& stream, const AttentionArgs& args, uint32_t blocks) {
             launch(stream, {"attention_mma", {blocks}, {L::kThreads}, L::kShared},

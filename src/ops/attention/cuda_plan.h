@@ -207,12 +207,11 @@ MICA_DEVICE AttentionRow row_of(const AttentionArgs& a, const AttentionItem& ite
           query < item.queries};
 }
 
-// Elements before the vector of a position in keys and values.
-MICA_DEVICE int64_t cache_offset(const AttentionArgs& a, int sequence, int kv_head, int position) {
+// The row of keys and values, [.., Dh], of a position.
+MICA_DEVICE int cache_row(const AttentionArgs& a, int sequence, int kv_head, int position) {
   const int block = a.block_table[sequence * a.max_blocks + (position >> a.block_shift)];
-  const int row =
-      ((block * a.kv_heads + kv_head) << a.block_shift) + (position & ((1 << a.block_shift) - 1));
-  return static_cast<int64_t>(row) * a.size;
+  return ((block * a.kv_heads + kv_head) << a.block_shift) +
+         (position & ((1 << a.block_shift) - 1));
 }
 
 }  // namespace mica::MICA_GPU

@@ -114,10 +114,7 @@ MICA_DEVICE void raise_highest(const Block<L>& b, const float (&scores)[L::kScor
       b.highest[b.warp_d * L::kRows + row] = own[0];
       b.highest[b.warp_d * L::kRows + row + 8] = own[1];
     }
-    if constexpr (L::kWarpsM == 1)
-      sync_threads(where);
-    else
-      barrier_sync(1 + b.warp_m, L::kWarpsD * kWarpSize, where);
+    b.sync_rows(where);
     MICA_UNROLL
     for (int i = 0; i < 2; ++i) {
       MICA_UNROLL

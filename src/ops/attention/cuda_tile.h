@@ -1,6 +1,8 @@
 // Attention with tensor cores: how a block cuts its work, its shared memory and what it loads.
 #pragma once
 
+#include <algorithm>
+
 #include "ops/attention/cuda_plan.h"
 
 namespace mica::MICA_GPU {
@@ -14,8 +16,11 @@ struct Tiling {
   static constexpr int kWarpsD = kWide_ ? 8 / kWarpsM : 4;
   static constexpr int kRows = 16 * kWarpsM;
   static constexpr int kThreads = kWarpSize * kWarpsM * kWarpsD;
-  static constexpr int kRing = kWide_ && (kHead == 128 || kHead == 256) ? 3 : 4;
-  static constexpr int kSlot = kPositions * kHead;  // elements of a ring slot
+  // Slots of tiles of keys and values, of which kTogether arrive at once: pairs of keys and values,
+  // so that warps meet once a tile, or each alone, so that loads never pause.
+  static constexpr int kRing = 4;
+  static constexpr int kTogether = kWide_ ? 2 : 1;
+  static constexpr int kSlot = kPositions * kHead;  // elements
 
   static constexpr int kColumns = kHead / kWarpsD;  // of out, in a warp
   // Warps that share a tile's scores, and positions of each.
@@ -29,12 +34,14 @@ struct Tiling {
   static constexpr int kBlocks = kWide_ ? (kHead == 64 ? 2 : 1) : kHead <= 128 ? 3 : 2;
   static constexpr int kFoldFloats = kColumns / 2 + 4;
 
-  static constexpr size_t kShared =
-      shared_bytes<T>(kRows * kHead) + shared_bytes<T>(kRing * kSlot) +
-      (kWarpsD > 1
-           ? shared_bytes<T>(kRows * kWeightStride) + shared_bytes<float>(kScoreWarps * kRows)
-           : 0) +
-      shared_bytes<AttentionItem>(1);
+  // Elements. Weights take the place of queries that are in registers.
+  static constexpr int kWeightSize = kWarpsD > 1 ? 16 * kWarpsM* kWeightStride : 0;
+  static constexpr int kQuerySize =
+      kQueryInRegisters ? std::max(kRows * kHead, kWeightSize) : (kRows * kHead);
+  static constexpr size_t kShared = shared_bytes<T>(kQuerySize) + shared_bytes<T>(kRing * kSlot) +
+                                    (kQueryInRegisters ? 0 : shared_bytes<T>(kWeightSize)) +
+                                    (kWarpsD > 1 ? shared_bytes<float>(kScoreWarps * kRows) : 0) +
+                                    shared_bytes<AttentionItem>(1);
   static_assert(kShared <= 99 * 1024);
 };
 
@@ -47,6 +54,14 @@ struct Block {
   float* highest;          // [kScoreWarps, kRows]
   AttentionItem* item;
   int thread, lane, warp_m, warp_d;
+
+  // The warps of 16 rows, after they wrote to shared memory for each other.
+  MICA_DEVICE void sync_rows(Where where) const {
+    if constexpr (L::kWarpsM == 1)
+      sync_threads(where);
+    else if constexpr (L::kWarpsD > 1)
+      barrier_sync(1 + warp_m, L::kWarpsD * kWarpSize, where);
+  }
 };
 
 // What a thread keeps over the tiles: element i of a fragment is of row lane / 4 + 8 (i / 2) of the
@@ -70,36 +85,44 @@ MICA_DEVICE int swizzled(int row, int chunk) {
   return row * L::kHead + (chunk ^ (row & 7)) * 8;
 }
 
-// Starts the copy of a tile of keys or values. What no row sees becomes zero: a weight of zero must
-// not meet garbage.
+// Starts the copy of a tile, the keys of an even step and the values of an odd one. What no row
+// sees becomes zero: a weight of zero must not meet garbage.
 template <typename L>
 MICA_DEVICE void load_tile(const AttentionArgs& a, const Block<L>& b, const AttentionRange& range,
                            int kv_head, int step, int slot, Where where) {
   constexpr int kChunks = L::kHead / 8;
   constexpr int kAtOnce = L::kThreads / kChunks;
+  constexpr int kCopies = L::kPositions / kAtOnce;
   const int tile = range.begin + step / 2;
-  const int chunk = b.thread % kChunks;
+  const int chunk = b.thread % kChunks, row = b.thread / kChunks;
   if (tile >= range.end || chunk * 8 >= a.size) return;
+  // All reads of the block table before the first copy, so that they overlap; -1: not seen.
+  const int sequence = b.item->sequence;
+  int rows[kCopies];
+  MICA_UNROLL
+  for (int i = 0; i < kCopies; ++i) {
+    const int position = tile * L::kPositions + i * kAtOnce + row;
+    const bool seen = position >= range.lowest && position < range.limit;
+    rows[i] = seen ? cache_row(a, sequence, kv_head, position) : -1;
+  }
   const auto* cache = static_cast<const typename L::T*>(step % 2 ? a.values : a.keys) + chunk * 8;
   typename L::T* to = b.ring + slot * L::kSlot;
   MICA_UNROLL
-  for (int i = 0; i < L::kPositions / kAtOnce; ++i) {
-    const int row = i * kAtOnce + b.thread / kChunks;
-    const int position = tile * L::kPositions + row;
-    const bool seen = position >= range.lowest && position < range.limit;
-    const auto* from = cache;
-    if (seen) from += cache_offset(a, b.item->sequence, kv_head, position);
-    cp_async<16>(to + swizzled<L>(row, chunk), from, seen ? 16 : 0, where);
+  for (int i = 0; i < kCopies; ++i) {
+    const int64_t offset = rows[i] < 0 ? 0 : static_cast<int64_t>(rows[i]) * a.size;
+    cp_async<16>(to + swizzled<L>(i * kAtOnce + row, chunk), cache + offset, rows[i] < 0 ? 0 : 16,
+                 where);
   }
 }
 
 template <typename L>
 MICA_DEVICE void load_query(const AttentionArgs& a, const Block<L>& b, int kv_head, Where where) {
-  const int chunks = a.size / 8;
-  for (int i = b.thread; i < L::kRows * chunks; i += L::kThreads) {
-    const int row = i / chunks, chunk = i % chunks;
+  constexpr int kChunks = L::kHead / 8;
+  const int chunk = b.thread % kChunks;
+  if (chunk * 8 >= a.size) return;
+  const auto* q = static_cast<const typename L::T*>(a.q);
+  for (int row = b.thread / kChunks; row < L::kRows; row += L::kThreads / kChunks) {
     const AttentionRow r = row_of(a, *b.item, kv_head, row);
-    const auto* q = static_cast<const typename L::T*>(a.q);
     cp_async<16>(b.query + swizzled<L>(row, chunk), q + (r.valid ? r.offset + chunk * 8 : 0),
                  r.valid ? 16 : 0, where);
   }

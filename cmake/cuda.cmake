@@ -5,8 +5,8 @@ set_property(CACHE MICA_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(MICA_CUDA_ARCHITECTURES "" CACHE STRING
     "GPUs to compile for, such as 80;90a;120a, or all; empty: this machine's GPU, else 90a;120a")
 
-# Cubins of 8.0 run on every 8.x without one of its own; PTX of 9.0 is compiled by the driver for
-# GPUs that have none here, 9.0 and later. Code of 90a, 100a and 120a runs on that GPU only.
+# Code and PTX of 90a, 100a and 120a serve that GPU only. The driver compiles the PTX of 9.0, the
+# oldest with griddepcontrol, for every other one of 9.0 and later; all of 8.x have code.
 set(mica_all_architectures 80-real 86-real 89-real 90a-real 100a-real 120a-real 90-virtual)
 
 # Ends with a reason where CUDA is asked for and can't be; else only says so.
@@ -148,8 +148,8 @@ endif()
 if(MICA_HAS_CUDA)
   set(CMAKE_CUDA_COMPILER ${MICA_NVCC})
   set(CMAKE_CUDA_ARCHITECTURES OFF)  # mica_gencode names them
-  set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # CUDA::cudart_static where it is used
   enable_language(CUDA)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # CUDA::cudart_static where it is used
   find_package(CUDAToolkit REQUIRED)
   # Places in the source for profilers; the package leaves them out.
   string(REPLACE "-g" "-g1 -lineinfo" CMAKE_CUDA_FLAGS_RELWITHDEBINFO

@@ -2,15 +2,20 @@
 # Builds the relocatable package: one tarball with mica, its test programs, their data and every
 # library beside glibc's own. It runs on any Linux with glibc of this machine's version or newer
 # (Debian 12: 2.36), where nothing needs to be installed.
-#   scripts/package.sh [preset]      → dist/mica-VERSION-linux-ARCH.tar.gz
+#   scripts/package.sh [architectures]   → dist/mica-VERSION-linux-ARCH.tar.gz
+# Architectures are those of MICA_CUDA_ARCHITECTURES (docs/cuda.md): default all; none: no CUDA.
+# Where nvcc is missing the package has no CUDA either. The CUDA toolkit is not needed to run it.
 # In the unpacked folder: bin/mica …, and ./run-tests for all the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=${1:-release}
-directory=build
-[ "$preset" = release ] || directory=build-$preset
+architectures=${1:-all}
+directory=build-package
 scripts/install-deps.sh
-scripts/build.sh "$preset" | tail -n 1
+cuda=AUTO
+[ "$architectures" = none ] && cuda=OFF
+cmake --preset package -DMICA_CUDA=$cuda -DMICA_CUDA_ARCHITECTURES="$architectures" |
+  grep '^-- CUDA backend' || true
+scripts/build.sh package | tail -n 1
 version=$(sed -n 's/^project(mica VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 name=mica-$version-linux-$(uname -m)
 root=dist/$name
@@ -32,6 +37,10 @@ ldd "$root"/bin/* | awk '$2 == "=>" && $3 ~ "^/" {print $3}' | sort -u | while r
   chmod u+w "$root/lib/$base"
   patchelf --set-rpath '$ORIGIN' --force-rpath "$root/lib/$base"
 done
+if readelf -d "$root"/bin/* "$root"/lib/* | grep -E 'NEEDED.*lib(cuda|cublas|nv)'; then
+  echo "package: a program needs a library of CUDA; all of it must be static or loaded" >&2
+  exit 1
+fi
 # What the tests read, and the demo model.
 mkdir -p "$root/data/tests"
 cp -r tests/data tests/golden "$root/data/tests/" 2>/dev/null || true

@@ -14,7 +14,8 @@ namespace mica {
 void add_device_flags(CLI::App& command, BackendOptions& options) {
   command
       .add_option("--device", options.device,
-                  "Where to run: cpu, or ref (slow, plain loops). Never another than this")
+                  "Where to run: cpu; cuda or cuda:N, an NVIDIA GPU; ref, plain loops, slow; simt, "
+                  "the GPU's kernels emulated, very slow. Never another than this")
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads (default: physical cores)")
       ->check(CLI::Range(0, 1024));

@@ -109,7 +109,7 @@ class Backend {
 };
 
 struct BackendOptions {
-  std::string device = "cpu";  // cpu | ref  (cuda | cuda:N | simt where built)
+  std::string device = "cpu";  // cpu | ref | cuda | cuda:N | simt
   int threads = 0;             // cpu: 0 = physical cores
   std::string isa;             // cpu: "" = best | portable | avx2 | avx512
   bool deterministic = false;  // cuda, simt: a row's bits never depend on the batch

@@ -186,6 +186,12 @@ void expect(const LinearWeights& w, const std::string& what, size_t found, size_
                   std::to_string(found));
 }
 
+void expect_float(const LinearWeights& w, const std::string& what, DType dtype) {
+  if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16)
+    refuse(w, what + " of dtype " + name(dtype));
+}
+
+// Before anything is in the stream.
 void check(const LinearWeights& w) {
   if (w.experts < 1 || w.rows < 1 || w.columns < 1) refuse(w, "empty weights");
   if (w.rows > INT32_MAX / 2 || w.columns > INT32_MAX / 2) refuse(w, "too many rows or columns");
@@ -197,12 +203,12 @@ void check(const LinearWeights& w) {
     expect(w, "weight", w.weight.bytes(), rows * columns);
     expect(w, "scales", w.scales.bytes(), rows * columns / 32);
   } else {
-    if (w.weight.dtype != DType::kF32 && w.weight.dtype != DType::kF16 &&
-        w.weight.dtype != DType::kBF16)
-      refuse(w, std::string("weights of dtype ") + name(w.weight.dtype));
+    expect_float(w, "weights", w.weight.dtype);
     expect(w, "weight", w.weight.bytes(), rows * columns * size_of(w.weight.dtype));
   }
-  if (!w.bias.empty()) expect(w, "bias", w.bias.bytes(), rows * size_of(w.bias.dtype));
+  if (w.bias.empty()) return;
+  expect_float(w, "bias", w.bias.dtype);
+  expect(w, "bias", w.bias.bytes(), rows * size_of(w.bias.dtype));
 }
 
 template <typename T>
@@ -218,7 +224,7 @@ void start_bias(gpu::Stream& stream, const LinearWeights& w, float* to) {
     case DType::kF32: return pack_bias<float>(stream, w.bias, to);
     case DType::kBF16: return pack_bias<bf16>(stream, w.bias, to);
     case DType::kF16: return pack_bias<f16>(stream, w.bias, to);
-    default: refuse(w, std::string("bias of dtype ") + name(w.bias.dtype));
+    default: MICA_CHECK(false);
   }
 }
 

@@ -128,7 +128,7 @@ TEST(SimtFloat, RefusesWhatItCannotHold) {
   bad.columns = 48;
   EXPECT_THROW((*backend).prepare(bad), Error);
   bad = mx.view;
-  bad.bias.dtype = DType::kI32;
+  bad.bias.dtype = DType::kU16;
   EXPECT_THROW((*backend).prepare(bad), Error);
   TestWeights dense({{QuantMode::kNone, 0, 0}, DType::kBF16}, 1, 16, 64, false);
   bad = dense.view;
@@ -254,7 +254,7 @@ TEST(SimtFloat, EveryCountOfTokens) {
                .columns = 96,
                .rows = {33},
                .f32_outs = true},
-              tokens == 3 || tokens == 17 || tokens == 65 ? 2 : 0);
+              tokens == 3 || tokens == 65 ? 1 : 0);
 }
 
 // Blocks take several items, and more targets than a launch has.

@@ -98,7 +98,9 @@ bool serves(DType activations, const WeightFormat& format, int64_t tokens, bool 
                                    {tokens, columns});
   };
   const LinearTarget target = {prepared.get(), zeros(kRows)};
-  return simt::serve_by_gemm(gpu::as_gpu(*backend), zeros(kColumns), {&target, 1});
+  const bool served = simt::serve_by_gemm(gpu::as_gpu(*backend), zeros(kColumns), {&target, 1});
+  (*backend).synchronize();
+  return served;
 }
 
 TEST(SimtGemm, ServesManyRowsOfTheWeightsDtype) {

@@ -19,6 +19,7 @@ constexpr int kNarrowRows = 32;
 // of a wide tile has the bytes of some hundred positions.
 constexpr int kFixedSplit = 512;
 constexpr int kMinSplit = 64, kMinWideSplit = 512;
+constexpr int64_t kMaxStates = 64 << 20;  // bytes of scratch memory, in deterministic mode
 // Blocks of a multiprocessor that a launch aims at, where so many fit.
 constexpr int kBlocks = 2;
 
@@ -182,18 +183,18 @@ RowTiles row_tiles(const AttentionArgs& a, std::span<const int32_t> query_start)
   return result;
 }
 
-// Splits at absolute multiples of a fixed length. Many rows: each block takes all splits of its own
-// and folds their states as the merge does; few: every split has its block.
+// Splits at absolute multiples of a fixed length. A few rows: every split has its block, and their
+// states are merged; many: a block takes all splits of its rows and folds their states the same
+// way.
 void plan_fixed(AttentionArgs& a, const RowTiles& tiles, bool few, int64_t bound) {
   a.aligned = true;
   a.split_tiles = kFixedSplit / a.tile_positions;
-  a.items = static_cast<int>(tiles.count);
-  a.fold = bound > kFixedSplit && !few;
-  if (a.fold) return;
-  int64_t splits = (bound + kFixedSplit - 1) / kFixedSplit;
-  const int64_t seen = int64_t{a.window} + tiles.queries - 1;
-  splits = std::min(splits, (seen - 1 + kFixedSplit - 1) / kFixedSplit + 1);
-  a.items = static_cast<int>(tiles.count * std::max<int64_t>(splits, 1));
+  const int64_t seen = int64_t{a.window} + tiles.queries - 1;  // by a sequence's queries
+  const int64_t splits = std::min((bound + kFixedSplit - 1) / kFixedSplit,
+                                  (seen - 1 + kFixedSplit - 1) / kFixedSplit + 1);
+  const int64_t state_bytes = int64_t{a.kv_heads} * a.state_rows * (a.size + 2) * 4;
+  a.fold = splits > 1 && (!few || tiles.count * splits * state_bytes > kMaxStates);
+  a.items = static_cast<int>(a.fold ? tiles.count : tiles.count * splits);
 }
 
 // Splits of a length that the device chooses, in one launch for all. With tiles n_i of positions in
@@ -227,7 +228,8 @@ void start(gpu::GpuBackend& backend, AttentionArgs a, const AttentionKernel& ker
   const RowTiles tiles = row_tiles(a, p.batch->host_query_start);
   if (tiles.count == 0) return;
   const bool decode = a.query_start == nullptr, wide = upto > kNarrowRows && kernel.tile_rows > 16;
-  const int64_t bound = int64_t{a.max_blocks} << a.block_shift;
+  a.state_rows = decode ? std::min(a.group, a.tile_rows) : a.tile_rows;
+  const int64_t bound = std::max<int64_t>(int64_t{a.max_blocks} << a.block_shift, 1);
   a.target = block_target(backend.properties(), kernel);
   const bool few = tiles.count * a.kv_heads < a.target;
   if (backend.deterministic())
@@ -237,7 +239,6 @@ void start(gpu::GpuBackend& backend, AttentionArgs a, const AttentionKernel& ker
               wide ? kMinWideSplit : kMinSplit, bound);
   const int64_t work = int64_t{a.items} * a.kv_heads;
   MICA_CHECK(work <= std::numeric_limits<int32_t>::max() / 2);
-  a.state_rows = decode ? std::min(a.group, a.tile_rows) : a.tile_rows;
   const bool split = !a.fold && a.items > tiles.count;
   const int64_t blocks = a.fold ? std::min<int64_t>(work, a.target) : work;
   const int64_t states = split ? work * a.state_rows : 0;

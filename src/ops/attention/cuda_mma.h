@@ -9,9 +9,10 @@
 //   requires   head size a multiple of 8, block size a power of 2 from 8
 //   precision  products and sums in f32, weights rounded to the dtype before they multiply values;
 //              the sum of weights is one more mma, so that both layouts get the same bits
-//   limit      decode: bytes of keys and values, read once for all heads of a group; 2 to 4 tiles
-//              are on their way while one is worked on. Prefill: mma; 128 rows (64 of 256 elements,
-//              32 of 512) share each tile that is read.
+//   limit      decode: bytes of keys and values, read once for all heads of a group; three tiles
+//              are on their way while one is worked on. Prefill: mma, where 16 rows a warp let
+//              shared memory keep up (docs/attention-gpu.md); 128 rows (64 of 256 elements, 32 of
+//              512) share each tile that is read.
 #pragma once
 
 #include "ops/attention/cuda_attention.h"

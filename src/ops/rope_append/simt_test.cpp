@@ -103,6 +103,8 @@ TEST(SimtRopeAppend, AgreesWithReference) {
       {.size = 9, .rotary = 6, .k_norm = true},
       {.tokens = 1, .size = 1, .rotary = 0, .q_norm = true},
       {.size = 2, .rotary = 2},
+      {.rotary = 22, .q_norm = true},
+      {.heads = 17, .rotary = 20, .interleaved = true, .magnitude = 3},
       {.size = 511, .rotary = 510, .q_norm = true, .k_norm = true},
       {.q_norm = true, .interleaved = true, .magnitude = 1.3f, .cache = DType::kF16},
       {.size = 96, .rotary = 32, .interleaved = true, .table_per_token = true},

@@ -14,8 +14,19 @@ struct alignas(16) Bytes16 {
   uint32_t word[4];
 };
 
+// The address of an access of several elements at once must be a multiple of its bytes; the
+// emulator makes sure.
+MICA_DEVICE void check_alignment([[maybe_unused]] const void* address, [[maybe_unused]] int bytes,
+                                 [[maybe_unused]] Where where = Where::here()) {
+#ifndef __CUDACC__
+  if (reinterpret_cast<uintptr_t>(address) % static_cast<uintptr_t>(bytes) != 0)
+    emu::misaligned(bytes, where);
+#endif
+}
+
 // "ld.v4", "st.v4".
-MICA_DEVICE Bytes16 load16(const void* from) {
+MICA_DEVICE Bytes16 load16(const void* from, Where where = Where::here()) {
+  check_alignment(from, 16, where);
 #ifdef __CUDACC__
   const uint4 v = *static_cast<const uint4*>(from);
   return {{v.x, v.y, v.z, v.w}};
@@ -23,7 +34,8 @@ MICA_DEVICE Bytes16 load16(const void* from) {
   return *static_cast<const Bytes16*>(from);
 #endif
 }
-MICA_DEVICE void store16(void* to, const Bytes16& v) {
+MICA_DEVICE void store16(void* to, const Bytes16& v, Where where = Where::here()) {
+  check_alignment(to, 16, where);
 #ifdef __CUDACC__
   *static_cast<uint4*>(to) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
 #else

@@ -36,7 +36,7 @@ MICA_DEVICE Bytes16 pack16(const float (&values)[kPer16<T>]) {
 
 // kCount elements (1, or a multiple of 2) that are aligned to their bytes, or to 16 of them.
 template <typename T, int kCount>
-MICA_DEVICE void load_values(const T* from, float (&values)[kCount]) {
+MICA_DEVICE void load_values(const T* from, float (&values)[kCount], Where where = Where::here()) {
   constexpr int kBytes = kCount * static_cast<int>(sizeof(T));
   if constexpr (kCount == 1) {
     values[0] = to_float(*from);
@@ -44,12 +44,13 @@ MICA_DEVICE void load_values(const T* from, float (&values)[kCount]) {
     MICA_UNROLL
     for (int begin = 0; begin < kCount; begin += kPer16<T>) {
       float part[kPer16<T>];
-      unpack16<T>(load16(from + begin), part);
+      unpack16<T>(load16(from + begin, where), part);
       MICA_UNROLL
       for (int i = 0; i < kPer16<T>; ++i) values[begin + i] = part[i];
     }
   } else {
     using Bits = std::conditional_t<kBytes == 8, uint64_t, uint32_t>;
+    check_alignment(from, kBytes, where);
     const Bits bits = *reinterpret_cast<const Bits*>(from);
     MICA_UNROLL
     for (int i = 0; i < kCount; ++i) {
@@ -62,7 +63,7 @@ MICA_DEVICE void load_values(const T* from, float (&values)[kCount]) {
 }
 
 template <typename T, int kCount>
-MICA_DEVICE void store_values(T* to, const float (&values)[kCount]) {
+MICA_DEVICE void store_values(T* to, const float (&values)[kCount], Where where = Where::here()) {
   constexpr int kBytes = kCount * static_cast<int>(sizeof(T));
   if constexpr (kCount == 1) {
     *to = from_float<T>(values[0]);
@@ -72,10 +73,11 @@ MICA_DEVICE void store_values(T* to, const float (&values)[kCount]) {
       float part[kPer16<T>];
       MICA_UNROLL
       for (int i = 0; i < kPer16<T>; ++i) part[i] = values[begin + i];
-      store16(to + begin, pack16<T>(part));
+      store16(to + begin, pack16<T>(part), where);
     }
   } else {
     using Bits = std::conditional_t<kBytes == 8, uint64_t, uint32_t>;
+    check_alignment(to, kBytes, where);
     Bits bits = 0;
     MICA_UNROLL
     for (int word = 0; word < kBytes / 4; ++word) {

@@ -58,6 +58,9 @@ void mma(Mma kind, const uint32_t* a, const uint32_t* b, uint32_t* cd, Where whe
 // `matrices` 8x8 matrices of 16-bit elements; `row` is this lane's row address.
 void ldmatrix(int matrices, bool transpose, const void* row, uint32_t* out, Where where);
 
+// The fault of an access to an address that is no multiple of its bytes.
+[[noreturn]] void misaligned(int bytes, Where where);
+
 // Asynchronous copies land at the wait that covers them; until then the target is poisoned.
 void copy_async(void* shared, const void* global, int bytes, int source_bytes, Where where);
 void copy_async_commit();

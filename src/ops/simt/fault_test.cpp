@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "ops/cuda/vector.h"
 #include "ops/simt/simt_test.h"
 #include "tensor/dtype.h"
 
@@ -354,6 +355,34 @@ TEST(Fault, BlockThatDoesNotWaitForEarlierGrids) {
   };
   EXPECT_EQ(run(1), "");
   expect_contains(run(2), "block (1, 0, 0): ended without grid_dependency_wait");
+}
+
+constexpr int kCrookedLine = __LINE__ + 4;
+MICA_KERNEL void crooked_load(int bytes) {
+  Shared shared;
+  auto* array = shared.take<uint8_t>(64);
+  const Bytes16 v = load16(array + bytes);
+  store16(array + 32 - bytes, v);
+}
+MICA_KERNEL void crooked_store(int bytes) {
+  Shared shared;
+  auto* array = shared.take<uint8_t>(64);
+  store16(array + bytes, {});
+}
+MICA_KERNEL void crooked_values(int bytes) {
+  Shared shared;
+  auto* array = shared.take<uint8_t>(64);
+  float values[4];
+  load_values(reinterpret_cast<const bf16*>(array + bytes), values);
+  store_values(reinterpret_cast<float*>(array), values);
+}
+
+TEST(Fault, MisalignedAccess) {
+  expect_fault(
+      "crooked_load", crooked_load, 32,
+      {"an access of 16 bytes at an address that is no multiple of it", here(kCrookedLine)}, 8);
+  expect_fault("crooked_store", crooked_store, 32, {"16 bytes"}, 1);
+  expect_fault("crooked_values", crooked_values, 32, {"8 bytes", "fault_test.cpp:"}, 4);
 }
 
 MICA_KERNEL void throws_in_one_block(int bad) {

@@ -187,6 +187,11 @@ uint32_t reduce(Reduce kind, uint32_t mask, uint32_t value, Where where) {
   return out;
 }
 
+void misaligned(int bytes, Where where) {
+  Block::current().fail(
+      where, fmt::format("an access of {} bytes at an address that is no multiple of it", bytes));
+}
+
 void copy_async(void* shared, const void* global, int bytes, int source_bytes, Where where) {
   Block& block = Block::current();
   if (!block.shared().contains(shared, static_cast<size_t>(bytes)))

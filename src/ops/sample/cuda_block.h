@@ -107,17 +107,15 @@ MICA_DEVICE Found find_first(int count, uint64_t target, Value&& value, uint64_t
   return found;
 }
 
-// Whether this is the last of a row's blocks to come here: what the others wrote before is visible
-// then.
+// Whether this is the last of a row's blocks to come here. What the others wrote before is visible
+// then: the barriers order it with the first thread's atomic, which acquires and releases.
 MICA_DEVICE bool is_last_block(uint32_t* ticket, int blocks, uint64_t* scratch,
                                Where where = Where::here()) {
-  fence();
   sync_threads(where);
   if (thread_id() == 0)
     scratch[kSlot] = atom_add(ticket, 1, where) == static_cast<uint32_t>(blocks - 1);
   sync_threads(where);
   const bool last = scratch[kSlot] != 0;
-  fence();
   sync_threads(where);
   return last;
 }

@@ -22,6 +22,19 @@
 // Scales of a unit (or of two, groups of 128):
 //   affine   [group][g][o] {scale, offset} in the checkpoint's dtype
 //   mxfp4    [g][o][2 groups] bytes        nvfp4   [g][o][4 groups] bytes
+//
+// Activations. A tile of T slots (4, 8, 16 or 32) is T / 8 columns of 8 slots; of each unit it has
+//
+//   T >= 8   [8 slots][part][lane] 16 bytes     T = 4   [lane] 16 bytes
+//
+// then the slots' sums. A value is xs * (256 * high + low) with signed bytes; part 0 is high. Lane
+// 4g + t holds slot g of the eight (T = 4: slot g / 2, part g % 2), word r the B register r % 2 of
+// the mma r / 2: columns 16r + 4t and the next three. With q the integers, the sums are
+//
+//   T >= 8   per two slots {xs[2], xs * sum(q)[2], the same of columns 0-31 [2], of 32-63 [2]}
+//   T = 4    per slot the same without [2]
+//
+// What belongs to empty slots is not written: it reaches no other slot's sums and is never stored.
 #pragma once
 
 #include "ops/linear/cuda_linear.h"
@@ -64,6 +77,23 @@ struct IntegerLayout {
   size_t expert_bytes() const { return static_cast<size_t>(row_tiles) * tile_bytes; }
 };
 
+// The slots of a product in tiles of the kernels' size; the tiles may be parts of those of Slots.
+struct SlotTiles {
+  const int32_t *input = nullptr, *output = nullptr, *experts = nullptr;  // as in Slots
+  int tiles = 0;
+  int size = 8;           // T
+  int used = 8;           // slots of a tile that may be taken, the first ones
+  int stride = 8;         // entries of input from a tile to the next
+  int expert_stride = 8;  // entries of input that share an expert
+  int rows = 0;           // without input: row `tile * used + i` of out, row / share of x
+  int share = 1;
+
+  MICA_HOST_DEVICE size_t unit_bytes() const { return static_cast<size_t>(size) * 144; }
+  MICA_HOST_DEVICE size_t tile_bytes(int units) const {
+    return static_cast<size_t>(units) * unit_bytes();
+  }
+};
+
 IntegerLayout integer_layout(const QuantScheme& scheme, DType scale_type, int64_t rows,
                              int64_t columns);
 IntegerLayout integer_layout(const GpuLinear& weights);
@@ -71,3 +101,62 @@ IntegerLayout integer_layout(const GpuLinear& weights);
 void check_integer(const LinearWeights& weights);
 
 }  // namespace mica::gpu
+
+namespace mica::MICA_GPU {
+
+// Rows of x as integers for a product. `rest`: of what the first integers left over instead, for
+// activations in f32. Sets `zeros` words to 0, too.
+struct QuantizeParams {
+  Tensor x;  // [., K]
+  gpu::SlotTiles slots;
+  int units = 0;
+  bool rest = false;
+  std::byte* out = nullptr;
+  uint32_t* zeros = nullptr;
+  int zero_count = 0;
+};
+void quantize_slots(gpu::Stream& stream, const QuantizeParams& p);
+
+constexpr int kMaxTargets = 4;
+
+struct ProductTarget {
+  gpu::IntegerLayout layout;
+  const std::byte* weights = nullptr;
+  size_t expert_bytes = 0;
+  const float* bias = nullptr;  // [E, N] or null
+  void* out = nullptr;
+  DType out_type = DType::kF32;
+  bool add = false;
+  int first_block = 0;  // of rows
+};
+
+struct Product {
+  ProductTarget target[kMaxTargets];
+  int targets = 0;
+  int row_blocks = 0;  // of all targets
+  gpu::SlotTiles slots;
+  const std::byte* activations = nullptr;
+  int units = 0;
+  // A block of rows may be split by segments of K: the block that comes last adds them.
+  int parts = 1;
+  float* partials = nullptr;     // [row blocks * tiles, kSegments, kTileFloats]
+  uint32_t* counters = nullptr;  // [row blocks * tiles], 0
+  int stages = 2;                // of the ring of a block with many slots: 2 or 3
+};
+
+// Slots of a tile up to which a block takes few rows and its warps share out K.
+constexpr int kStreamSlots = 16;
+constexpr int kTileRows = 128;                          // of a block, above that
+constexpr int kTileSlots = 32;                          // T there
+constexpr size_t kTileFloats = kTileRows * kTileSlots;  // sums of a block
+
+// Rows that a block takes, by T.
+constexpr int block_rows(int slots) {
+  return slots > kStreamSlots ? kTileRows : slots > 4 ? 2 * gpu::kRowTile : gpu::kRowTile;
+}
+
+// All targets are of the format.
+template <gpu::IntegerFormat kFormat>
+void start_product(gpu::Stream& stream, const Product& p);
+
+}  // namespace mica::MICA_GPU

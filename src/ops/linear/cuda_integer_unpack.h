@@ -11,29 +11,24 @@ using gpu::IntegerFormat;
 
 // 2^(code - 127); the lowest one is subnormal, the highest is not finite.
 MICA_DEVICE float e8m0_scale(uint32_t code) {
-  return as_float(code == 0 ? 0x00400000u : code << 23);
+  const uint32_t bits = code << 23;
+  return as_float(bits > 0x00400000u ? bits : 0x00400000u);
 }
 
-// E4M3 as f16 with the exponent 8 too low, subnormal values too; 0x7f and 0xff are NaN.
+// As f16, subnormal values too, the exponent is 8 too low; 0x7f and 0xff are NaN.
 MICA_DEVICE float e4m3_scale(uint32_t code) {
   const uint32_t magnitude = code & 0x7f;
   if (magnitude == 0x7f) return as_float(0x7fc00000u);
   return 256 * to_float(f16{static_cast<uint16_t>((code & 0x80) << 8 | magnitude << 7)});
 }
 
-constexpr bool is_affine(IntegerFormat format) {
-  return format < IntegerFormat::kMxfp4;
-}
-constexpr int bits_of(IntegerFormat format) {
-  switch (format) {
-    case IntegerFormat::kQ2: return 2;
-    case IntegerFormat::kQ3: return 3;
-    case IntegerFormat::kQ5: return 5;
-    case IntegerFormat::kQ6: return 6;
-    case IntegerFormat::kQ8: return 8;
-    default: return 4;
-  }
-}
+template <IntegerFormat kFormat>
+inline constexpr bool kAffine = kFormat < IntegerFormat::kMxfp4;
+
+// Of a code. In order of the formats.
+inline constexpr int kFormatBits[] = {2, 3, 4, 5, 6, 8, 4, 4};
+template <IntegerFormat kFormat>
+inline constexpr int kBitsOf = kFormatBits[static_cast<int>(kFormat)];
 
 // The codes of a unit as the A registers of mma.m16n8k32: [columns 0-31, 32-63][register].
 using Fragment = uint32_t[2][4];
@@ -116,8 +111,8 @@ MICA_DEVICE void take_e2m1(const std::byte* codes, int lane, Fragment& a) {
 // A lane's codes of a unit.
 template <IntegerFormat kFormat>
 MICA_DEVICE void take_codes(const std::byte* codes, int lane, Fragment& a) {
-  constexpr int kBits = bits_of(kFormat);
-  if constexpr (!is_affine(kFormat)) {
+  constexpr int kBits = kBitsOf<kFormat>;
+  if constexpr (!kAffine<kFormat>) {
     take_e2m1(codes, lane, a);
   } else {
     constexpr int kLower = kBits == 8 ? 8 : kBits >= 4 ? 4 : 2;
@@ -147,17 +142,60 @@ MICA_DEVICE RowScales affine_scales(const std::byte* scales, int g, DType dtype)
           {to_float(bf16{high(0)}), to_float(bf16{high(1)})}};
 }
 
-// Of group `group` of a unit; codes are twice the values.
+// The scales of a unit as a lane keeps them.
 template <IntegerFormat kFormat>
-MICA_DEVICE RowScales e2m1_scales(const std::byte* scales, int g, int group) {
+struct UnitScales {
+  RowScales group[2];  // the second with groups of 32
+};
+template <>
+struct UnitScales<IntegerFormat::kMxfp4> {
+  uint32_t codes;  // [o][group]
+};
+template <>
+struct UnitScales<IntegerFormat::kNvfp4> {
+  uint32_t codes[2];  // [o][group]
+};
+
+template <IntegerFormat kFormat>
+MICA_DEVICE UnitScales<kFormat> take_scales(const std::byte* scales, int g, bool halves,
+                                            DType dtype) {
+  UnitScales<kFormat> result;
   if constexpr (kFormat == IntegerFormat::kMxfp4) {
-    const uint32_t codes = *reinterpret_cast<const uint32_t*>(scales + g * 4) >> group * 8;
-    return {{0.5f * e8m0_scale(codes & 0xff), 0.5f * e8m0_scale(codes >> 16 & 0xff)}, {}};
-  } else {
+    result.codes = *reinterpret_cast<const uint32_t*>(scales + g * 4);
+  } else if constexpr (kFormat == IntegerFormat::kNvfp4) {
     const Bytes8 codes = *reinterpret_cast<const Bytes8*>(scales + g * 8);
-    return {{0.5f * e4m3_scale(codes.word[0] >> group * 8 & 0xff),
-             0.5f * e4m3_scale(codes.word[1] >> group * 8 & 0xff)},
+    result.codes[0] = codes.word[0];
+    result.codes[1] = codes.word[1];
+  } else {
+    result.group[0] = affine_scales(scales, g, dtype);
+    if (halves)
+      result.group[1] = affine_scales(scales + (dtype == DType::kF32 ? 128 : 64), g, dtype);
+  }
+  return result;
+}
+
+// By what a unit's sums of codes and scales are too small: E2M1 codes are twice the values, E4M3
+// scales are read as f16, whose exponent is 8 higher.
+template <IntegerFormat kFormat>
+inline constexpr float kSumFactor = kFormat == IntegerFormat::kMxfp4   ? 0.5f
+                                    : kFormat == IntegerFormat::kNvfp4 ? 128.0f
+                                                                       : 1.0f;
+
+// Of group `i` of a unit. E4M3 codes that are NaN, which no quantizer writes, count as 480.
+template <IntegerFormat kFormat>
+MICA_DEVICE RowScales scales_of(const UnitScales<kFormat>& scales, int i) {
+  if constexpr (kFormat == IntegerFormat::kMxfp4) {
+    const uint32_t codes = scales.codes >> 8 * i;
+    return {{e8m0_scale(codes & 0xff), e8m0_scale(codes >> 16 & 0xff)}, {}};
+  } else if constexpr (kFormat == IntegerFormat::kNvfp4) {
+    // Byte i of both words into the upper bytes of two 16-bit halves.
+    const uint32_t codes = prmt(scales.codes[0], scales.codes[1], 0x4000u + 0x1010u * i);
+    const uint32_t halves = (codes & 0x80008000u) | (codes >> 1 & 0x3f803f80u);
+    return {{to_float(f16{static_cast<uint16_t>(halves)}),
+             to_float(f16{static_cast<uint16_t>(halves >> 16)})},
             {}};
+  } else {
+    return scales.group[i];
   }
 }
 

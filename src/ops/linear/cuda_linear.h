@@ -36,6 +36,7 @@ struct Slots {
   const int32_t* input = nullptr;    // [count] row of x, -1 = empty; null = the slot itself
   const int32_t* output = nullptr;   // [count] row of out; null = as input
   const int32_t* experts = nullptr;  // [count / tile] expert, -1 = no work; null = 0
+  size_t scratch = 0;  // bytes at the start of the backend's scratch memory that hold the arrays
 };
 
 // The slots of a product without experts.
@@ -71,6 +72,10 @@ std::unique_ptr<gpu::GpuLinear> pack_integer(gpu::GpuBackend& backend, const Lin
 void multiply_integer(gpu::GpuBackend& backend, const Tensor& x, const gpu::Slots& slots,
                       std::span<const LinearTarget> targets);
 void expand_integer(gpu::GpuBackend& backend, const Expand& p);
+// Of few pairs of a row and an expert, each in a tile of its own; ids and shapes as in
+// MoeLinearParams.
+void multiply_pairs_integer(gpu::GpuBackend& backend, const Tensor& x, const Tensor& ids,
+                            std::span<const LinearTarget> targets);
 
 std::unique_ptr<gpu::GpuLinear> pack_float(gpu::GpuBackend& backend, const LinearWeights& w);
 void multiply_float(gpu::GpuBackend& backend, const Tensor& x, const gpu::Slots& slots,

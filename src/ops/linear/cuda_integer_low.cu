@@ -1,0 +1,8 @@
+#include "ops/linear/cuda_integer_start.h"
+
+namespace mica::MICA_GPU {
+
+template void start_product<IntegerFormat::kQ2>(gpu::Stream&, const Product&);
+template void start_product<IntegerFormat::kQ3>(gpu::Stream&, const Product&);
+
+}  // namespace mica::MICA_GPU

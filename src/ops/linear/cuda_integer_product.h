@@ -1,0 +1,201 @@
+// What the two product kernels of the integer family share: a unit's sums, and the output.
+//
+//   computes   y[n] = sum over units u of xs[u] * (sum over the unit's groups of
+//              s[n, g] * dot(codes, q)) + sum over groups of b[n, g] * X[g], X the sum of xs * q
+//   exact      dot in s32 by tensor cores: sums of codes * high and of codes * low, each below 2^22
+//   order      in f32, unit by unit, within a segment of K; the segments' sums in order. So a row's
+//              bits depend on neither the other rows nor the kernel
+#pragma once
+
+#include "ops/linear/cuda_integer_slots.h"
+#include "ops/linear/cuda_integer_unpack.h"
+
+namespace mica::MICA_GPU {
+
+// Sums start from this integer; read as f32, kSumStart + i is kSumOffset + i for |i| < 2^22.
+constexpr int32_t kSumStart = 0x4b400000;
+constexpr float kSumOffset = 0x1.8p23f;
+
+// First chunk of a segment of K.
+MICA_DEVICE int segment_begin(int segment, int chunks) {
+  return chunks * segment / gpu::kSegments;
+}
+
+// A row tile's unit in registers.
+template <IntegerFormat kFormat>
+struct UnitWeights {
+  Fragment codes;
+  UnitScales<kFormat> scales;
+};
+
+// Unit `u` of a chunk in shared memory. halves: groups of 32 columns.
+template <IntegerFormat kFormat>
+MICA_DEVICE UnitWeights<kFormat> take_unit(const gpu::IntegerLayout& l, const std::byte* chunk,
+                                           int u, bool halves) {
+  UnitWeights<kFormat> w;
+  const int lane = lane_index();
+  take_codes<kFormat>(chunk + l.scale_bytes + static_cast<uint32_t>(u) * l.code_step, lane,
+                      w.codes);
+  w.scales = take_scales<kFormat>(chunk + static_cast<uint32_t>(u) * l.scale_step, lane / 4, halves,
+                                  l.scale_type);
+  return w;
+}
+
+// d = codes of columns 32s to 32s + 31, times words 2s and 2s + 1 of a lane's activations, + c.
+template <IntegerFormat kFormat>
+MICA_DEVICE void multiply_half(int32_t (&d)[4], const Fragment& a, int s, const Bytes16& x,
+                               const int32_t (&c)[4], Where where) {
+  const uint32_t b[2] = {x.word[2 * s], x.word[2 * s + 1]};
+  if constexpr (kAffine<kFormat>)
+    mma_m16n8k32_u8s8(d, a[s], b, c, where);
+  else
+    mma_m16n8k32_s8(d, a[s], b, c, where);
+}
+
+// Exact: the integer that a sum holds, times a power of two.
+MICA_DEVICE float integer_of(int32_t sum, float factor) {
+  const float shifted = as_float(static_cast<uint32_t>(sum));
+  return factor == 1 ? shifted - kSumOffset : fmaf(shifted, factor, -factor * kSumOffset);
+}
+
+// The activations of eight slots (of four where kFour) in a unit, for one lane, whose results are
+// those of slots 2t and 2t + 1 (of slot t).
+template <bool kFour>
+struct UnitColumns {
+  static constexpr int kSlots = kFour ? 1 : 2;
+  Bytes16 part[kSlots];  // high and low; four slots: both, by lanes
+  float scale[kSlots];
+  float sum[2][kSlots];  // of the unit, or of its halves
+};
+
+template <bool kFour, bool kOffsets>
+MICA_DEVICE void take_sums(UnitColumns<kFour>& x, const std::byte* sums, bool halves) {
+  const int t = lane_index() % 4;
+  if constexpr (kFour) {
+    const Bytes16 v = load16(sums + t * 16);
+    x.scale[0] = as_float(v.word[0]);
+    x.sum[0][0] = as_float(halves ? v.word[2] : v.word[1]);
+    x.sum[1][0] = as_float(v.word[3]);
+  } else {
+    const Bytes16 v = load16(sums + t * 32);
+    for (int i = 0; i < 2; ++i) x.scale[i] = as_float(v.word[i]);
+    for (int i = 0; i < 2; ++i) x.sum[0][i] = as_float(v.word[2 + i]);
+    if (!kOffsets || !halves) return;
+    const Bytes16 more = load16(sums + t * 32 + 16);
+    for (int i = 0; i < 2; ++i) x.sum[0][i] = as_float(more.word[i]);
+    for (int i = 0; i < 2; ++i) x.sum[1][i] = as_float(more.word[2 + i]);
+  }
+}
+
+// Scaled sums of a unit: element i * kSlots + j is row g + 8i and the lane's slot j.
+template <bool kFour>
+struct UnitSums {
+  float value[2 * UnitColumns<kFour>::kSlots];
+};
+
+// Adds a group's scaled sums, or sets them.
+template <IntegerFormat kFormat, bool kFirst, bool kFour>
+MICA_DEVICE void add_group(const int32_t (&high)[4], const int32_t (&low)[4], const RowScales& w,
+                           UnitSums<kFour>& sums) {
+  constexpr int kSlots = UnitColumns<kFour>::kSlots;
+  constexpr float kFactor = kSumFactor<kFormat>;
+  MICA_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    MICA_UNROLL
+    for (int j = 0; j < kSlots; ++j) {
+      // Of four slots, the high and low products stand side by side in one sum.
+      const float h = integer_of(kFour ? high[2 * i] : high[2 * i + j], 1);
+      const float l = integer_of(kFour ? high[2 * i + 1] : low[2 * i + j], kFactor);
+      const float dot = fmaf(256 * kFactor, h, l);
+      float& sum = sums.value[i * kSlots + j];
+      sum = kFirst ? dot * w.scale[i] : fmaf(dot, w.scale[i], sum);
+    }
+  }
+}
+
+// results += offset * sum of the group's activations.
+template <bool kFour>
+MICA_DEVICE void add_offsets(const RowScales& w, const float (&x_sum)[UnitColumns<kFour>::kSlots],
+                             UnitSums<kFour>& results) {
+  constexpr int kSlots = UnitColumns<kFour>::kSlots;
+  MICA_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    MICA_UNROLL
+    for (int j = 0; j < kSlots; ++j)
+      results.value[i * kSlots + j] = fmaf(w.offset[i], x_sum[j], results.value[i * kSlots + j]);
+  }
+}
+
+// Products of group `i` of a unit.
+template <IntegerFormat kFormat, bool kFour>
+MICA_DEVICE void multiply_group(const UnitWeights<kFormat>& w, const UnitColumns<kFour>& x, int i,
+                                bool halves, int32_t (&high)[4], int32_t (&low)[4], Where where) {
+  const int32_t start[4] = {kSumStart, kSumStart, kSumStart, kSumStart};
+  if constexpr (kFormat == IntegerFormat::kNvfp4) {
+    const uint32_t* a = &w.codes[i / 2][i % 2 * 2];
+    mma_m16n8k16_s8(high, a[0], a[1], x.part[0].word[i], start, where);
+    if constexpr (!kFour) mma_m16n8k16_s8(low, a[0], a[1], x.part[1].word[i], start, where);
+    return;
+  }
+  multiply_half<kFormat>(high, w.codes, i, x.part[0], start, where);
+  if constexpr (!kFour) multiply_half<kFormat>(low, w.codes, i, x.part[1], start, where);
+  if (halves) return;
+  multiply_half<kFormat>(high, w.codes, 1, x.part[0], high, where);
+  if constexpr (!kFour) multiply_half<kFormat>(low, w.codes, 1, x.part[1], low, where);
+}
+
+// Adds a unit of a row tile to the lane's results.
+template <IntegerFormat kFormat, bool kFour>
+MICA_DEVICE void add_unit(const UnitWeights<kFormat>& w, const UnitColumns<kFour>& x, bool halves,
+                          UnitSums<kFour>& results, Where where = Where::here()) {
+  constexpr int kGroups = kFormat == IntegerFormat::kNvfp4 ? 4 : 2;
+  int32_t high[4], low[4] = {};
+  UnitSums<kFour> sums;
+  if (!kAffine<kFormat> || halves) {
+    multiply_group(w, x, 0, true, high, low, where);
+    add_group<kFormat, true>(high, low, scales_of<kFormat>(w.scales, 0), sums);
+    MICA_UNROLL
+    for (int i = 1; i < kGroups; ++i) {
+      multiply_group(w, x, i, true, high, low, where);
+      add_group<kFormat, false>(high, low, scales_of<kFormat>(w.scales, i), sums);
+    }
+  } else {
+    multiply_group(w, x, 0, false, high, low, where);
+    add_group<kFormat, true>(high, low, scales_of<kFormat>(w.scales, 0), sums);
+  }
+  constexpr int kSlots = UnitColumns<kFour>::kSlots;
+  MICA_UNROLL
+  for (int i = 0; i < 2 * kSlots; ++i)
+    results.value[i] = fmaf(sums.value[i], x.scale[i % kSlots], results.value[i]);
+  if constexpr (kAffine<kFormat>) {
+    add_offsets<kFour>(scales_of<kFormat>(w.scales, 0), x.sum[0], results);
+    if (halves) add_offsets<kFour>(scales_of<kFormat>(w.scales, 1), x.sum[1], results);
+  }
+}
+
+// The target that row block `block` of the launch belongs to.
+MICA_DEVICE int target_of(const Product& p, int block) {
+  int i = 0;
+  while (i + 1 < p.targets && block >= p.target[i + 1].first_block) ++i;
+  return i;
+}
+
+template <typename T>
+MICA_DEVICE void store_value(const ProductTarget& t, int64_t at, float value) {
+  T* out = static_cast<T*>(t.out) + at;
+  *out = from_float<T>(t.add ? to_float(*out) + value : value);
+}
+
+// sum: of row n of an expert's weights and row `row` of out.
+MICA_DEVICE void store_result(const ProductTarget& t, int expert, int n, int row, float sum) {
+  const float value = t.bias ? sum + t.bias[static_cast<int64_t>(expert) * t.layout.rows + n] : sum;
+  const int64_t at = static_cast<int64_t>(row) * t.layout.rows + n;
+  if (t.out_type == DType::kF32)
+    store_value<float>(t, at, value);
+  else if (t.out_type == DType::kBF16)
+    store_value<bf16>(t, at, value);
+  else
+    store_value<f16>(t, at, value);
+}
+
+}  // namespace mica::MICA_GPU

@@ -1,0 +1,16 @@
+// The kernels of a format, for the sources that instantiate them (compiled side by side).
+#pragma once
+
+#include "ops/linear/cuda_integer_stream.h"
+#include "ops/linear/cuda_integer_tile.h"
+
+namespace mica::MICA_GPU {
+
+template <IntegerFormat kFormat>
+void start_product(gpu::Stream& stream, const Product& p) {
+  if (p.slots.size == 4) return start_stream<kFormat, true>(stream, p);
+  if (p.slots.size <= kStreamSlots) return start_stream<kFormat, false>(stream, p);
+  start_tiles<kFormat>(stream, p);
+}
+
+}  // namespace mica::MICA_GPU

@@ -194,18 +194,23 @@ void RepoCache::note_missing(const std::string& commit, const std::string& file)
   ::close(fd);
 }
 
+std::string repo_of(const fs::path& folder) {
+  std::string name = folder.filename().string();
+  if (!name.starts_with(kPrefix)) return "";
+  name.erase(0, std::strlen(kPrefix));
+  const size_t separator = name.find("--");
+  if (separator != std::string::npos)
+    name = name.substr(0, separator) + "/" + name.substr(separator + 2);
+  return is_repo_id(name) ? name : "";
+}
+
 std::vector<std::string> cached_repos(const fs::path& root) {
   std::vector<std::string> repos;
   std::error_code failed;
   for (fs::directory_iterator it(root, failed), end; !failed && it != end; it.increment(failed)) {
-    std::string name = it->path().filename().string();
+    const std::string repo = repo_of(it->path());
     std::error_code ignored;
-    if (!name.starts_with(kPrefix) || !fs::is_directory(it->path() / "snapshots", ignored))
-      continue;
-    name.erase(0, std::strlen(kPrefix));
-    const size_t separator = name.find("--");
-    if (separator != std::string::npos) name.replace(separator, 2, "/");
-    if (is_repo_id(name)) repos.push_back(name);
+    if (!repo.empty() && fs::is_directory(it->path() / "snapshots", ignored)) repos.push_back(repo);
   }
   std::sort(repos.begin(), repos.end());
   return repos;

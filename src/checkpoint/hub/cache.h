@@ -52,6 +52,8 @@ class RepoCache {
   std::string folder_name_;
 };
 
+// "org/name" of the folder models--org--name; empty for others.
+std::string repo_of(const std::filesystem::path& folder);
 // Every repository in the cache that has a snapshot, as "org/name", sorted.
 std::vector<std::string> cached_repos(const std::filesystem::path& root);
 

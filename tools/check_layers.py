@@ -16,7 +16,9 @@ ALLOWED = {
     "engine": {"base", "tensor", "ops", "model"},
     "server": {"base", "text", "engine", "checkpoint", "tensor", "ops", "model"},
     "bench": {"base", "tensor", "checkpoint", "text", "ops", "model", "engine"},
-    "cli": {"base", "tensor", "checkpoint", "text", "ops", "model", "engine", "server", "bench"},
+    "doctor": {"base", "checkpoint", "ops"},
+    "cli": {"base", "tensor", "checkpoint", "text", "ops", "model", "engine", "server", "bench",
+            "doctor"},
 }
 INCLUDE = re.compile(r'^\s*#include\s+"([a-z_]+)/', re.M)
 CUDA = re.compile(r"^\s*#include\s+<(cuda|cublas|nccl|cudnn)[a-zA-Z_0-9]*\.h", re.M)

@@ -17,6 +17,7 @@ void add_commands(CLI::App& app) {
   add_inspect_command(app);
   add_synth_command(app);
   add_logits_command(app);
+  add_doctor_command(app);
 }
 
 }  // namespace mica

@@ -14,5 +14,6 @@ void add_chat_command(CLI::App& app);
 void add_serve_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_logits_command(CLI::App& app);
+void add_doctor_command(CLI::App& app);
 
 }  // namespace mica

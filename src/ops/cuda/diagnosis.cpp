@@ -85,7 +85,7 @@ void throw_unusable(const std::string& asked, int cuda_status, const std::string
 
 Finding no_cuda_build(const GpuProbe& probe) {
   Finding finding{FindingCode::kNoCudaBuild, "this program was built without CUDA",
-                  "Use --device cpu; for a GPU, build it where CUDA 12.8 or newer is",
+                  "For a GPU, build it where CUDA 12.8 or newer is",
                   "cmake --preset release -DMICA_CUDA=ON && ninja -C build"};
   if (!probe.gpus.empty())
     finding.reason += fmt::format(", and this machine has a GPU ({})", probe.gpus[0].name);

@@ -64,7 +64,8 @@ std::optional<Finding> off_bus(const Case& c) {
 
 std::optional<Finding> no_gpu(const Case& c) {
   const HostFacts& host = c.probe.host;
-  if (host.wsl || !host.pci_gpus.empty() || !host.module.empty() || any_node(host))
+  if (host.wsl || !host.pci_gpus.empty() || !host.module.empty() || any_node(host) ||
+      !c.probe.gpus.empty())
     return std::nullopt;
   Finding finding{Code::kNoGpu,
                   c.probe.cuda.library.found
@@ -72,8 +73,9 @@ std::optional<Finding> no_gpu(const Case& c) {
                       : "this machine shows no NVIDIA GPU and no NVIDIA driver",
                   "Use the CPU, or a machine that has one", "mica … --device cpu"};
   if (!host.container.empty()) {
-    finding.reason = fmt::format("this {} container shows no NVIDIA GPU", host.container);
-    finding.remedy = "If the host has one: " + container_remedy(c.probe);
+    finding.reason =
+        fmt::format("this {} container shows no NVIDIA GPU (has its host one?)", host.container);
+    finding.remedy = container_remedy(c.probe);
     finding.command = container_command(host);
   }
   return finding;
@@ -95,7 +97,7 @@ std::optional<Finding> wsl(const Case& c) {
 
 std::optional<Finding> no_module(const Case& c) {
   const HostFacts& host = c.probe.host;
-  if (host.wsl || !host.module.empty()) return std::nullopt;
+  if (host.wsl || !host.module.empty() || !c.probe.gpus.empty()) return std::nullopt;
   for (const PciGpu& gpu : host.pci_gpus) {
     if (gpu.driver == "nouveau" || gpu.driver == "nova_core")
       return Finding{Code::kOtherDriver,

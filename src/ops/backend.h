@@ -49,6 +49,9 @@ struct Ops {
                      const MoeLinearParams&) = nullptr;  // rows x their experts -> [T * k, N]
   void (*moe_combine)(Backend&, const MoeCombineParams&) = nullptr;  // [T * k, D] -> [T, D]
   void (*sample)(Backend&, const SampleParams&) = nullptr;           // logits [R, V] -> tokens [R]
+  // Measuring, GPUs only: reads every byte of `data` (a multiple of 16) once, as fast as the device
+  // can; the exclusive or of `out` i32 [any] is that of all its words.
+  void (*read_all)(Backend&, const Tensor& data, const Tensor& out) = nullptr;
 };
 
 // Weights in the layout that the backend's kernels want; made once at load, opaque outside.

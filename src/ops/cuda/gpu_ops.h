@@ -20,6 +20,7 @@ void moe_route(Backend& backend, const MoeRouteParams& p);
 void moe_linear(Backend& backend, const MoeLinearParams& p);
 void moe_combine(Backend& backend, const MoeCombineParams& p);
 void sample(Backend& backend, const SampleParams& p);
+void read_all(Backend& backend, const Tensor& data, const Tensor& out);
 
 // Repacks weights whose tensors lie on the device into the layout of the product kernels.
 std::unique_ptr<PreparedLinear> prepare(gpu::GpuBackend& backend, const LinearWeights& on_device);

@@ -33,7 +33,7 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
     : plan_(plan),
       vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
-      weight_bytes_(static_cast<double>(model.bytes_per_token())),
+      model_(model),
       runner_(backend, model, options, plan),
       scheduler_(scheduler_options(options, plan)) {
   if (options.prefix_cache && plan.state_slots > 0)
@@ -75,7 +75,7 @@ void Worker::finish_step() {
 double Worker::bytes_of_step() const {
   double positions = 0;
   for (const Slice& slice : step_) positions += slice.begin + slice.count;
-  return weight_bytes_ +
+  return static_cast<double>(model_.bytes_per_step(static_cast<int64_t>(step_.size()))) +
          positions * static_cast<double>(plan_.block_bytes) / std::max(1, plan_.block_size);
 }
 

@@ -73,7 +73,7 @@ class Worker {
   const KvPlan plan_;
   const int32_t vocabulary_;
   const int32_t probe_token_;
-  const double weight_bytes_;  // that a step reads at least
+  const Model& model_;
   Runner runner_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<Job>> jobs_;

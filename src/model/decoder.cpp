@@ -41,13 +41,13 @@ class Decoder final : public Model {
 
   bool recordable() const override { return rope_.dynamic == nullptr; }
 
-  size_t bytes_per_token() const override { return read_cost().bytes; }
-  int64_t weights_per_token() const override { return read_cost().weights; }
+  size_t bytes_per_step(int64_t tokens) const override { return read_cost(tokens).bytes; }
+  int64_t weights_per_token() const override { return read_cost(1).weights; }
   size_t weight_bytes() const override { return weight_bytes_; }
 
  private:
-  ReadCost read_cost() const {
-    ReadCost cost;
+  ReadCost read_cost(int64_t tokens) const {
+    ReadCost cost{.tokens = tokens};
     cost.add(head_.output());
     for (const DecoderLayer& layer : layers_) {
       cost.add(layer.self_attn);

@@ -302,8 +302,13 @@ void ReadCost::add(const GatedMlp& mlp) {
 
 void ReadCost::add(const MoeMlp& mlp) {
   add(*mlp.gate);
-  for (const Linear* linear : {&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj})
-    add(**linear, mlp.experts_per_token);
+  for (const Linear* linear : {&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj}) {
+    const auto experts = static_cast<double>((*linear)->experts);
+    const double missed = 1 - static_cast<double>(mlp.experts_per_token) / experts;  // by a token
+    const double read = experts * (1 - std::pow(missed, static_cast<double>(tokens)));
+    bytes += static_cast<size_t>(std::llround(read * static_cast<double>((*linear)->weight_bytes)));
+    weights += mlp.experts_per_token * (*linear)->rows * (*linear)->columns;
+  }
 }
 
 std::vector<CacheSpec> paged_cache_layers(const ModelConfig& config) {

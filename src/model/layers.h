@@ -145,13 +145,14 @@ Tensor normalize(const Step& step, const Tensor& x, const Tensor& weight, float 
 // with a margin for the arena's alignment.
 size_t decoder_arena_bytes(const ModelConfig& config, int64_t tokens, int64_t rows);
 
-// What one token's products read: bytes, and weights as a number.
+// What the products of a decode step take.
 struct ReadCost {
-  size_t bytes = 0;
-  int64_t weights = 0;
-  void add(const PreparedLinear& linear, int64_t times = 1) {
-    bytes += static_cast<size_t>(times) * linear.weight_bytes;
-    weights += times * linear.rows * linear.columns;
+  int64_t tokens = 1;   // of the step
+  size_t bytes = 0;     // that the step reads
+  int64_t weights = 0;  // that take part in one token's products
+  void add(const PreparedLinear& linear) {
+    bytes += linear.weight_bytes;
+    weights += linear.rows * linear.columns;
   }
   void add(const AttentionLayer& layer);
   void add(const GatedMlp& mlp);

@@ -30,8 +30,9 @@ class Model {
   // Whether `forward` does the same for every batch of one shape, so that it can be recorded.
   virtual bool recordable() const { return true; }
 
-  // Bytes of weights that a decode step of one token reads (experts: the chosen ones only).
-  virtual size_t bytes_per_token() const = 0;
+  // Bytes of weights that a decode step of `tokens` sequences reads: of the experts those that such
+  // many tokens choose, evenly, on average.
+  virtual size_t bytes_per_step(int64_t tokens) const = 0;
   // Weights that take part in one token's products (2 operations each; experts: the chosen ones).
   virtual int64_t weights_per_token() const = 0;
   // Resident bytes of all prepared weights.

@@ -9,6 +9,7 @@
 
 #include "engine/single.h"
 #include "golden_model.h"
+#include "test_devices.h"
 
 namespace mica {
 namespace {
@@ -86,7 +87,7 @@ class GoldenModel : public testing::TestWithParam<Case> {};
 TEST_P(GoldenModel, LogitsAgreeWithMlx) {
   const auto& [device, label] = GetParam();
   const Golden golden = read_golden(source_path("tests/golden/models") / (label + ".json"));
-  const auto backend = make_backend({.device = device, .threads = 2});
+  const auto backend = make_backend({.device = device, .threads = 2, .deterministic = true});
   const auto model = load_golden(golden, *backend);
   if (golden.experts) expect_clear_routes(golden);
   const auto whole = all_logits(*backend, *model, golden.tokens);
@@ -102,7 +103,7 @@ TEST_P(GoldenModel, LogitsAgreeWithMlx) {
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const auto& entry : std::filesystem::directory_iterator(source_path("tests/golden/models")))
-    for (const char* device : {"ref", "cpu"})
+    for (const std::string& device : test_devices({"ref", "cpu"}))
       cases.emplace_back(device, entry.path().stem().string());
   std::sort(cases.begin(), cases.end());
   return cases;
@@ -110,7 +111,8 @@ std::vector<Case> all_cases() {
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(all_cases()), [](const auto& info) {
   std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
-  std::replace(name.begin(), name.end(), '-', '_');
+  for (char& c : name)
+    if (c == '-' || c == ':') c = '_';
   return name;
 });
 

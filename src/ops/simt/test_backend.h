@@ -1,4 +1,5 @@
-// The `simt` backend in tests of operations: any activation dtype, any schedule.
+// The `simt` backend in tests of operations: any activation dtype, any schedule. Where
+// $MICA_TEST_DEVICE names a GPU it is that one's `cuda` backend, and the schedule means nothing.
 #pragma once
 
 #include <vector>
@@ -13,8 +14,15 @@ class SimtTestBackend : public TestBackend {
  public:
   explicit SimtTestBackend(DType activations, const Schedule& schedule = {},
                            const BackendOptions& options = {.device = "simt"})
-      : TestBackend("simt " + std::string(mica::name(activations)),
-                    simt::make_backend(options, {.schedule = schedule}), activations) {}
+      : TestBackend((tests_a_gpu() ? "cuda " : "simt ") + std::string(mica::name(activations)),
+                    make(options, schedule), activations) {}
+
+ private:
+  static std::unique_ptr<Backend> make(BackendOptions options, const Schedule& schedule) {
+    if (!tests_a_gpu()) return simt::make_backend(options, {.schedule = schedule});
+    options.device = asked_test_device();
+    return mica::make_backend(options);
+  }
 };
 
 // What a tensor of the dtype holds of the values: give these to `ref` too.

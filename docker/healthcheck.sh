@@ -8,12 +8,12 @@ answer=$(curl --silent --show-error --noproxy '*' --max-time "${MICA_HEALTH_SECO
   --header 'Content-Type: application/json' \
   --data '{"prompt": "Hello", "max_tokens": 1, "temperature": 0}' --write-out '\n%{http_code}' \
   "$url" 2>&1) || {
-  echo "no answer from $url: $answer"
+  echo "no answer from $url:" $answer
   exit 1
 }
 case $answer in
 *'"completion_tokens":1'[,}]*"
 200") exit 0 ;;
 esac
-echo "no token from $url: $answer"
+echo "no token from $url:" $answer
 exit 1

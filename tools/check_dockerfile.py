@@ -89,6 +89,12 @@ def check_answer(container):
     expect(len(text.split()) > 3, f"the answer has words: {text[:100]!r}")
 
 
+def check_volumes(container):
+    for path in container.image.volumes:
+        status, output = container.execute(["/bin/sh", "-c", f"cd {path} && touch own && rm own"], 20)
+        expect(status == 0, f"may write to the volume {path} {output}")
+
+
 def check_stop(container):
     """The stop signal lets a running request end; the status is 0."""
     result = []
@@ -102,7 +108,7 @@ def check_stop(container):
 
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(0.3)
+    time.sleep(0.1)
     running = not result
     container.send(container.image.stop_signal)
     status = container.wait(40)
@@ -117,6 +123,7 @@ def check_server(image, volumes, log, arguments, user=None):
         wait_for_health(container, 120)
         say("ok: healthy: a token was generated")
         expect(container.listens_everywhere(), f"port {image.ports[0]} is open on all addresses")
+        check_volumes(container)
         check_answer(container)
         check_sick_server(container)
         check_stop(container)

@@ -181,7 +181,7 @@ double GpuBackend::measure_bandwidth() {
   return rates[rates.size() / 2];
 }
 
-std::byte* GpuBackend::scratch(size_t bytes) {
+std::byte* GpuBackend::scratch_of(size_t bytes) {
   if (scratch_.empty() || scratch_.back().size() < bytes) {
     MICA_CHECK_MSG(!recording_, "{} bytes of scratch wanted within a recording", bytes);
     const size_t before = scratch_.empty() ? 0 : scratch_.back().size();

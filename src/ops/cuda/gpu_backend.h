@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "ops/backend.h"
@@ -50,11 +51,28 @@ class GpuBackend final : public Backend {
   bool deterministic() const { return deterministic_; }
   // Device memory of undefined content, 256-byte aligned, for the operation that calls: the next
   // operation may get the same. It never moves once a size was asked for, so graphs may hold it.
-  std::byte* scratch(size_t bytes);
+  std::byte* scratch(size_t bytes) { return scratch_of(held_ + bytes) + held_; }
+
+  // Scratch memory that operations don't get which are called while this lives.
+  class HeldScratch {
+   public:
+    HeldScratch(GpuBackend& backend, size_t bytes) : data(backend.scratch(bytes)), backend_(backend) {
+      before_ = std::exchange(backend.held_, backend.held_ + (bytes + 255) / 256 * 256);
+    }
+    ~HeldScratch() { backend_.held_ = before_; }
+    HeldScratch(const HeldScratch&) = delete;
+    HeldScratch& operator=(const HeldScratch&) = delete;
+    std::byte* const data;
+
+   private:
+    GpuBackend& backend_;
+    size_t before_;
+  };
 
  private:
   class Staging;
   Tensor upload_raw(const Tensor& host, size_t& offset);
+  std::byte* scratch_of(size_t bytes);
 
   const KernelTable& kernels_;
   std::unique_ptr<Device> device_;
@@ -66,6 +84,7 @@ class GpuBackend final : public Backend {
   std::unique_ptr<Staging> staging_;
   Buffer raw_;                   // the checkpoint's bytes of the layer in preparation
   std::vector<Buffer> scratch_;  // the last is in use, the others may be in graphs
+  size_t held_ = 0;              // bytes at its start
 };
 
 // The backend that an operation was called with.

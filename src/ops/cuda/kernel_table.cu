@@ -24,6 +24,7 @@ const gpu::KernelTable& kernel_table() {
               .gather_rows = gather_rows,
               .softcap = softcap,
               .moe_route = moe_route,
+              .moe_linear = moe_linear,
               .moe_combine = moe_combine,
               .sample = sample,
           },

@@ -161,6 +161,12 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(
   check_atomics(in, out, sums);
   const float product = mul_rn(as_float(in[0] & 0xbfffffffu), as_float(in[1] & 0xbfffffffu));
   results.put(product - as_float(in[2] & 0xbfffffffu));
+  results.put(count_bits(in[0]));
+  if (thread == 0) words[0] = 0;
+  sync_threads();
+  red_add_shared(words, in[3]);
+  sync_threads();
+  results.put(words[0]);
   grid_dependency_launch();
 }
 

@@ -1,6 +1,7 @@
 #include "ops/cuda/ptx_check.h"
 
 #include <cmath>
+#include <bit>
 #include <numeric>
 #include <random>
 
@@ -66,6 +67,18 @@ TEST(PtxCheck, KnownResults) {
   }
   const uint32_t* last = &found.out[PtxCheck::kWords - 2];
   EXPECT_EQ(uint64_t{last[1]} << 32 | last[0], wide);  // red.u64
+  EXPECT_EQ(found.counters[0], sum);
+  EXPECT_EQ(as_float(found.counters[1]), 63 * 64 / 2);
+  EXPECT_EQ(found.counters[2], 64u);
+  EXPECT_EQ(found.counters[3], sum);
+}
+
+  EXPECT_EQ(found.out[51], as_bits(as_float(in[0] & 0xbfffffffu) * as_float(in[1] & 0xbfffffffu) -
+                                   as_float(in[2] & 0xbfffffffu)));           // mul_rn
+  EXPECT_EQ(found.out[52], static_cast<uint32_t>(std::popcount(in[0])));      // count_bits
+  uint32_t block_sum = 0;
+  for (size_t thread = 0; thread < 64; ++thread) block_sum += in[thread * 4 + 3];
+  EXPECT_EQ(found.out[53], block_sum);                                        // red_add_shared
   EXPECT_EQ(found.counters[0], sum);
   EXPECT_EQ(as_float(found.counters[1]), 63 * 64 / 2);
   EXPECT_EQ(found.counters[2], 64u);

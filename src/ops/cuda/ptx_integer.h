@@ -83,6 +83,17 @@ MICA_DEVICE uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector) {
 #endif
 }
 
+// "popc".
+MICA_DEVICE uint32_t count_bits(uint32_t a) {
+#ifdef __CUDACC__
+  uint32_t d;
+  asm("popc.b32 %0, %1;" : "=r"(d) : "r"(a));
+  return d;
+#else
+  return static_cast<uint32_t>(std::popcount(a));
+#endif
+}
+
 // "mov" between register types.
 MICA_DEVICE float as_float(uint32_t bits) {
 #ifdef __CUDACC__

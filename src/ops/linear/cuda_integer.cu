@@ -101,9 +101,9 @@ size_t aligned(size_t bytes) {
   return (bytes + 255) / 256 * 256;
 }
 
-// Gives the groups their memory in the backend's scratch, from `reserved` on.
+// Gives the groups their memory in the backend's scratch.
 QuantizeParams place_scratch(gpu::GpuBackend& backend, const Tensor& x, const SlotTiles& slots,
-                             int units, size_t reserved, std::vector<Group>& groups) {
+                             int units, std::vector<Group>& groups) {
   size_t items = 0, most = 0;
   for (const Group& group : groups) {
     if (group.product.parts == 1) continue;
@@ -113,9 +113,7 @@ QuantizeParams place_scratch(gpu::GpuBackend& backend, const Tensor& x, const Sl
   }
   const size_t activations = aligned(static_cast<size_t>(slots.tiles) * slots.tile_bytes(units));
   const size_t partials = most * gpu::kSegments * kTileFloats * sizeof(float);
-  std::byte* scratch =
-      backend.scratch(aligned(reserved) + activations + partials + items * sizeof(uint32_t)) +
-      aligned(reserved);
+  std::byte* scratch = backend.scratch(activations + partials + items * sizeof(uint32_t));
   auto* counters = reinterpret_cast<uint32_t*>(scratch + activations + partials);
   QuantizeParams quantize = {.x = x, .slots = slots, .units = units, .out = scratch};
   quantize.zeros = counters;
@@ -130,11 +128,11 @@ QuantizeParams place_scratch(gpu::GpuBackend& backend, const Tensor& x, const Sl
 }
 
 void multiply_tiles(gpu::GpuBackend& backend, const Tensor& x, const SlotTiles& slots,
-                    size_t reserved, std::span<const LinearTarget> targets) {
+                    std::span<const LinearTarget> targets) {
   MICA_CHECK(reinterpret_cast<uintptr_t>(x.data) % 16 == 0);
   const auto units = static_cast<int>((x.shape[1] + gpu::kUnit - 1) / gpu::kUnit);
   std::vector<Group> groups = groups_of(backend, slots, units, targets);
-  QuantizeParams quantize = place_scratch(backend, x, slots, units, reserved, groups);
+  QuantizeParams quantize = place_scratch(backend, x, slots, units, groups);
   quantize_slots(backend.stream(), quantize);
   for (const Group& group : groups) start(backend.stream(), group);
   if (x.dtype != DType::kF32) return;
@@ -155,7 +153,7 @@ void multiply_tiles(gpu::GpuBackend& backend, const Tensor& x, const SlotTiles& 
 
 void multiply_integer(gpu::GpuBackend& backend, const Tensor& x, const gpu::Slots& slots,
                       std::span<const LinearTarget> targets) {
-  if (slots.count > 0) multiply_tiles(backend, x, tiles_of(slots), slots.scratch, targets);
+  if (slots.count > 0) multiply_tiles(backend, x, tiles_of(slots), targets);
 }
 
 void multiply_pairs_integer(gpu::GpuBackend& backend, const Tensor& x, const Tensor& ids,
@@ -169,7 +167,7 @@ void multiply_pairs_integer(gpu::GpuBackend& backend, const Tensor& x, const Ten
                            .expert_stride = 1,
                            .rows = static_cast<int>(pairs),
                            .share = static_cast<int>(pairs / x.shape[0])};
-  if (pairs > 0) multiply_tiles(backend, x, slots, 0, targets);
+  if (pairs > 0) multiply_tiles(backend, x, slots, targets);
 }
 
 }  // namespace mica::MICA_GPU

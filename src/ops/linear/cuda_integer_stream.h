@@ -198,9 +198,12 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kStreamThreads,
   auto* partial = shared.take<float>(kStreamWarps * kSums);
   auto* ring = shared.take<std::byte>(static_cast<size_t>(kStreamWarps * kStages * kTiles) *
                                       t.layout.chunk_bytes);
-  if (p.slots.experts) grid_dependency_wait();
-  const int expert = expert_of(p.slots, slot_tile);
-  if (expert < 0) return;
+  int expert = 0;
+  if (p.slots.experts) {
+    grid_dependency_wait();
+    expert = expert_of(p.slots, slot_tile);
+    if (expert < 0 || taken_slots(p.slots, slot_tile) == 0) return;
+  }
 
   const int chunks = t.layout.chunks();
   const int begin = segment_begin(warp_index(), chunks);

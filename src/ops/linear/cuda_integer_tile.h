@@ -255,9 +255,11 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kTileThreads, 2) void tile_kernel(const Product p
   w.activation_ring = shared.take<std::byte>(static_cast<size_t>(p.stages) * kActivationChunk);
   w.weight_ring = shared.take<std::byte>(static_cast<size_t>(p.stages * kBlockTiles) *
                                          w.target->layout.chunk_bytes);
-  if (p.slots.experts) grid_dependency_wait();
-  w.expert = expert_of(p.slots, w.slot_tile);
-  if (w.expert < 0) return;
+  if (p.slots.experts) {
+    grid_dependency_wait();
+    w.expert = expert_of(p.slots, w.slot_tile);
+    if (w.expert < 0 || taken_slots(p.slots, w.slot_tile) == 0) return;
+  }
   open_tiles(p, w);
 
   const int chunks = w.target->layout.chunks(), segments = gpu::kSegments / p.parts;

@@ -36,7 +36,6 @@ struct Slots {
   const int32_t* input = nullptr;    // [count] row of x, -1 = empty; null = the slot itself
   const int32_t* output = nullptr;   // [count] row of out; null = as input
   const int32_t* experts = nullptr;  // [count / tile] expert, -1 = no work; null = 0
-  size_t scratch = 0;  // bytes at the start of the backend's scratch memory that hold the arrays
 };
 
 // The slots of a product without experts.
@@ -82,6 +81,9 @@ void multiply_float(gpu::GpuBackend& backend, const Tensor& x, const gpu::Slots&
                     std::span<const LinearTarget> targets);
 void expand_float(gpu::GpuBackend& backend, const Expand& p);
 
+// By the targets' families.
+void multiply(gpu::GpuBackend& backend, const Tensor& x, const gpu::Slots& slots,
+              std::span<const LinearTarget> targets);
 void expand(gpu::GpuBackend& backend, const Expand& p);
 
 // linear for many rows, by expanded weights and the vendor's product, whose bits depend on the

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <set>
 
@@ -45,9 +44,7 @@ Routes route_on_simt(const RouteCase& c, const std::vector<float>& scores) {
     simt::SimtTestBackend other(DType::kBF16, schedule);
     const Routes again = route(other, c, scores);
     EXPECT_EQ(again.ids, first.ids);
-    EXPECT_EQ(std::memcmp(again.weights.data(), first.weights.data(),
-                          first.weights.size() * sizeof(float)),
-              0);
+    EXPECT_TRUE(simt::same_bits(again.weights, first.weights));
   }
   return first;
 }

@@ -2,6 +2,8 @@
 // $MICA_TEST_DEVICE names a GPU it is that one's `cuda` backend, and the schedule means nothing.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "backend_test.h"
@@ -32,6 +34,13 @@ inline std::vector<float> rounded(const std::vector<float>& values, DType dtype)
   std::vector<float> result(values.size());
   to_f32(bytes.data(), dtype, static_cast<int64_t>(values.size()), result.data());
   return result;
+}
+
+// NaN equals itself here.
+inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) {
+    return std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y);
+  });
 }
 
 // A tensor that lies `shift` elements off 16 bytes.

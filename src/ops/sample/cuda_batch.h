@@ -9,11 +9,12 @@
 //   survey     every row         edits, highest logit, log-sum-exp; ends rows of temperature 0
 //   histogram  rows with search  counts and masses of bins by distance from the highest logit
 //   refine     rows with search  the exact cut of top_p, min_p, top_k; the alternatives
-//   exclude    rows with XTC     what XTC removes, then histogram and refine again where top_k is
-//   on draw       rows that draw    the token
+//   exclude    rows with XTC     what it removes; with top_k, histogram and refine follow again
+//   draw       rows that draw    the token
 //
-// Each reads the logits once: 4 V bytes a row and kernel, 0.6 MB for 151936 logits, mostly from L2.
-// Temperature 0 takes one kernel, temperature alone two, filters four.
+// Each reads the logits once: 4 V bytes a row and kernel, 0.6 MB for 151936 logits, mostly from L2,
+// a microsecond or less; the start of a kernel costs more. Temperature 0 takes one kernel,
+// temperature alone or with min_p two, top_p and top_k four, XTC five or seven.
 #pragma once
 
 #include "ops/cuda/runtime.h"

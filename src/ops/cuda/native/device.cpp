@@ -32,9 +32,19 @@ gpu::DeviceProperties read_properties(int index) {
           .memory_free = 0};
 }
 
+// Programmatic launches became edges of graphs with the driver of CUDA 12.3.
+bool driver_knows_early_starts() {
+  int version = 0;
+  check(cudaDriverGetVersion(&version), "cudaDriverGetVersion");
+  return version >= 12030;
+}
+
 }  // namespace
 
-CudaDevice::CudaDevice(int index) : index_(index), properties_(read_properties(index)) {}
+CudaDevice::CudaDevice(int index)
+    : index_(index),
+      properties_(read_properties(index)),
+      early_starts_(properties_.compute_capability >= 90 && driver_knows_early_starts()) {}
 
 cudaError_t select_device(int index) {
   thread_local int current = -1;
@@ -110,9 +120,8 @@ CudaDevice::Kernel CudaDevice::load(const void* kernel, size_t shared_bytes,
   cudaFuncAttributes attributes;
   cudaError_t status = cudaFuncGetAttributes(&attributes, kernel);
   if (status != cudaSuccess) throw_status(status, fmt::format("kernel '{}'", name));
-  Kernel loaded = {
-      .starts_early = properties_.compute_capability >= 90 && attributes.ptxVersion >= 90,
-      .shared_bytes = kSharedUnasked - attributes.sharedSizeBytes};
+  Kernel loaded = {.starts_early = early_starts_ && attributes.ptxVersion >= 90,
+                   .shared_bytes = kSharedUnasked - attributes.sharedSizeBytes};
   if (shared_bytes <= loaded.shared_bytes) return loaded;
   loaded.shared_bytes = properties_.shared_bytes - attributes.sharedSizeBytes;
   status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

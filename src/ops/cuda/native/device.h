@@ -41,6 +41,7 @@ class CudaDevice final : public gpu::Device {
 
   const int index_;
   gpu::DeviceProperties properties_;
+  const bool early_starts_;  // that the driver knows them, in graphs too
   std::mutex mutex_;
   std::unordered_map<const void*, Kernel> kernels_;
 };

@@ -88,8 +88,10 @@ void moe_linear(Backend& any, const MoeLinearParams& p) {
   }
   if (integers && few_pairs(p, experts))
     return multiply_pairs_integer(backend, p.x, p.ids, p.targets);
-  const PairGroups groups = {
-      .ids = p.ids, .experts = experts, .share = pairs / p.x.shape[0], .tile = pair_tile(pairs, experts)};
+  const PairGroups groups = {.ids = p.ids,
+                             .experts = experts,
+                             .share = pairs / p.x.shape[0],
+                             .tile = pair_tile(pairs, experts)};
   const gpu::GpuBackend::HeldScratch memory(backend, groups.bytes());
   multiply(backend, p.x, group_pairs(backend, groups, memory.data), p.targets);
 }

@@ -87,6 +87,7 @@ MICA_DEVICE uint32_t nibbles(uint32_t codes) {
 MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void pack_codes_kernel(const PackCodes p) {
   const IntegerLayout& l = p.layout;
   const int64_t index = global_thread();
+  grid_dependency_wait();
   if (index >= p.lanes) return;
   const auto lane = static_cast<int>(index % kWarpSize);
   const int64_t unit_index = index / kWarpSize;
@@ -143,6 +144,7 @@ MICA_DEVICE void copy_element(const std::byte* from, int64_t index, bool inside,
 MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void pack_scales_kernel(const PackScales p) {
   const IntegerLayout& l = p.layout;
   const int64_t index = global_thread();
+  grid_dependency_wait();
   if (index >= p.scaled) return;
   const auto in_tile = static_cast<int>(index % gpu::kRowTile);
   const auto group = static_cast<int>(index / gpu::kRowTile % p.groups);
@@ -173,6 +175,7 @@ MICA_DEVICE float load_float(const std::byte* from, DType dtype) {
 MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void pack_bias_kernel(const std::byte* from, DType dtype,
                                                                float* to, int64_t count) {
   const int64_t index = global_thread();
+  grid_dependency_wait();
   if (index < count)
     to[index] =
         load_float(from + static_cast<size_t>(index) * (dtype == DType::kF32 ? 4 : 2), dtype);

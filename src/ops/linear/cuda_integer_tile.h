@@ -1,23 +1,22 @@
 // The product of more than 16 slots: bound by the f32 sums of groups, some 40 cycles of an SM for
 // 16 rows, 64 columns and 32 slots, beside 16 mma of 2 to 4 cycles.
 //
-// A block takes 128 rows and 32 slots; each of its 4 warps two row tiles. Chunks of weights, which
-// are a warp's own, and of activations, which all warps read, go through a ring of shared memory
-// with one barrier a chunk. Where such blocks are too few for the GPU, K is split among several by
-// segments, and the block that comes last adds the segments' sums in their order.
+// A block takes 128 rows and 32 slots; each of its 4 warps two row tiles. Chunks of weights, a
+// warp's own, and of activations, for all warps, go through a ring of shared memory, one barrier a
+// chunk. Where blocks are too few, K is split by segments, and the last block adds their sums in
+// order.
 #pragma once
 
 #include "ops/linear/cuda_integer_product.h"
 
 namespace mica::MICA_GPU {
 
-constexpr int kTileWarps = 4;
-constexpr int kTileThreads = kTileWarps * kWarpSize;
+constexpr int kTileWarps = 4, kTileThreads = kTileWarps * kWarpSize;
 constexpr int kWarpTiles = 2;                           // row tiles of a warp
 constexpr int kBlockTiles = kTileRows / gpu::kRowTile;  // of a block
 constexpr int kEights = kTileSlots / 8;
-constexpr int kActivationUnit = kTileSlots * 144;  // bytes
-constexpr int kActivationChunk = gpu::kChunkUnits * kActivationUnit;
+constexpr int kActivationUnit = kTileSlots * 144,
+              kActivationChunk = gpu::kChunkUnits * kActivationUnit;  // bytes
 static_assert(kBlockTiles == kTileWarps * kWarpTiles);
 
 // A lane's results: rows g and g + 8 of a row tile, slots 2t and 2t + 1 of eight.

@@ -1,9 +1,8 @@
-#include "ops/moe/cuda_group.h"
-
 #include <algorithm>
 
 #include "ops/cuda/launch.h"
 #include "ops/cuda/ptx.h"
+#include "ops/moe/cuda_group.h"
 
 namespace mica::MICA_GPU {
 namespace {
@@ -41,7 +40,8 @@ MICA_DEVICE int count_pairs(const Grouping& p, int expert, uint32_t* counts) {
 }
 
 // Tiles of the experts before `expert`, to all threads. sums: one of each warp.
-MICA_DEVICE int tiles_before(const Grouping& p, int expert, const uint32_t* counts, uint32_t* sums) {
+MICA_DEVICE int tiles_before(const Grouping& p, int expert, const uint32_t* counts,
+                             uint32_t* sums) {
   uint32_t tiles = 0;
   for (int e = static_cast<int>(thread_index().x); e < expert; e += kThreads)
     tiles += (counts[e] + static_cast<uint32_t>(p.tile) - 1) / static_cast<uint32_t>(p.tile);
@@ -132,11 +132,10 @@ gpu::Slots group_pairs(gpu::GpuBackend& backend, const PairGroups& p, std::byte*
                              .input = input,
                              .output = output,
                              .tile_experts = experts};
-  const size_t shared = shared_bytes<uint32_t>(static_cast<size_t>(p.experts)) +
-                        2 * shared_bytes<uint32_t>(kWarps);
-  launch(backend.stream(),
-         {"group_pairs", {static_cast<uint32_t>(p.experts)}, {kThreads}, shared}, group_kernel,
-         grouping);
+  const size_t shared =
+      shared_bytes<uint32_t>(static_cast<size_t>(p.experts)) + 2 * shared_bytes<uint32_t>(kWarps);
+  launch(backend.stream(), {"group_pairs", {static_cast<uint32_t>(p.experts)}, {kThreads}, shared},
+         group_kernel, grouping);
   return {.count = tiles * p.tile,
           .tile = p.tile,
           .rows = pairs,

@@ -40,8 +40,7 @@ void check_groups(const std::vector<int32_t>& ids, int64_t experts, int64_t shar
   const int64_t tiles = groups.tiles();
   const Tensor memory =
       backend.put_ids(std::vector<int32_t>(groups.bytes() / 4, 12345678), {tiles * (2 * tile + 1)});
-  const gpu::Slots slots =
-      simt::group_pairs(gpu::as_gpu(*backend), groups, memory.as<std::byte>());
+  const gpu::Slots slots = simt::group_pairs(gpu::as_gpu(*backend), groups, memory.as<std::byte>());
   ASSERT_EQ(slots.count, tiles * tile);
   const auto found = as_ints(backend.get(memory));
   const auto at = [&](const int32_t* from, int64_t i) {
@@ -115,10 +114,10 @@ std::vector<std::vector<float>> run(TestBackend& backend, const Case& c, const I
   for (const TestWeights* w : {&s.up, &s.gate}) {
     prepared.push_back((*backend).prepare(w->view));
     const int64_t n = w->view.rows;
-    targets.push_back({prepared.back().get(),
-                       backend.put(std::vector<float>(static_cast<size_t>(pairs * n), 1),
-                                   {pairs, n}, out_type),
-                       w == &s.gate});
+    targets.push_back(
+        {prepared.back().get(),
+         backend.put(std::vector<float>(static_cast<size_t>(pairs * n), 1), {pairs, n}, out_type),
+         w == &s.gate});
   }
   backend.ops().moe_linear(*backend, {backend.put_activations(s.x, {s.inputs, 192}),
                                       backend.put_ids(s.ids, {c.tokens, c.chosen}), targets});
@@ -150,10 +149,9 @@ std::vector<float> expect_like_ref(const Case& c, const simt::Schedule& schedule
 const WeightFormat kQ4 = {{QuantMode::kAffine, 4, 64}, DType::kBF16};
 
 TEST(SimtMoeLinear, AgreesWithReference) {
-  for (const WeightFormat& format :
-       {kQ4, WeightFormat{{QuantMode::kAffine, 3, 32}, DType::kF16},
-        WeightFormat{{QuantMode::kMxfp4, 4, 32}, DType::kBF16},
-        WeightFormat{{QuantMode::kNvfp4, 4, 16}, DType::kBF16}})
+  for (const WeightFormat& format : {kQ4, WeightFormat{{QuantMode::kAffine, 3, 32}, DType::kF16},
+                                     WeightFormat{{QuantMode::kMxfp4, 4, 32}, DType::kBF16},
+                                     WeightFormat{{QuantMode::kNvfp4, 4, 16}, DType::kBF16}})
     for (int64_t tokens : {1, 2, 9, 40})
       for (bool own_rows : {false, true})
         expect_like_ref({.format = format, .tokens = tokens, .own_rows = own_rows});

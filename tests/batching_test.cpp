@@ -96,12 +96,14 @@ std::vector<Case> all_cases() {
       {"cpu", "qwen3-bf16", 64},         {"cpu", "qwen3_moe-affine4g32", 16},
       {"cpu", "gemma3_text-mxfp4", 512}, {"cpu", "mistral_window", 5},
       {"ref", "llama-affine4g64", 512},  {"ref", "qwen3_moe-affine4g32", 7},
-      {"ref", "gemma3_text-bf16", 16}};
+      {"ref", "gemma3_text-bf16", 16},   {"simt", "llama-affine4g64", 512},
+      {"simt", "qwen3-bf16", 7},         {"simt", "qwen3_moe-affine4g32", 16},
+      {"simt", "gemma3_text-mxfp4", 64}, {"simt", "mistral_window", 5}};
   const std::string asked = asked_test_device();
   if (asked.empty()) return cases;
   std::vector<Case> there;
   for (Case test : cases) {
-    if (test.device == "ref") continue;  // fewer of the same
+    if (test.device != "cpu") continue;  // fewer of the same
     test.device = asked;
     there.push_back(test);
   }
@@ -109,11 +111,8 @@ std::vector<Case> all_cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Batching, testing::ValuesIn(all_cases()), [](const auto& info) {
-  std::string name =
-      info.param.device + "_" + info.param.golden + "_" + std::to_string(info.param.chunk);
-  for (char& c : name)
-    if (c == '-' || c == ':') c = '_';
-  return name;
+  return case_name({info.param.device},
+                   info.param.golden + ("_" + std::to_string(info.param.chunk)));
 });
 
 }  // namespace

@@ -6,16 +6,12 @@
 
 #include "engine/engine.h"
 #include "golden_model.h"
+#include "test_devices.h"
 
 namespace mica {
 namespace {
 
-struct Device {
-  const char* name;
-  bool deterministic;
-};
-
-using Case = std::tuple<Device, std::string>;
+using Case = std::tuple<ModelDevice, std::string>;
 
 GoldenJson greedy_goldens() {
   return GoldenJson::parse(read_text_file(source_path("tests/golden/greedy.json")));
@@ -68,20 +64,13 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   const GoldenJson goldens = greedy_goldens();
   for (const auto& [label, record] : goldens.items())
-    for (const Device& device : {Device{"cpu", false}, Device{"ref", false}})
-      cases.emplace_back(device, label);
+    for (const ModelDevice& device : model_devices()) cases.emplace_back(device, label);
   return cases;
 }
 
-std::string case_name(const testing::TestParamInfo<Case>& info) {
-  const auto& [device, label] = info.param;
-  std::string name =
-      std::string(device.name) + (device.deterministic ? "_deterministic_" : "_") + label;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(All, Greedy, testing::ValuesIn(all_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(All, Greedy, testing::ValuesIn(all_cases()), [](const auto& info) {
+  return case_name(std::get<0>(info.param), std::get<1>(info.param));
+});
 
 }  // namespace
 }  // namespace mica

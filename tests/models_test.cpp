@@ -14,10 +14,13 @@
 namespace mica {
 namespace {
 
-// docs/numerics.md; tools/golden_check.py has the same.
-double tolerance_of(const Golden& golden) {
+// docs/numerics.md; tools/golden_check.py has the same. `rounds`: the backend keeps activations in
+// the checkpoint's dtype, as mlx does on a GPU: 2.6e-2 from the exact result at worst in these
+// models.
+double tolerance_of(const Golden& golden, bool rounds) {
   if (golden.dtype == DType::kF32) return 1e-4;
   const bool bf16 = golden.dtype == DType::kBF16;
+  if (rounds) return bf16 ? 3e-2 : 5e-3;
   if (golden.reference == DType::kF32) return bf16 ? 5e-3 : 1e-3;
   return bf16 ? 2e-2 : 5e-3;
 }
@@ -49,8 +52,8 @@ bool is_decided(std::span<const float> theirs, double tolerance) {
 }
 
 // Every row counts, and the choice of token in most of them.
-void expect_agreement(const std::vector<float>& ours, const Golden& golden) {
-  const double tolerance = tolerance_of(golden);
+void expect_agreement(const std::vector<float>& ours, const Golden& golden, bool rounds) {
+  const double tolerance = tolerance_of(golden, rounds);
   const size_t rows = golden.tokens.size(), vocab = golden.record["vocab"];
   ASSERT_EQ(golden.logits.size(), rows * vocab);
   ASSERT_EQ(ours.size(), golden.logits.size());
@@ -66,7 +69,7 @@ void expect_agreement(const std::vector<float>& ours, const Golden& golden) {
     ++decided;
     EXPECT_EQ(likeliest(mine), likeliest(theirs)) << "row " << row;
   }
-  EXPECT_GT(decided, rows / 2);
+  EXPECT_GT(decided, rounds ? rows / 4 : rows / 2);
   testing::Test::RecordProperty("relative_error", std::to_string(worst));
 }
 
@@ -76,26 +79,28 @@ void expect_clear_routes(const Golden& golden) {
   ASSERT_FALSE(golden.router_margins.empty());
   for (const std::vector<double>& layer : golden.router_margins) {
     ASSERT_EQ(layer.size(), golden.tokens.size());
-    EXPECT_GE(*std::min_element(layer.begin(), layer.end()), 2 * tolerance_of(golden));
+    EXPECT_GE(*std::min_element(layer.begin(), layer.end()), 2 * tolerance_of(golden, false));
   }
 }
 
-using Case = std::tuple<std::string, std::string>;  // backend, golden
+using Case = std::tuple<ModelDevice, std::string>;  // golden
 
 class GoldenModel : public testing::TestWithParam<Case> {};
 
 TEST_P(GoldenModel, LogitsAgreeWithMlx) {
   const auto& [device, label] = GetParam();
   const Golden golden = read_golden(source_path("tests/golden/models") / (label + ".json"));
-  const auto backend = make_backend({.device = device, .threads = 2, .deterministic = true});
+  const auto backend =
+      make_backend({.device = device.name, .threads = 2, .deterministic = device.deterministic});
   const auto model = load_golden(golden, *backend);
   if (golden.experts) expect_clear_routes(golden);
   const auto whole = all_logits(*backend, *model, golden.tokens);
-  expect_agreement(whole, golden);
+  expect_agreement(whole, golden, backend->activation_dtype(DType::kBF16) == DType::kBF16);
 
   // In pieces the same bits, as the cache and the kernels promise. Dynamic rotation is the
   // exception: as in mlx-lm its angles depend on the length after each step.
   if (label.find("dynamic") != std::string::npos) return;
+  if (device.is_gpu() && !device.deterministic) return;
   for (int32_t step : {1, 5})
     EXPECT_EQ(all_logits(*backend, *model, golden.tokens, step), whole) << "step " << step;
 }
@@ -103,17 +108,13 @@ TEST_P(GoldenModel, LogitsAgreeWithMlx) {
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const auto& entry : std::filesystem::directory_iterator(source_path("tests/golden/models")))
-    for (const std::string& device : test_devices({"ref", "cpu"}))
+    for (const ModelDevice& device : model_devices())
       cases.emplace_back(device, entry.path().stem().string());
-  std::sort(cases.begin(), cases.end());
   return cases;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(all_cases()), [](const auto& info) {
-  std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
-  for (char& c : name)
-    if (c == '-' || c == ':') c = '_';
-  return name;
+  return case_name(std::get<0>(info.param), std::get<1>(info.param));
 });
 
 }  // namespace

@@ -18,10 +18,25 @@ inline bool tests_a_gpu() {
   return asked_test_device().rfind("cuda", 0) == 0;
 }
 
-// The asked device, or else `usual`.
-inline std::vector<std::string> test_devices(std::vector<std::string> usual) {
-  if (const std::string device = asked_test_device(); !device.empty()) return {device};
-  return usual;
+// Where a test of a whole model runs.
+struct ModelDevice {
+  std::string name;
+  bool deterministic = false;
+  bool is_gpu() const { return name == "simt" || name.rfind("cuda", 0) == 0; }
+};
+
+inline std::vector<ModelDevice> model_devices() {
+  if (const std::string asked = asked_test_device(); !asked.empty())
+    return {{asked, false}, {asked, true}};
+  return {{"ref"}, {"cpu"}, {"simt", false}, {"simt", true}};
+}
+
+// A name for GoogleTest: "simt_deterministic_llama_bf16".
+inline std::string case_name(const ModelDevice& device, const std::string& label) {
+  std::string name = device.name + (device.deterministic ? "_deterministic_" : "_") + label;
+  for (char& c : name)
+    if (c == '-' || c == ':') c = '_';
+  return name;
 }
 
 }  // namespace mica

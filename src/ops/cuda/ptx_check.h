@@ -8,7 +8,7 @@ namespace mica::gpu {
 // Every wrapper of ptx.h once, on 64 threads: what the GPU gives must be what the emulator gives.
 struct PtxCheck {
   static constexpr int kThreads = 64;
-  static constexpr int kWords = 64;  // results of a thread
+  static constexpr int kWords = 72;  // results of a thread
   const uint32_t* in = nullptr;      // [kThreads * 4], any bits
   uint32_t* out = nullptr;           // [kThreads, kWords]
   uint32_t* counters = nullptr;      // [4], zero

@@ -129,15 +129,6 @@ MICA_DEVICE void red_add(float* to, float value) {
   }
 #endif
 }
-// "red.shared": on shared memory.
-MICA_DEVICE void red_add_shared(uint32_t* to, uint32_t value) {
-#ifdef __CUDACC__
-  asm volatile("red.relaxed.cta.shared.add.u32 [%0], %1;" ::"r"(shared_address(to)), "r"(value)
-               : "memory");
-#else
-  __atomic_fetch_add(to, value, __ATOMIC_RELAXED);
-#endif
-}
 // The value before, as the last block of a split sum asks for it.
 MICA_DEVICE uint32_t atom_add(uint32_t* to, uint32_t value,
                               [[maybe_unused]] Where where = Where::here()) {

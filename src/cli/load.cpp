@@ -12,11 +12,15 @@
 namespace mica {
 
 void add_device_flags(CLI::App& command, BackendOptions& options) {
+  options.device = default_device();
   command
       .add_option("--device", options.device,
                   "Where to run: cpu; cuda or cuda:N, an NVIDIA GPU; ref, plain loops, slow; simt, "
                   "the GPU's kernels emulated, very slow. Never another than this")
       ->capture_default_str();
+  command.add_flag("--deterministic", options.deterministic,
+                   "On a GPU: the same tokens whatever else runs beside a request (docs/cuda.md); "
+                   "the CPU always does");
   command.add_option("--threads", options.threads, "CPU threads (default: physical cores)")
       ->check(CLI::Range(0, 1024));
   command.add_option(

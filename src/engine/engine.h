@@ -27,8 +27,8 @@ struct EngineStats {
   uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
   uint64_t steps = 0;
   double busy_seconds = 0;
-  // Steps of single tokens: their time, and what they must read: weights, and the keys and values of
-  // every sequence.
+  // Steps of single tokens: their time, and what they must read: weights, and the keys and values
+  // of every sequence.
   uint64_t decode_steps = 0;
   double decode_seconds = 0, decode_bytes = 0;
   int32_t running = 0, waiting = 0;

@@ -118,6 +118,9 @@ struct BackendOptions {
   bool deterministic = false;  // cuda, simt: a row's bits never depend on the batch
 };
 
+// Where commands run when no device is named: "cuda" in a program that has it, else "cpu".
+const char* default_device();
+
 // Throws Error(kDevice) with reason and remedy when the asked device can't be used, Error(kUsage)
 // for an unknown name. Never another device than the asked one.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);

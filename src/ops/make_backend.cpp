@@ -7,6 +7,10 @@
 
 namespace mica {
 
+const char* default_device() {
+  return cuda::is_built() ? "cuda" : "cpu";
+}
+
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   const std::string& device = options.device;
   if (device == "cpu") return make_cpu_backend(options, cpu_ops());

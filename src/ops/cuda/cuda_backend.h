@@ -7,6 +7,9 @@
 
 namespace mica::cuda {
 
+// Whether this program has the CUDA backend.
+bool is_built();
+
 // options.device is "cuda" (the first GPU) or "cuda:N".
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 

@@ -100,7 +100,10 @@ GpuBackend::~GpuBackend() {
 
 DeviceInfo GpuBackend::info() const {
   const DeviceProperties now = device_->properties();
-  return {.name = now.name,
+  std::string name = fmt::format("{}, compute capability {}.{}", now.name,
+                                 now.compute_capability / 10, now.compute_capability % 10);
+  if (!now.versions.empty()) name += ", " + now.versions;
+  return {.name = std::move(name),
           .kind = kernels_.kind,
           .memory_total = now.memory_total,
           .memory_free = now.memory_free,
@@ -158,7 +161,10 @@ std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights
   size_t offset = 0;
   for (Tensor* tensor : {&on_device.weight, &on_device.scales, &on_device.biases, &on_device.bias})
     *tensor = upload_raw(*tensor, offset);
-  return kernels_.prepare(*this, on_device);
+  auto prepared = kernels_.prepare(*this, on_device);
+  // Products read weights before they wait for the kernel before them.
+  stream_->synchronize();
+  return prepared;
 }
 
 double GpuBackend::measure_bandwidth() {

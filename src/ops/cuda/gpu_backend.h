@@ -56,7 +56,8 @@ class GpuBackend final : public Backend {
   // Scratch memory that operations don't get which are called while this lives.
   class HeldScratch {
    public:
-    HeldScratch(GpuBackend& backend, size_t bytes) : data(backend.scratch(bytes)), backend_(backend) {
+    HeldScratch(GpuBackend& backend, size_t bytes)
+        : data(backend.scratch(bytes)), backend_(backend) {
       before_ = std::exchange(backend.held_, backend.held_ + (bytes + 255) / 256 * 256);
     }
     ~HeldScratch() { backend_.held_ = before_; }

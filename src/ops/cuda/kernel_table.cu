@@ -27,6 +27,7 @@ const gpu::KernelTable& kernel_table() {
               .moe_linear = moe_linear,
               .moe_combine = moe_combine,
               .sample = sample,
+              .read_all = read_all,
           },
       .prepare = prepare,
   };

@@ -18,6 +18,7 @@ struct DeviceProperties {
   size_t shared_bytes = 0;       // dynamic shared memory of a block, at most
   size_t memory_total = 0;       // bytes
   size_t memory_free = 0;        // bytes, now
+  std::string versions;          // of driver and runtime, for people
 };
 
 // A point in a stream.

@@ -5,6 +5,10 @@
 
 namespace mica::cuda {
 
+bool is_built() {
+  return true;
+}
+
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   auto device = open_device(options.device);
   auto gemm = make_gemm(*device);

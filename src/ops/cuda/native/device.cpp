@@ -19,6 +19,15 @@ int attribute(cudaDeviceAttr name, int index) {
   return value;
 }
 
+// 13000 is 13.0.
+std::string versions() {
+  int driver = 0, runtime = 0;
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+  return fmt::format("driver for CUDA {}.{}, runtime {}.{}", driver / 1000, driver % 1000 / 10,
+                     runtime / 1000, runtime % 1000 / 10);
+}
+
 gpu::DeviceProperties read_properties(int index) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
@@ -29,7 +38,8 @@ gpu::DeviceProperties read_properties(int index) {
           .shared_bytes =
               static_cast<size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, index)),
           .memory_total = properties.totalGlobalMem,
-          .memory_free = 0};
+          .memory_free = 0,
+          .versions = versions()};
 }
 
 // Programmatic launches became edges of graphs with the driver of CUDA 12.3.

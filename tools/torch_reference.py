@@ -32,28 +32,21 @@ def leave(reason):
 
 
 def load(torch, transformers, path, device):
+    """The model with random weights, made on the device."""
     with open(path) as file:
         values = json.load(file)
     for key in ("quantization", "quantization_config"):
         values.pop(key, None)
     config = transformers.AutoConfig.for_model(values.pop("model_type"), **values)
-    if device == "cuda":
-        need = 2 * parameters(torch, transformers, config)
-        free = torch.cuda.mem_get_info()[0]
-        if need * 1.15 > free:
-            leave(f"{need / 1e9:.0f} GB of bf16 weights, {free / 1e9:.0f} GB of the GPU free")
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
-    with torch.device(device):
-        model = transformers.AutoModelForCausalLM.from_config(config)
-    torch.set_default_dtype(before)
-    return model.eval()
-
-
-def parameters(torch, transformers, config):
-    with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(config)
-    return sum(parameter.numel() for parameter in model.parameters())
+    try:
+        with torch.device(device):
+            return transformers.AutoModelForCausalLM.from_config(config).eval()
+    except torch.OutOfMemoryError as error:
+        leave(f"no room for the bf16 weights: {str(error).splitlines()[0]}")
+    finally:
+        torch.set_default_dtype(before)
 
 
 class Bench:

@@ -80,7 +80,7 @@ demo=$data/models/demo
 
 # The tests that follow $MICA_TEST_DEVICE, and those that are of CUDA alone.
 device_tests=()
-for program in "$programs"/test_{simt_kernels,models,batching} "$programs"/test_cuda*; do
+for program in "$programs"/test_{simt_kernels,models,batching,greedy} "$programs"/test_cuda*; do
   [ -f "$program" ] && [ -x "$program" ] && device_tests+=("$program")
 done
 

@@ -11,5 +11,7 @@ directory=build
 [ "$preset" = release ] || directory=build-$preset
 scripts/format.sh --check
 python3 tools/check_layers.py
+python3 tools/container/container_test.py
+python3 tools/check_dockerfile.py --parse docker/Dockerfile docker/Dockerfile.cpu
 scripts/build.sh "$preset" | tail -n 3
 ctest --test-dir "$directory" --output-on-failure -j "$(nproc)"

@@ -6,7 +6,6 @@
 // chunk. Where blocks are too few, K is split by segments, and the last block adds their sums in
 // order.
 #pragma once
-
 #include "ops/linear/cuda_integer_product.h"
 
 namespace mica::MICA_GPU {
@@ -27,9 +26,8 @@ struct TileSums {
 // What the block works on.
 struct TileWork {
   const ProductTarget* target;
-  int expert, slot_tile;
-  int eights;  // of the slots, up to the last that is taken
-  int first_tile;
+  int expert, slot_tile, first_tile;
+  int eights;                         // of the slots, up to the last that is taken
   const std::byte* tile[kWarpTiles];  // the warp's weights
   const std::byte* activations;
   std::byte* weight_ring;      // [stages][kBlockTiles][chunk]

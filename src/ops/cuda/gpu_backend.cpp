@@ -13,6 +13,7 @@ namespace mica::gpu {
 namespace {
 
 constexpr size_t kAlignment = 256;
+constexpr size_t kKeptRaw = size_t{64} << 20;
 
 size_t aligned(size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -164,6 +165,7 @@ std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights
   auto prepared = kernels_.prepare(*this, on_device);
   // Products read weights before they wait for the kernel before them.
   stream_->synchronize();
+  if (raw_.size() > kKeptRaw) raw_.reset();  // a large layer's memory is the cache's later
   return prepared;
 }
 

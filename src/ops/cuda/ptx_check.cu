@@ -167,6 +167,12 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(gpu::PtxCheck::kThreads) void ptx_check_kernel(
   red_add_shared(words, in[3]);
   sync_threads();
   results.put(words[0]);
+  sync_threads();
+  const SharedPlace place = shared_place(words) + thread * 16;
+  cp_async16(place, all_in + thread * 4);
+  cp_async_commit();
+  cp_async_wait<0>();
+  results.put(load16(place).word[3] ^ load8(place + 8).word[0] ^ load4(place + 4));
   grid_dependency_launch();
 }
 

@@ -68,6 +68,7 @@ TEST(PtxCheck, KnownResults) {
     const auto finite = [&](int i) { return as_float(own[i] & 0xbfffffffu); };
     EXPECT_EQ(out[last + 7], as_bits(finite(0) * finite(1) - finite(2)));    // mul_rn
     EXPECT_EQ(out[last + 8], static_cast<uint32_t>(std::popcount(own[0])));  // count_bits
+    EXPECT_EQ(out[last + 10], own[1] ^ own[2] ^ own[3]);                     // SharedPlace
     EXPECT_EQ(out[last + 9], block_sum);                                     // red_add_shared
   }
   const uint32_t* last = &found.out[PtxCheck::kWords - 2];

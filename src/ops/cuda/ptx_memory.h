@@ -9,9 +9,12 @@
 
 namespace mica::MICA_GPU {
 
-// 16 bytes of memory, aligned.
+// 16 and 8 bytes of memory, aligned.
 struct alignas(16) Bytes16 {
   uint32_t word[4];
+};
+struct alignas(8) Bytes8 {
+  uint32_t word[2];
 };
 
 // The address of an access of several elements at once must be a multiple of its bytes; the
@@ -43,12 +46,75 @@ MICA_DEVICE void store16(void* to, const Bytes16& v, Where where = Where::here()
 #endif
 }
 
+MICA_DEVICE Bytes8 load8(const void* from) {
+  return *static_cast<const Bytes8*>(from);
+}
+MICA_DEVICE uint32_t load4(const void* from) {
+  return *static_cast<const uint32_t*>(from);
+}
+
 #ifdef __CUDACC__
 // "cvta.to.shared".
 MICA_DEVICE uint32_t shared_address(const void* shared) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 }
 #endif
+
+// A place in shared memory whose address a GPU keeps in one register; ordinary pointers into shared
+// memory are formed anew in inner loops.
+struct SharedPlace {
+#ifdef __CUDACC__
+  uint32_t at;
+#else
+  std::byte* at;
+#endif
+};
+MICA_DEVICE SharedPlace operator+(SharedPlace place, int bytes) {
+  place.at += bytes;
+  return place;
+}
+MICA_DEVICE SharedPlace shared_place(void* shared) {
+#ifdef __CUDACC__
+  uint32_t at = shared_address(shared);
+  asm volatile("" : "+r"(at));
+  return {at};
+#else
+  return {static_cast<std::byte*>(shared)};
+#endif
+}
+
+// "ld.shared", aligned to its size.
+MICA_DEVICE Bytes16 load16(SharedPlace from) {
+#ifdef __CUDACC__
+  Bytes16 v;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+               : "r"(from.at));
+  return v;
+#else
+  return *reinterpret_cast<const Bytes16*>(from.at);
+#endif
+}
+MICA_DEVICE Bytes8 load8(SharedPlace from) {
+#ifdef __CUDACC__
+  Bytes8 v;
+  asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];"
+               : "=r"(v.word[0]), "=r"(v.word[1])
+               : "r"(from.at));
+  return v;
+#else
+  return *reinterpret_cast<const Bytes8*>(from.at);
+#endif
+}
+MICA_DEVICE uint32_t load4(SharedPlace from) {
+#ifdef __CUDACC__
+  uint32_t v;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(from.at));
+  return v;
+#else
+  return *reinterpret_cast<const uint32_t*>(from.at);
+#endif
+}
 
 // "cp.async": kBytes (4, 8 or 16) from global to shared memory, both aligned to that; only
 // source_bytes of them are read, the rest is zero. They may be read after cp_async_wait by this
@@ -68,6 +134,16 @@ MICA_DEVICE void cp_async(void* shared, const void* global, int source_bytes = k
                  : "memory");
 #else
   emu::copy_async(shared, global, kBytes, source_bytes, where);
+#endif
+}
+
+// All of 16 bytes.
+MICA_DEVICE void cp_async16(SharedPlace to, const void* global,
+                            [[maybe_unused]] Where where = Where::here()) {
+#ifdef __CUDACC__
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to.at), "l"(global) : "memory");
+#else
+  emu::copy_async(to.at, global, 16, 16, where);
 #endif
 }
 

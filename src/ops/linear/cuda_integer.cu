@@ -19,7 +19,10 @@ struct Group {
 // Slots of a tile for a product without experts: 8 and 16 go through the same kernel, which skips
 // the second eight.
 int tile_for(int64_t rows) {
-  return rows <= 4 ? 4 : rows <= 8 ? 8 : rows <= kStreamSlots ? kStreamSlots : kTileSlots;
+  return rows <= kFewSlots      ? kFewSlots
+         : rows <= 8            ? 8
+         : rows <= kStreamSlots ? kStreamSlots
+                                : kTileSlots;
 }
 
 SlotTiles tiles_of(const gpu::Slots& slots) {
@@ -111,7 +114,8 @@ QuantizeParams place_scratch(gpu::GpuBackend& backend, const Tensor& x, const Sl
     items += own;
     most = std::max(most, own);
   }
-  const size_t activations = aligned(static_cast<size_t>(slots.tiles) * slots.tile_bytes(units));
+  const size_t activations = aligned(static_cast<size_t>(slots.tiles) * slots.tile_bytes(units) +
+                                     gpu::kSpareUnits * slots.unit_bytes());
   const size_t partials = most * gpu::kSegments * kTileFloats * sizeof(float);
   std::byte* scratch = backend.scratch(activations + partials + items * sizeof(uint32_t));
   auto* counters = reinterpret_cast<uint32_t*>(scratch + activations + partials);
@@ -161,7 +165,7 @@ void multiply_pairs_integer(gpu::GpuBackend& backend, const Tensor& x, const Ten
   const int64_t pairs = ids.elements();
   const SlotTiles slots = {.experts = ids.as<int32_t>(),
                            .tiles = static_cast<int>(pairs),
-                           .size = 4,
+                           .size = kFewSlots,
                            .used = 1,
                            .stride = 1,
                            .expert_stride = 1,

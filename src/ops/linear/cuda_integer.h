@@ -20,7 +20,7 @@
 // row g, the upper ones those of row g + 8, as prmt takes them for a selector.
 //
 // Scales of a unit (or of two, groups of 128):
-//   affine   [group][g][o] {scale, offset} in the checkpoint's dtype
+//   affine   [g][group][o] {scale, offset} in the checkpoint's dtype
 //   mxfp4    [g][o][2 groups] bytes        nvfp4   [g][o][4 groups] bytes
 //
 // Activations. A tile of T slots (4, 8, 16 or 32) is T / 8 columns of 8 slots; of each unit it has
@@ -45,6 +45,7 @@ constexpr int kRowTile = 16;    // rows
 constexpr int kUnit = 64;       // columns
 constexpr int kChunkUnits = 2;  // what a stage of a product's pipeline holds
 constexpr int kSegments = 8;    // parts of K that are summed on their own, then in order
+constexpr int kSpareUnits = 2;  // of activations, that may be read beyond their end
 
 enum class IntegerFormat : uint8_t { kQ2, kQ3, kQ4, kQ5, kQ6, kQ8, kMxfp4, kNvfp4 };
 
@@ -144,7 +145,8 @@ struct Product {
   int stages = 2;                // of the ring of a block with many slots: 2 or 3
 };
 
-// Slots of a tile up to which a block takes few rows and its warps share out K.
+// Slots of a tile up to which a block takes one row tile, or two, and its warps share out K.
+constexpr int kFewSlots = 4;
 constexpr int kStreamSlots = 16;
 constexpr int kTileRows = 128;                          // of a block, above that
 constexpr int kTileSlots = 32;                          // T there
@@ -152,7 +154,7 @@ constexpr size_t kTileFloats = kTileRows * kTileSlots;  // sums of a block
 
 // Rows that a block takes, by T.
 constexpr int block_rows(int slots) {
-  return slots > kStreamSlots ? kTileRows : slots > 4 ? 2 * gpu::kRowTile : gpu::kRowTile;
+  return slots > kStreamSlots ? kTileRows : slots > kFewSlots ? 2 * gpu::kRowTile : gpu::kRowTile;
 }
 
 // All targets are of the format.

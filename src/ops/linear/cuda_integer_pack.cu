@@ -119,12 +119,11 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void pack_codes_kernel(const PackCodes 
 MICA_DEVICE size_t scale_offset(const IntegerLayout& l, int group, int row) {
   const int per_unit = l.group < gpu::kUnit ? gpu::kUnit / l.group : 1;
   const int unit = group / per_unit * (l.scale_step == 0 ? gpu::kChunkUnits : 1);
-  const int in_unit = group % per_unit;
-  const int place = row % 8 * 2 + row / 8;  // [g][o]
+  const int in_unit = group % per_unit, g = row % 8, o = row / 8;
   if (l.scale_type == DType::kU8)
-    return l.scales_of(unit) + static_cast<size_t>(place * per_unit + in_unit);
+    return l.scales_of(unit) + static_cast<size_t>((g * 2 + o) * per_unit + in_unit);
   const size_t pair = l.scale_type == DType::kF32 ? 8 : 4;
-  return l.scales_of(unit) + static_cast<size_t>(in_unit * gpu::kRowTile + place) * pair;
+  return l.scales_of(unit) + static_cast<size_t>((g * per_unit + in_unit) * 2 + o) * pair;
 }
 
 struct PackScales {

@@ -28,17 +28,47 @@ struct UnitWeights {
   UnitScales<kFormat> scales;
 };
 
-// Unit `u` of a chunk in shared memory. halves: groups of 32 columns.
+// From shared memory; codes and scales are the unit's.
 template <IntegerFormat kFormat>
-MICA_DEVICE UnitWeights<kFormat> take_unit(const gpu::IntegerLayout& l, const std::byte* chunk,
-                                           int u, bool halves) {
+MICA_DEVICE UnitWeights<kFormat> take_unit(SharedPlace codes, SharedPlace scales, int lane,
+                                           ScaleKind kind) {
   UnitWeights<kFormat> w;
-  const int lane = lane_index();
-  take_codes<kFormat>(chunk + l.scale_bytes + static_cast<uint32_t>(u) * l.code_step, lane,
-                      w.codes);
-  w.scales = take_scales<kFormat>(chunk + static_cast<uint32_t>(u) * l.scale_step, lane / 4, halves,
-                                  l.scale_type);
+  CodeWords<kFormat> words;
+  load_codes<kFormat>(codes + lane * CodeWords<kFormat>::kLaneStep, lane, words);
+  unpack_codes<kFormat>(words, w.codes);
+  ScaleWords scale_words = {};
+  const SharedPlace own = scales + lane / 4 * scale_bytes_of<kFormat>(kind);
+  load_scales<kFormat>(own, kind, scale_words);
+  w.scales = unpack_scales<kFormat>(scale_words, own, kind);
   return w;
+}
+
+// What loops over units need of a layout, in registers.
+struct UnitSteps {
+  int chunk_bytes, code_start, code_step, scale_step;
+  ScaleKind kind;
+};
+MICA_DEVICE UnitSteps steps_of(const gpu::IntegerLayout& l) {
+  return {static_cast<int>(l.chunk_bytes),
+          static_cast<int>(l.scale_bytes),
+          static_cast<int>(l.code_step),
+          static_cast<int>(l.scale_step),
+          {l.group == 32, l.scale_type}};
+}
+
+// 16-byte pieces of a chunk that a lane copies, at most: groups of 32 with scales in f32.
+template <IntegerFormat kFormat>
+inline constexpr int kChunkPieces = (256 * kBitsOf<kFormat> + (kAffine<kFormat> ? 512 : 128) +
+                                     511) /
+                                    512;
+
+// The lane's pieces of a chunk of `bytes`, whose places include lane * 16.
+template <int kPieces>
+MICA_DEVICE void copy_chunk(SharedPlace to, const std::byte* from, int bytes, int lane,
+                            Where where = Where::here()) {
+  MICA_UNROLL
+  for (int i = 0; i < kPieces; ++i)
+    if (i * 512 + lane * 16 < bytes) cp_async16(to + i * 512, from + i * 512, where);
 }
 
 // d = codes of columns 32s to 32s + 31, times words 2s and 2s + 1 of a lane's activations, + c.
@@ -58,33 +88,46 @@ MICA_DEVICE float integer_of(int32_t sum, float factor) {
   return factor == 1 ? shifted - kSumOffset : fmaf(shifted, factor, -factor * kSumOffset);
 }
 
-// The activations of eight slots (of four where kFour) in a unit, for one lane, whose results are
-// those of slots 2t and 2t + 1 (of slot t).
+// The activations of eight slots (of four where kFour) in a unit, for one lane, as they lie in
+// memory: prefetched, so that nothing may ask for their values. The lane's results are those of
+// slots 2t and 2t + 1 (of slot t).
 template <bool kFour>
 struct UnitColumns {
   static constexpr int kSlots = kFour ? 1 : 2;
   Bytes16 part[kSlots];  // high and low; four slots: both, by lanes
-  float scale[kSlots];
-  float sum[2][kSlots];  // of the unit, or of its halves
+  Bytes16 sums, more;    // more: of eight slots with groups of 32
+
+  MICA_DEVICE float scale(int slot) const { return as_float(sums.word[slot]); }
+  MICA_DEVICE float sum(int slot) const { return as_float(sums.word[kSlots + slot]); }
+  MICA_DEVICE float half(int i, int slot) const {
+    return as_float(kFour ? sums.word[2 + i] : more.word[2 * i + slot]);
+  }
 };
 
-template <bool kFour, bool kOffsets>
-MICA_DEVICE void take_sums(UnitColumns<kFour>& x, const std::byte* sums, bool halves) {
-  const int t = lane_index() % 4;
-  if constexpr (kFour) {
-    const Bytes16 v = load16(sums + t * 16);
-    x.scale[0] = as_float(v.word[0]);
-    x.sum[0][0] = as_float(halves ? v.word[2] : v.word[1]);
-    x.sum[1][0] = as_float(v.word[3]);
-  } else {
-    const Bytes16 v = load16(sums + t * 32);
-    for (int i = 0; i < 2; ++i) x.scale[i] = as_float(v.word[i]);
-    for (int i = 0; i < 2; ++i) x.sum[0][i] = as_float(v.word[2 + i]);
-    if (!kOffsets || !halves) return;
-    const Bytes16 more = load16(sums + t * 32 + 16);
-    for (int i = 0; i < 2; ++i) x.sum[0][i] = as_float(more.word[i]);
-    for (int i = 0; i < 2; ++i) x.sum[1][i] = as_float(more.word[2 + i]);
+// codes, sums: of the lane; ordinary pointers or SharedPlace.
+template <IntegerFormat kFormat, bool kFour, typename Place>
+MICA_DEVICE void take_columns(UnitColumns<kFour>& x, Place codes, Place sums, bool halves) {
+  MICA_UNROLL
+  for (int i = 0; i < UnitColumns<kFour>::kSlots; ++i) x.part[i] = load16(codes + i * 512);
+  if (kAffine<kFormat> && (kFour || !halves)) {
+    x.sums = load16(sums);
+    return;
   }
+  const Bytes8 scales = load8(sums);
+  x.sums.word[0] = scales.word[0];
+  x.sums.word[1] = scales.word[1];
+  if constexpr (kAffine<kFormat> && !kFour) x.more = load16(sums + 16);
+}
+
+// Of slot `slot` of eight (of four) and of those whose results the lane has; bytes from a unit of
+// `slots` slots.
+template <bool kFour>
+MICA_DEVICE int codes_place(int slot, int lane) {
+  return kFour ? slot * 128 + lane % 8 * 16 : slot * 64 + lane % 4 * 16;
+}
+template <bool kFour>
+MICA_DEVICE int sums_place(int slots, int pair) {
+  return slots * 128 + pair * (kFour ? 16 : 32);
 }
 
 // Scaled sums of a unit: element i * kSlots + j is row g + 8i and the lane's slot j.
@@ -113,17 +156,25 @@ MICA_DEVICE void add_group(const int32_t (&high)[4], const int32_t (&low)[4], co
   }
 }
 
-// results += offset * sum of the group's activations.
-template <bool kFour>
-MICA_DEVICE void add_offsets(const RowScales& w, const float (&x_sum)[UnitColumns<kFour>::kSlots],
-                             UnitSums<kFour>& results) {
+// results += offset * sum of a group's activations, which is sum_of(slot).
+template <bool kFour, typename SumOf>
+MICA_DEVICE void add_offsets(const RowScales& w, UnitSums<kFour>& results, SumOf&& sum_of) {
   constexpr int kSlots = UnitColumns<kFour>::kSlots;
   MICA_UNROLL
   for (int i = 0; i < 2; ++i) {
     MICA_UNROLL
     for (int j = 0; j < kSlots; ++j)
-      results.value[i * kSlots + j] = fmaf(w.offset[i], x_sum[j], results.value[i * kSlots + j]);
+      results.value[i * kSlots + j] = fmaf(w.offset[i], sum_of(j), results.value[i * kSlots + j]);
   }
+}
+
+template <bool kFour>
+MICA_DEVICE void add_scaled(const UnitColumns<kFour>& x, const UnitSums<kFour>& sums,
+                            UnitSums<kFour>& results) {
+  constexpr int kSlots = UnitColumns<kFour>::kSlots;
+  MICA_UNROLL
+  for (int i = 0; i < 2 * kSlots; ++i)
+    results.value[i] = fmaf(sums.value[i], x.scale(i % kSlots), results.value[i]);
 }
 
 // Products of group `i` of a unit.
@@ -159,17 +210,18 @@ MICA_DEVICE void add_unit(const UnitWeights<kFormat>& w, const UnitColumns<kFour
       multiply_group(w, x, i, true, high, low, where);
       add_group<kFormat, false>(high, low, scales_of<kFormat>(w.scales, i), sums);
     }
+    add_scaled(x, sums, results);
+    if constexpr (kAffine<kFormat>) {
+      MICA_UNROLL
+      for (int i = 0; i < 2; ++i)
+        add_offsets(scales_of<kFormat>(w.scales, i), results,
+                    [&](int slot) { return x.half(i, slot); });
+    }
   } else {
     multiply_group(w, x, 0, false, high, low, where);
     add_group<kFormat, true>(high, low, scales_of<kFormat>(w.scales, 0), sums);
-  }
-  constexpr int kSlots = UnitColumns<kFour>::kSlots;
-  MICA_UNROLL
-  for (int i = 0; i < 2 * kSlots; ++i)
-    results.value[i] = fmaf(sums.value[i], x.scale[i % kSlots], results.value[i]);
-  if constexpr (kAffine<kFormat>) {
-    add_offsets<kFour>(scales_of<kFormat>(w.scales, 0), x.sum[0], results);
-    if (halves) add_offsets<kFour>(scales_of<kFormat>(w.scales, 1), x.sum[1], results);
+    add_scaled(x, sums, results);
+    add_offsets(scales_of<kFormat>(w.scales, 0), results, [&](int slot) { return x.sum(slot); });
   }
 }
 

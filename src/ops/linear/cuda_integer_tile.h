@@ -1,91 +1,69 @@
 // The product of more than 16 slots: bound by the f32 sums of groups, some 40 cycles of an SM for
 // 16 rows, 64 columns and 32 slots, beside 16 mma of 2 to 4 cycles.
 //
-// A block takes 128 rows and 32 slots; each of its 4 warps two row tiles. Chunks of weights, a
-// warp's own, and of activations, for all warps, go through a ring of shared memory, one barrier a
-// chunk. Where blocks are too few, K is split by segments, and the last block adds their sums in
-// order.
+// A block takes 128 rows and 32 slots; each of its 4 warps two row tiles. Chunks of weights, which
+// are a warp's own, and of activations, which all warps read, go through a ring of shared memory
+// with one barrier a chunk. Where such blocks are too few for the GPU, K is split among several by
+// segments, and the block that comes last adds the segments' sums in their order.
 #pragma once
-#include "ops/linear/cuda_integer_product.h"
+
+#include "ops/linear/cuda_integer_tile_stream.h"
 
 namespace mica::MICA_GPU {
 
-constexpr int kTileWarps = 4, kTileThreads = kTileWarps * kWarpSize;
-constexpr int kWarpTiles = 2;                           // row tiles of a warp
-constexpr int kBlockTiles = kTileRows / gpu::kRowTile;  // of a block
-constexpr int kEights = kTileSlots / 8;
-constexpr int kActivationUnit = kTileSlots * 144,
-              kActivationChunk = gpu::kChunkUnits * kActivationUnit;  // bytes
-static_assert(kBlockTiles == kTileWarps * kWarpTiles);
+// The block's ring: [stage]{weights [kBlockTiles][chunk], activations}.
+struct TileRing {
+  SharedPlace first;
+  int weight_bytes;  // of a stage
+  int stages;
 
-// A lane's results: rows g and g + 8 of a row tile, slots 2t and 2t + 1 of eight.
-struct TileSums {
-  UnitSums<false> of[kWarpTiles][kEights];
+  MICA_DEVICE int stage_bytes() const { return weight_bytes + kActivationChunk; }
+  MICA_DEVICE SharedPlace stage(int i) const { return first + i * stage_bytes(); }
+  MICA_DEVICE int next(int i) const { return i + 1 < stages ? i + 1 : 0; }
+  MICA_DEVICE void wait() const {
+    if (stages == 2)
+      cp_async_wait<0>();
+    else
+      cp_async_wait<1>();
+  }
 };
 
-// What the block works on.
-struct TileWork {
-  const ProductTarget* target;
-  int expert, slot_tile, first_tile;
-  int eights;                         // of the slots, up to the last that is taken
-  const std::byte* tile[kWarpTiles];  // the warp's weights
-  const std::byte* activations;
-  std::byte* weight_ring;      // [stages][kBlockTiles][chunk]
-  std::byte* activation_ring;  // [stages][kActivationChunk]
-};
-
-MICA_DEVICE std::byte* weight_place(const TileWork& w, int stage, int r) {
-  const int tile = stage * kBlockTiles + warp_index() * kWarpTiles + r;
-  return w.weight_ring + static_cast<uint32_t>(tile) * w.target->layout.chunk_bytes;
-}
-
-MICA_DEVICE void copy_weights(const TileWork& w, int chunk, int stage) {
-  const gpu::IntegerLayout& l = w.target->layout;
-  const bool half = l.units % gpu::kChunkUnits && chunk == l.chunks() - 1;
-  const uint32_t bytes = half ? l.scale_bytes + l.code_bytes : l.chunk_bytes;
-  const size_t from = static_cast<size_t>(chunk) * l.chunk_bytes;
-  MICA_UNROLL
-  for (int r = 0; r < kWarpTiles; ++r)
-    for (uint32_t i = static_cast<uint32_t>(lane_index()) * 16; i < bytes; i += kWarpSize * 16)
-      cp_async<16>(weight_place(w, stage, r) + i, w.tile[r] + from + i);
-}
-
-// Of the taken eights: their codes, then their sums.
-MICA_DEVICE void copy_activations(const TileWork& w, int chunk, int stage) {
-  const int units = w.target->layout.units - chunk * gpu::kChunkUnits;
-  std::byte* to = w.activation_ring + stage * kActivationChunk;
-  const std::byte* from = w.activations + static_cast<size_t>(chunk) * kActivationChunk;
-  const int pieces = 72 * w.eights;
-  for (int u = 0; u < gpu::kChunkUnits && u < units; ++u)
-    for (int i = static_cast<int>(thread_index().x); i < pieces; i += kTileThreads) {
-      const int at =
-          u * kActivationUnit + (i < 64 * w.eights ? i : i + 64 * (kEights - w.eights)) * 16;
-      cp_async<16>(to + at, from + at);
-    }
-}
-
+// Eights of slots that go without a branch between them, so that their products overlap; nvfp4 has
+// four times the products of a unit.
 template <IntegerFormat kFormat>
-MICA_DEVICE void multiply_chunk(const TileWork& work, int units, int stage, TileSums& sums) {
-  const gpu::IntegerLayout& l = work.target->layout;
-  const bool halves = l.group == 32;
+inline constexpr int kTogether = kFormat == IntegerFormat::kNvfp4 ? 1 : 2;
+
+template <IntegerFormat kFormat, ScaleCase kCase>
+MICA_DEVICE void multiply_chunk(const UnitSteps& steps, SharedPlace weights,
+                                SharedPlace activations, int units, int eights, TileSums& sums) {
+  const ScaleKind kind = known<kCase>(steps.kind);
   const int lane = lane_index();
+  SharedPlace codes = weights + steps.code_start, scales = weights;
+  SharedPlace x_codes = activations + lane * 16;
+  SharedPlace x_sums = activations + sums_place<false>(kTileSlots, lane % 4);
   MICA_ROLLED
   for (int u = 0; u < units; ++u) {
     UnitWeights<kFormat> w[kWarpTiles];
     MICA_UNROLL
     for (int r = 0; r < kWarpTiles; ++r)
-      w[r] = take_unit<kFormat>(l, weight_place(work, stage, r), u, halves);
-    const std::byte* unit = work.activation_ring + stage * kActivationChunk + u * kActivationUnit;
+      w[r] = take_unit<kFormat>(codes + r * steps.chunk_bytes, scales + r * steps.chunk_bytes, lane,
+                                kind);
     MICA_UNROLL
-    for (int e = 0; e < kEights; ++e) {
-      if (e >= work.eights) continue;
-      UnitColumns<false> x;
-      x.part[0] = load16(unit + e * 1024 + lane * 16);
-      x.part[1] = load16(unit + e * 1024 + 512 + lane * 16);
-      take_sums<false, kAffine<kFormat>>(x, unit + kTileSlots * 128 + e * 128, halves);
+    for (int first = 0; first < kEights; first += kTogether<kFormat>) {
+      if (first >= eights) continue;
       MICA_UNROLL
-      for (int r = 0; r < kWarpTiles; ++r) add_unit<kFormat, false>(w[r], x, halves, sums.of[r][e]);
+      for (int e = first; e < first + kTogether<kFormat>; ++e) {
+        UnitColumns<false> x;
+        take_columns<kFormat, false>(x, x_codes + e * 1024, x_sums + e * 128, kind.halves);
+        MICA_UNROLL
+        for (int r = 0; r < kWarpTiles; ++r)
+          add_unit<kFormat, false>(w[r], x, kind.halves, sums.of[r][e]);
+      }
     }
+    codes = codes + steps.code_step;
+    scales = scales + steps.scale_step;
+    x_codes = x_codes + kActivationUnit;
+    x_sums = x_sums + kActivationUnit;
   }
 }
 
@@ -167,54 +145,32 @@ MICA_DEVICE void store_sums(const Product& p, const TileWork& w, uint32_t taken,
 }
 
 MICA_DEVICE int eights_of(uint32_t taken) {
-  return taken >> 24 ? 4 : taken >> 16 ? 3 : taken >> 8 ? 2 : taken ? 1 : 0;
+  return taken >> 24 ? 4 : taken >> 16 ? 3 : taken >> 8 ? 2 : 1;
 }
 
-MICA_DEVICE void open_tiles(const Product& p, TileWork& w) {
-  const gpu::IntegerLayout& l = w.target->layout;
-  MICA_UNROLL
-  for (int r = 0; r < kWarpTiles; ++r) {
-    const int tile = w.first_tile + warp_index() * kWarpTiles + r;
-    w.tile[r] = w.target->weights + static_cast<size_t>(w.expert) * w.target->expert_bytes +
-                static_cast<size_t>(tile < l.row_tiles ? tile : l.row_tiles - 1) * l.tile_bytes;
-  }
-  w.activations = p.activations + static_cast<size_t>(w.slot_tile) * p.slots.tile_bytes(p.units);
-}
-
-// The chunks that a block multiplies, and their way through the ring.
-struct TileLoop {
-  int first, begin, end;  // segment and chunks
-  int stages;
-
-  MICA_DEVICE int ahead() const { return stages - 1; }
-  MICA_DEVICE int next(int stage) const { return stage + 1 < stages ? stage + 1 : 0; }
-  MICA_DEVICE void wait() const {
-    if (stages == 2)
-      cp_async_wait<0>();
-    else
-      cp_async_wait<1>();
-  }
-};
-
-// total: the sums of all segments, where the block has them all.
-template <IntegerFormat kFormat>
-MICA_DEVICE void multiply_segments(const Product& p, const TileWork& w, const TileLoop& loop,
-                                   int item, TileSums& total) {
-  const int chunks = w.target->layout.chunks();
+// Chunks `begin` to `end` - 1, which start with a segment. total: the sums of all segments, where
+// the block has them all; else each segment's sums are stored.
+template <IntegerFormat kFormat, ScaleCase kCase>
+MICA_DEVICE void multiply_segments(const Product& p, const TileWork& w, const TileRing& ring,
+                                   TileStream<kFormat>& stream, int item, int begin, int end,
+                                   TileSums& total) {
+  const UnitSteps steps = steps_of(w.target->layout);
+  const int chunks = w.target->layout.chunks(), own = warp_index() * kWarpTiles * steps.chunk_bytes;
+  const int last_units = stream.last_units;
   TileSums sums = {};
-  int segment = loop.first, stage = 0, free_stage = loop.ahead();
+  int segment = 0, stage = 0, free_stage = ring.stages - 1;
   MICA_ROLLED
-  for (int chunk = loop.begin; chunk < loop.end; ++chunk) {
+  for (int chunk = begin; chunk < end; ++chunk) {
     while (segment_begin(segment + 1, chunks) <= chunk) ++segment;
-    loop.wait();
+    ring.wait();
     sync_threads();
-    if (chunk + loop.ahead() < loop.end) {
-      copy_weights(w, chunk + loop.ahead(), free_stage);
-      copy_activations(w, chunk + loop.ahead(), free_stage);
-    }
+    const SharedPlace free = ring.stage(free_stage);
+    stream.copy_weights(free);
+    stream.copy_activations(free + ring.weight_bytes);
     cp_async_commit();
-    const int units = w.target->layout.units - chunk * gpu::kChunkUnits;
-    multiply_chunk<kFormat>(w, units < gpu::kChunkUnits ? units : gpu::kChunkUnits, stage, sums);
+    const SharedPlace now = ring.stage(stage);
+    multiply_chunk<kFormat, kCase>(steps, now + own, now + ring.weight_bytes,
+                                   chunk + 1 < end ? gpu::kChunkUnits : last_units, w.eights, sums);
     if (chunk + 1 == segment_begin(segment + 1, chunks)) {
       if (p.parts == 1)
         add_segment(total, sums);
@@ -222,8 +178,8 @@ MICA_DEVICE void multiply_segments(const Product& p, const TileWork& w, const Ti
         store_partial(w, p.partials, item, segment, sums);
       sums = {};
     }
-    stage = loop.next(stage);
-    free_stage = loop.next(free_stage);
+    stage = ring.next(stage);
+    free_stage = ring.next(free_stage);
   }
 }
 
@@ -249,30 +205,32 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kTileThreads, 2) void tile_kernel(const Product p
   const int item = row_block * p.slots.tiles + w.slot_tile;
   Shared shared;
   auto* flag = shared.take<uint32_t>(1);
-  w.activation_ring = shared.take<std::byte>(static_cast<size_t>(p.stages) * kActivationChunk);
-  w.weight_ring = shared.take<std::byte>(static_cast<size_t>(p.stages * kBlockTiles) *
-                                         w.target->layout.chunk_bytes);
+  const int weight_bytes = kBlockTiles * static_cast<int>(w.target->layout.chunk_bytes);
+  auto* memory = shared.take<std::byte>(static_cast<size_t>(p.stages) *
+                                        static_cast<size_t>(weight_bytes + kActivationChunk));
+  const TileRing ring = {shared_place(memory), weight_bytes, p.stages};
   if (p.slots.experts) {
     grid_dependency_wait();
     w.expert = expert_of(p.slots, w.slot_tile);
     if (w.expert < 0 || taken_slots(p.slots, w.slot_tile) == 0) return;
   }
-  open_tiles(p, w);
 
   const int chunks = w.target->layout.chunks(), segments = gpu::kSegments / p.parts;
-  const TileLoop loop = {part * segments, segment_begin(part * segments, chunks),
-                         segment_begin((part + 1) * segments, chunks), p.stages};
-  for (int i = 0; i < loop.ahead() && loop.begin + i < loop.end; ++i)
-    copy_weights(w, loop.begin + i, i);
+  const int begin = segment_begin(part * segments, chunks);
+  const int end = segment_begin((part + 1) * segments, chunks);
+  auto stream = open_tiles<kFormat>(p, w, begin, end);
+  for (int i = 0; i < ring.stages - 1; ++i) stream.copy_weights(ring.stage(i));
   grid_dependency_wait();
   const uint32_t taken = taken_slots(p.slots, w.slot_tile);
   w.eights = eights_of(taken);
-  for (int i = 0; i < loop.ahead(); ++i) {
-    if (loop.begin + i < loop.end) copy_activations(w, loop.begin + i, i);
+  for (int i = 0; i < ring.stages - 1; ++i) {
+    stream.copy_activations(ring.stage(i) + ring.weight_bytes);
     cp_async_commit();
   }
   TileSums total = {};
-  multiply_segments<kFormat>(p, w, loop, item, total);
+  with_scale_case<kFormat>(w.target->layout, [&]<ScaleCase kCase>() {
+    multiply_segments<kFormat, kCase>(p, w, ring, stream, item, begin, end, total);
+  });
   grid_dependency_launch();
   if (p.parts > 1) {
     if (!comes_last(p, item, flag)) return;
@@ -286,9 +244,9 @@ void start_tiles(gpu::Stream& stream, const Product& p) {
   uint32_t chunk = 0;
   for (int i = 0; i < p.targets; ++i)
     if (p.target[i].layout.chunk_bytes > chunk) chunk = p.target[i].layout.chunk_bytes;
-  const size_t bytes = shared_bytes<uint32_t>(1) +
-                       shared_bytes<std::byte>(static_cast<size_t>(p.stages) * kActivationChunk) +
-                       shared_bytes<std::byte>(static_cast<size_t>(p.stages * kBlockTiles) * chunk);
+  const size_t bytes =
+      shared_bytes<uint32_t>(1) + shared_bytes<std::byte>(static_cast<size_t>(p.stages) *
+                                                          (kBlockTiles * chunk + kActivationChunk));
   launch(stream,
          {"integer_tiles",
           {static_cast<uint32_t>(p.row_blocks * p.slots.tiles * p.parts)},

@@ -61,33 +61,28 @@ MICA_DEVICE void add_plane(const uint32_t (&words)[kBits], Fragment& a) {
   add.template operator()<7>(a[1][3]);
 }
 
-struct alignas(8) Bytes8 {
-  uint32_t word[2];
-};
-
-MICA_DEVICE void load_plane(const std::byte* plane, int lane, uint32_t (&words)[8]) {
-  const Bytes16 low = load16(plane + lane * 16), high = load16(plane + 512 + lane * 16);
+// A lane's words of a plane, at its place there. Place: an ordinary pointer to bytes or
+// SharedPlace.
+template <typename Place>
+MICA_DEVICE void load_plane(Place own, uint32_t (&words)[8]) {
+  const Bytes16 low = load16(own), high = load16(own + 512);
   for (int i = 0; i < 4; ++i) words[i] = low.word[i];
   for (int i = 0; i < 4; ++i) words[4 + i] = high.word[i];
 }
-MICA_DEVICE void load_plane(const std::byte* plane, int lane, uint32_t (&words)[4]) {
-  const Bytes16 v = load16(plane + lane * 16);
+template <typename Place>
+MICA_DEVICE void load_plane(Place own, uint32_t (&words)[4]) {
+  const Bytes16 v = load16(own);
   for (int i = 0; i < 4; ++i) words[i] = v.word[i];
 }
-MICA_DEVICE void load_plane(const std::byte* plane, int lane, uint32_t (&words)[2]) {
-  const Bytes8 v = *reinterpret_cast<const Bytes8*>(plane + lane * 8);
+template <typename Place>
+MICA_DEVICE void load_plane(Place own, uint32_t (&words)[2]) {
+  const Bytes8 v = load8(own);
   words[0] = v.word[0];
   words[1] = v.word[1];
 }
-MICA_DEVICE void load_plane(const std::byte* plane, int lane, uint32_t (&words)[1]) {
-  words[0] = *reinterpret_cast<const uint32_t*>(plane + lane * 4);
-}
-
-template <int kBits, int kTo>
-MICA_DEVICE void take_plane(const std::byte* plane, int lane, Fragment& a) {
-  uint32_t words[kBits];
-  load_plane(plane, lane, words);
-  add_plane<kBits, kTo>(words, a);
+template <typename Place>
+MICA_DEVICE void load_plane(Place own, uint32_t (&words)[1]) {
+  words[0] = load4(own);
 }
 
 // Four E2M1 codes, the low nibbles of `selector`, times two as signed bytes: 0 1 2 3 4 6 8 12.
@@ -97,27 +92,47 @@ MICA_DEVICE uint32_t twice_e2m1(uint32_t selector, uint32_t signs) {
   return prmt(positive, negative, signs);  // byte i of the first, or of the second
 }
 
-MICA_DEVICE void take_e2m1(const std::byte* codes, int lane, Fragment& a) {
-  const Bytes16 v = load16(codes + lane * 16);
+MICA_DEVICE void unpack_e2m1(const uint32_t (&words)[4], Fragment& a) {
+  MICA_UNROLL
   for (int i = 0; i < 4; ++i) {
-    const uint32_t selectors = v.word[i] & 0x77777777u;
-    const uint32_t signs = (v.word[i] >> 1 & 0x44444444u) | 0x32103210u;
+    const uint32_t selectors = words[i] & 0x77777777u;
+    const uint32_t signs = (words[i] >> 1 & 0x44444444u) | 0x32103210u;
     uint32_t* out = &a[i / 2][i % 2 * 2];
     out[0] = twice_e2m1(selectors, signs);
     out[1] = twice_e2m1(selectors >> 16, signs >> 16);
   }
 }
 
-// A lane's codes of a unit.
+// A lane's codes of a unit as they lie in memory.
 template <IntegerFormat kFormat>
-MICA_DEVICE void take_codes(const std::byte* codes, int lane, Fragment& a) {
-  constexpr int kBits = kBitsOf<kFormat>;
+struct CodeWords {
+  static constexpr int kBits = kBitsOf<kFormat>;
+  static constexpr int kLower = kBits == 8 ? 8 : kBits >= 4 ? 4 : 2;
+  static constexpr int kUpper = kBits - kLower;  // 0 = one plane
+  // Bytes from lane to lane in the lower plane, and from a lane's place there to its other one.
+  static constexpr int kLaneStep = kLower == 2 ? 8 : 16;
+  static constexpr int kUpperStep = 4 * kUpper - kLaneStep;
+  uint32_t lower[kLower];
+  uint32_t upper[kUpper ? kUpper : 1];
+};
+
+// own: the unit's codes + lane * kLaneStep.
+template <IntegerFormat kFormat, typename Place>
+MICA_DEVICE void load_codes(Place own, int lane, CodeWords<kFormat>& words) {
+  using Words = CodeWords<kFormat>;
+  load_plane(own, words.lower);
+  if constexpr (Words::kUpper > 0)
+    load_plane(own + (128 * Words::kLower + lane * Words::kUpperStep), words.upper);
+}
+
+template <IntegerFormat kFormat>
+MICA_DEVICE void unpack_codes(const CodeWords<kFormat>& words, Fragment& a) {
+  using Words = CodeWords<kFormat>;
   if constexpr (!kAffine<kFormat>) {
-    take_e2m1(codes, lane, a);
+    unpack_e2m1(words.lower, a);
   } else {
-    constexpr int kLower = kBits == 8 ? 8 : kBits >= 4 ? 4 : 2;
-    take_plane<kLower, 0>(codes, lane, a);
-    if constexpr (kBits > kLower) take_plane<kBits - kLower, kLower>(codes + 128 * kLower, lane, a);
+    add_plane<Words::kLower, 0>(words.lower, a);
+    if constexpr (Words::kUpper > 0) add_plane<Words::kUpper, Words::kLower>(words.upper, a);
   }
 }
 
@@ -126,23 +141,78 @@ struct RowScales {
   float scale[2], offset[2];
 };
 
-// From the pairs of g, [o] {scale, offset}.
-MICA_DEVICE RowScales affine_scales(const std::byte* scales, int g, DType dtype) {
-  if (dtype == DType::kF32) {
-    const Bytes16 v = load16(scales + g * 16);
-    return {{as_float(v.word[0]), as_float(v.word[2])}, {as_float(v.word[1]), as_float(v.word[3])}};
-  }
-  const Bytes8 v = *reinterpret_cast<const Bytes8*>(scales + g * 8);
-  const auto low = [&](int o) { return static_cast<uint16_t>(v.word[o]); };
-  const auto high = [&](int o) { return static_cast<uint16_t>(v.word[o] >> 16); };
-  if (dtype == DType::kF16)
-    return {{to_float(f16{low(0)}), to_float(f16{low(1)})},
-            {to_float(f16{high(0)}), to_float(f16{high(1)})}};
-  return {{to_float(bf16{low(0)}), to_float(bf16{low(1)})},
-          {to_float(bf16{high(0)}), to_float(bf16{high(1)})}};
+// How the scales of affine weights lie.
+struct ScaleKind {
+  bool halves;  // groups of 32 columns: two of a unit
+  DType type;
+
+  // Of a lane, which has rows g and g + 8.
+  MICA_DEVICE int bytes() const { return (type == DType::kF32 ? 16 : 8) << halves; }
+};
+
+// The kinds that are worth a loop of their own, which then has no branches on them.
+enum class ScaleCase { kWhole16, kHalves16, kF32 };
+
+// The kind, as far as the compiler shall know it.
+template <ScaleCase kCase>
+MICA_DEVICE ScaleKind known(ScaleKind kind) {
+  if constexpr (kCase == ScaleCase::kF32) return {kind.halves, DType::kF32};
+  return {kCase == ScaleCase::kHalves16, kind.type == DType::kF16 ? DType::kF16 : DType::kBF16};
 }
 
-// The scales of a unit as a lane keeps them.
+// Calls f.operator()<kCase>() for the layout's kind.
+template <IntegerFormat kFormat, typename F>
+MICA_DEVICE void with_scale_case(const gpu::IntegerLayout& l, F&& f) {
+  if constexpr (!kAffine<kFormat>)
+    f.template operator()<ScaleCase::kHalves16>();
+  else if (l.scale_type == DType::kF32)
+    f.template operator()<ScaleCase::kF32>();
+  else if (l.group == 32)
+    f.template operator()<ScaleCase::kHalves16>();
+  else
+    f.template operator()<ScaleCase::kWhole16>();
+}
+
+// A lane's scales of a unit as they lie in memory: the first 16 bytes, which are all but for groups
+// of 32 with scales in f32.
+struct ScaleWords {
+  uint32_t word[4];
+};
+
+// scales: the lane's place.
+template <IntegerFormat kFormat, typename Place>
+MICA_DEVICE void load_scales(Place scales, ScaleKind kind, ScaleWords& words) {
+  if constexpr (kFormat == IntegerFormat::kMxfp4) {
+    words.word[0] = load4(scales);
+  } else if (kFormat == IntegerFormat::kNvfp4 || (kind.type != DType::kF32 && !kind.halves)) {
+    const Bytes8 v = load8(scales);
+    for (int i = 0; i < 2; ++i) words.word[i] = v.word[i];
+  } else {
+    const Bytes16 v = load16(scales);
+    for (int i = 0; i < 4; ++i) words.word[i] = v.word[i];
+  }
+}
+
+template <IntegerFormat kFormat>
+MICA_DEVICE int scale_bytes_of(ScaleKind kind) {
+  return kFormat == IntegerFormat::kMxfp4 ? 4 : kFormat == IntegerFormat::kNvfp4 ? 8 : kind.bytes();
+}
+
+// Two pairs of a scale and an offset in 16 bits each, or in f32.
+MICA_DEVICE RowScales scales_from16(uint32_t first, uint32_t second, DType type) {
+  const auto low = [](uint32_t word) { return static_cast<uint16_t>(word); };
+  const auto high = [](uint32_t word) { return static_cast<uint16_t>(word >> 16); };
+  if (type == DType::kF16)
+    return {{to_float(f16{low(first)}), to_float(f16{low(second)})},
+            {to_float(f16{high(first)}), to_float(f16{high(second)})}};
+  return {{to_float(bf16{low(first)}), to_float(bf16{low(second)})},
+          {to_float(bf16{high(first)}), to_float(bf16{high(second)})}};
+}
+MICA_DEVICE RowScales scales_from32(const uint32_t (&word)[4]) {
+  return {{as_float(word[0]), as_float(word[2])}, {as_float(word[1]), as_float(word[3])}};
+}
+
+// The scales of a unit as sums take them.
 template <IntegerFormat kFormat>
 struct UnitScales {
   RowScales group[2];  // the second with groups of 32
@@ -156,20 +226,22 @@ struct UnitScales<IntegerFormat::kNvfp4> {
   uint32_t codes[2];  // [o][group]
 };
 
-template <IntegerFormat kFormat>
-MICA_DEVICE UnitScales<kFormat> take_scales(const std::byte* scales, int g, bool halves,
-                                            DType dtype) {
+// words, which were loaded from `scales`.
+template <IntegerFormat kFormat, typename Place>
+MICA_DEVICE UnitScales<kFormat> unpack_scales(const ScaleWords& words, Place scales,
+                                              ScaleKind kind) {
   UnitScales<kFormat> result;
   if constexpr (kFormat == IntegerFormat::kMxfp4) {
-    result.codes = *reinterpret_cast<const uint32_t*>(scales + g * 4);
+    result.codes = words.word[0];
   } else if constexpr (kFormat == IntegerFormat::kNvfp4) {
-    const Bytes8 codes = *reinterpret_cast<const Bytes8*>(scales + g * 8);
-    result.codes[0] = codes.word[0];
-    result.codes[1] = codes.word[1];
+    result.codes[0] = words.word[0];
+    result.codes[1] = words.word[1];
+  } else if (kind.type == DType::kF32) {
+    result.group[0] = scales_from32(words.word);
+    if (kind.halves) result.group[1] = scales_from32(load16(scales + 16).word);
   } else {
-    result.group[0] = affine_scales(scales, g, dtype);
-    if (halves)
-      result.group[1] = affine_scales(scales + (dtype == DType::kF32 ? 128 : 64), g, dtype);
+    result.group[0] = scales_from16(words.word[0], words.word[1], kind.type);
+    if (kind.halves) result.group[1] = scales_from16(words.word[2], words.word[3], kind.type);
   }
   return result;
 }

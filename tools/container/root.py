@@ -12,24 +12,31 @@ UBUNTU = {"jammy": "22.04", "noble": "24.04"}
 
 
 def debootstrap(suite, target, log):
+    """A minimal system. Debian comes from debootstrap's own mirror, Ubuntu from $UBUNTU_MIRROR."""
     command = ["debootstrap", "--variant=minbase"]
     if suite in UBUNTU:
+        if "UBUNTU_MIRROR" not in os.environ:
+            raise RuntimeError(f"{suite}: set UBUNTU_MIRROR to the address of a mirror of Ubuntu")
         # Debian has neither Ubuntu's keys nor scripts for its later suites; all of them are alike.
         command += ["--no-check-gpg", "--components=main,universe", suite, target,
-                    "http://archive.ubuntu.com/ubuntu", "/usr/share/debootstrap/scripts/gutsy"]
+                    os.environ["UBUNTU_MIRROR"], "/usr/share/debootstrap/scripts/gutsy"]
     else:
-        command += [suite, target, "http://deb.debian.org/debian"]
+        command += [suite, target]
     with open(log, "w") as out:
         if subprocess.run(["unshare", "--mount", *command], stdout=out, stderr=out).returncode:
             raise RuntimeError(f"debootstrap {suite} failed:\n" + tail(log))
-    if suite in UBUNTU:
-        lines = [f"deb http://archive.ubuntu.com/ubuntu {suite}{part} main universe"
-                 for part in ("", "-updates", "-security")]
-    else:
-        lines = [f"deb http://deb.debian.org/debian {suite} main",
-                 f"deb http://deb.debian.org/debian {suite}-updates main",
-                 f"deb http://deb.debian.org/debian-security {suite}-security main"]
-    with open(os.path.join(target, "etc/apt/sources.list"), "w") as out:
+    add_updates(suite, os.path.join(target, "etc/apt/sources.list"))
+
+
+def add_updates(suite, path):
+    """Updates and security fixes, from the mirror that debootstrap wrote down."""
+    with open(path) as file:
+        mirror = next(line.split()[1] for line in file if line.startswith("deb ")).rstrip("/")
+    components = "main universe" if suite in UBUNTU else "main"
+    security = mirror if suite in UBUNTU else mirror.removesuffix("/debian") + "/debian-security"
+    lines = [f"deb {mirror} {suite} {components}", f"deb {mirror} {suite}-updates {components}",
+             f"deb {security} {suite}-security {components}"]
+    with open(path, "w") as out:
         out.write("\n".join(lines) + "\n")
 
 

@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <map>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -169,7 +171,10 @@ class SimtDevice : public gpu::Device {
   }
   Buffer allocate(size_t bytes) override {
     void* data = memory_.allocate(bytes);
-    return Buffer(data, bytes, [this](void* memory, size_t) { memory_.release(memory); });
+    return Buffer(data, bytes, [this](void* memory, size_t) {
+      finish_all();
+      memory_.release(memory);
+    });
   }
   Buffer allocate_pinned(size_t bytes) override { return allocate_host(bytes); }
   std::unique_ptr<gpu::Stream> make_stream() override {
@@ -180,11 +185,15 @@ class SimtDevice : public gpu::Device {
   std::unique_ptr<gpu::Event> make_event() override { return std::make_unique<SimtEvent>(); }
   void synchronize() override {
     for (SimtStream* stream : streams_) stream->run_all();
-    memory_.check_guards();
+    check_guards();
   }
 
   void forget(SimtStream* stream) { std::erase(streams_, stream); }
-  void check_guards() const { memory_.check_guards(); }
+  // Also throws what went wrong while memory was freed.
+  void check_guards() {
+    if (late_fault_) std::rethrow_exception(std::exchange(late_fault_, nullptr));
+    memory_.check_guards();
+  }
   bool run_now() {
     if (options_.when == DeviceOptions::When::kBySeed) return random_.next() % 2 == 0;
     return options_.when == DeviceOptions::When::kAtOnce;
@@ -198,8 +207,18 @@ class SimtDevice : public gpu::Device {
   }
 
  private:
+  // As cudaFree does before memory goes: pending work may use it. A fault waits for a later call.
+  void finish_all() {
+    try {
+      for (SimtStream* stream : streams_) stream->run_all();
+    } catch (...) {
+      if (!late_fault_) late_fault_ = std::current_exception();
+    }
+  }
+
   DeviceOptions options_;
   Memory memory_;
+  std::exception_ptr late_fault_;
   Random random_;
   uint64_t launches_ = 0;
   std::vector<SimtStream*> streams_;

@@ -136,5 +136,28 @@ TEST(SimtDevice, RefusesWhatAGpuRefuses) {
   EXPECT_EQ(start({"empty", {0}, {32}}), "");
 }
 
+// As cudaFree: work that was started before uses the memory to its end.
+TEST(SimtDevice, FreeingFinishesPendingWork) {
+  const auto device = make_device({.when = DeviceOptions::When::kAtWait});
+  const auto stream = device->make_stream();
+  Buffer memory = device->allocate(4);
+  int32_t value = 0;
+  stream->fill(memory.data(), 1, 4);
+  stream->copy(&value, memory.data(), 4);
+  EXPECT_EQ(value, 0);
+  memory.reset();
+  EXPECT_EQ(value, 0x01010101);
+}
+
+TEST(SimtDevice, FaultWhileFreeingIsThrownLater) {
+  const auto device = make_device({.when = DeviceOptions::When::kAtWait});
+  const auto stream = device->make_stream();
+  Buffer memory = device->allocate(4);
+  stream->call([] { throw Error(ErrorKind::kInternal, "[test] late"); });
+  memory.reset();
+  EXPECT_EQ(fault_of([&] { stream->synchronize(); }), "[test] late");
+  EXPECT_EQ(fault_of([&] { stream->synchronize(); }), "");
+}
+
 }  // namespace
 }  // namespace mica::simt

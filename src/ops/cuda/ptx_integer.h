@@ -110,17 +110,6 @@ MICA_DEVICE uint32_t as_bits(float value) {
 #endif
 }
 
-// "mul.rn.f32": a product that is never made part of a fused multiply-add.
-MICA_DEVICE float mul_rn(float a, float b) {
-#ifdef __CUDACC__
-  float d;
-  asm("mul.rn.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
-  return d;
-#else
-  return a * b;
-#endif
-}
-
 // 16-bit floats as kernels see them: bits, converted by the functions below.
 struct bf16 {
   uint16_t bits;

@@ -116,6 +116,47 @@ MICA_DEVICE uint32_t load4(SharedPlace from) {
 #endif
 }
 
+// A place in global memory that one thread reads once in the kernel's time: it need not displace
+// what L1 holds. "ld.global.nc.L1::no_allocate", aligned to its size; the place must not be written
+// while the kernel runs.
+struct StreamedPlace {
+  const std::byte* at;
+};
+MICA_DEVICE StreamedPlace operator+(StreamedPlace place, int bytes) {
+  return {place.at + bytes};
+}
+MICA_DEVICE Bytes16 load16(StreamedPlace from) {
+#ifdef __CUDACC__
+  Bytes16 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+               : "l"(from.at));
+  return v;
+#else
+  return load16(from.at);
+#endif
+}
+MICA_DEVICE Bytes8 load8(StreamedPlace from) {
+#ifdef __CUDACC__
+  Bytes8 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
+               : "=r"(v.word[0]), "=r"(v.word[1])
+               : "l"(from.at));
+  return v;
+#else
+  return load8(from.at);
+#endif
+}
+MICA_DEVICE uint32_t load4(StreamedPlace from) {
+#ifdef __CUDACC__
+  uint32_t v;
+  asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(from.at));
+  return v;
+#else
+  return load4(from.at);
+#endif
+}
+
 // "cp.async": kBytes (4, 8 or 16) from global to shared memory, both aligned to that; only
 // source_bytes of them are read, the rest is zero. They may be read after cp_async_wait by this
 // thread, after a barrier beyond that by others.

@@ -1,9 +1,9 @@
 // The product of up to 4 slots, decoding: bound by the bytes of the weights.
 //
-// A block takes one row tile, each of its warps a segment of K. A warp has some units of weights on
-// their way to its registers: with 24 warps an SM keeps about 50 KB in flight, where an H100 needs
-// 25 (3.35 TB/s, 1 us). A unit of 4 bits takes some 65 instructions, 16 cycles of an SM; its 576
-// bytes come in 38 cycles on an H100 and 27 on an H200.
+// A block takes one row tile, each of its warps a segment of K. A warp has 2 to 4 units of weights
+// on their way to its registers: with two blocks an SM keeps some 30 KB in flight, where an H100
+// needs 25 (3.35 TB/s, 1 us). A unit of 4 bits takes 56 instructions, 14 cycles of an SM (E2M1: 28
+// to 34); its 576 bytes come in 38 cycles on an H100 and 27 on an H200.
 #pragma once
 
 #include "ops/linear/cuda_integer_warps.h"
@@ -24,7 +24,7 @@ struct UnitWords {
 // A lane's way through a row tile's weights, unit by unit; `u` is the unit's parity.
 template <IntegerFormat kFormat>
 struct UnitStream {
-  const std::byte *codes, *scales;  // of the chunk that is loaded next, the lane's places
+  StreamedPlace codes, scales;  // of the chunk that is loaded next, the lane's places
   UnitSteps steps;
 
   MICA_DEVICE void load(int u, ScaleKind kind, UnitWords<kFormat>& words) const {
@@ -33,8 +33,8 @@ struct UnitStream {
   }
   MICA_DEVICE void advance(int u) {
     if (u != gpu::kChunkUnits - 1) return;
-    codes += steps.chunk_bytes;
-    scales += steps.chunk_bytes;
+    codes = codes + steps.chunk_bytes;
+    scales = scales + steps.chunk_bytes;
   }
 };
 
@@ -43,9 +43,9 @@ MICA_DEVICE UnitStream<kFormat> open_units(const ProductTarget& t, const StreamP
                                            int begin) {
   UnitStream<kFormat> stream;
   stream.steps = steps_of(t.layout);
-  const std::byte* chunk = weights_of(t, place.expert, place.first_tile) +
-                           static_cast<size_t>(begin) * t.layout.chunk_bytes;
-  stream.codes = chunk + stream.steps.code_start + lane_index() * CodeWords<kFormat>::kLaneStep;
+  const StreamedPlace chunk = {weights_of(t, place.expert, place.first_tile) +
+                               static_cast<size_t>(begin) * t.layout.chunk_bytes};
+  stream.codes = chunk + (stream.steps.code_start + lane_index() * CodeWords<kFormat>::kLaneStep);
   stream.scales = chunk + lane_index() / 4 * scale_bytes_of<kFormat>(stream.steps.kind);
   return stream;
 }
@@ -71,8 +71,9 @@ MICA_DEVICE void multiply_units(UnitStream<kFormat>& weights, ColumnStream<true>
       const int u = i % gpu::kChunkUnits;
       UnitWeights<kFormat> w;
       unpack_codes<kFormat>(words[i].codes, w.codes);
-      const std::byte* scales = weights.scales + u * weights.steps.scale_step -
-                                kDepth / gpu::kChunkUnits * weights.steps.chunk_bytes;
+      const StreamedPlace scales =
+          weights.scales +
+          (u * weights.steps.scale_step - kDepth / gpu::kChunkUnits * weights.steps.chunk_bytes);
       w.scales = unpack_scales<kFormat>(words[i].scales, scales, kind);
       add_unit<kFormat>(w, x[i % kColumnDepth], kind.halves, sums);
       // After the last use of what is loaded over: it must not go by way of other registers.

@@ -250,7 +250,7 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kExpandThreads) void expand_kernel(const ExpandRo
     float values[kRun];
     for (int i = 0; i < kRun; i += 4)
       expand_codes(l, tile + l.codes_of(unit), lane + i / 4, r, values + i);
-    for (float& value : values) value = (mul_rn(scale, value) + offset) * p.scale;
+    for (float& value : values) value = (multiply_rounded(scale, value) + offset) * p.scale;
     T* out = static_cast<T*>(p.out) + index * l.columns + column;
     for (int i = 0; i < kRun; i += kPer16<T>) {
       float vector[kPer16<T>];

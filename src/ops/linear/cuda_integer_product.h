@@ -225,6 +225,13 @@ MICA_DEVICE void add_unit(const UnitWeights<kFormat>& w, const UnitColumns<kFour
   }
 }
 
+// The weights of a row tile, or of the last one where there is none.
+MICA_DEVICE const std::byte* weights_of(const ProductTarget& t, int expert, int tile) {
+  const int row_tile = tile < t.layout.row_tiles ? tile : t.layout.row_tiles - 1;
+  return t.weights + static_cast<size_t>(expert) * t.expert_bytes +
+         static_cast<size_t>(row_tile) * t.layout.tile_bytes;
+}
+
 // The target that row block `block` of the launch belongs to.
 MICA_DEVICE int target_of(const Product& p, int block) {
   int i = 0;

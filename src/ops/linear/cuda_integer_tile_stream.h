@@ -67,13 +67,10 @@ MICA_DEVICE TileStream<kFormat> open_tiles(const Product& p, const TileWork& w, 
   const gpu::IntegerLayout& l = w.target->layout;
   TileStream<kFormat> stream;
   MICA_UNROLL
-  for (int r = 0; r < kWarpTiles; ++r) {
-    const int tile = w.first_tile + warp_index() * kWarpTiles + r;
+  for (int r = 0; r < kWarpTiles; ++r)
     stream.weights[r] =
-        w.target->weights + static_cast<size_t>(w.expert) * w.target->expert_bytes +
-        static_cast<size_t>(tile < l.row_tiles ? tile : l.row_tiles - 1) * l.tile_bytes +
+        weights_of(*w.target, w.expert, w.first_tile + warp_index() * kWarpTiles + r) +
         static_cast<size_t>(begin) * l.chunk_bytes + lane_index() * 16;
-  }
   stream.activations = p.activations +
                        static_cast<size_t>(w.slot_tile) * p.slots.tile_bytes(p.units) +
                        static_cast<size_t>(begin) * kActivationChunk + thread_index().x * 16;

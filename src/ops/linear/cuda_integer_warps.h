@@ -30,13 +30,6 @@ MICA_DEVICE bool find_place(const Product& p, StreamPlace& place) {
   return place.expert >= 0 && taken_slots(p.slots, place.slot_tile) != 0;
 }
 
-// The weights of a row tile, or of the last one where there is none.
-MICA_DEVICE const std::byte* weights_of(const ProductTarget& t, int expert, int tile) {
-  const int row_tile = tile < t.layout.row_tiles ? tile : t.layout.row_tiles - 1;
-  return t.weights + static_cast<size_t>(expert) * t.expert_bytes +
-         static_cast<size_t>(row_tile) * t.layout.tile_bytes;
-}
-
 // A warp's segment.
 struct WarpSegment {
   int begin, end;         // chunks

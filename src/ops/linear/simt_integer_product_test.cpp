@@ -136,6 +136,24 @@ TEST(SimtIntegerProduct, RowBitsDependOnNothingElse) {
     }
 }
 
+// K in 1, 2, 4 and 8 parts by several blocks, with rings of two stages and of three.
+TEST(SimtIntegerProduct, PartsOfKAndLargerRings) {
+  const WeightFormat format{{QuantMode::kAffine, 5, 64}, DType::kBF16};
+  for (int64_t k : {320, 576, 1088, 2112})
+    for (size_t shared : {99, 163}) {
+      TestBackend backend("simt", simt::make_backend({}, {.shared_bytes = shared * 1024}),
+                          DType::kBF16);
+      const TestWeights w(format, 1, 20, k, true);
+      const auto prepared = (*backend).prepare(w.view);
+      const auto x = random_rows(20, k, DType::kBF16);
+      const auto y = multiply(backend, *prepared, x, 20, DType::kF32);
+      EXPECT_LT(relative_error(w.view, x, y, 20), 5e-5) << k;
+      EXPECT_EQ(multiply(backend, *prepared, x, 4, DType::kF32),
+                std::vector<float>(y.begin(), y.begin() + 4 * 20))
+          << k;
+    }
+}
+
 TEST(SimtIntegerProduct, SameBitsUnderEverySchedule) {
   const WeightFormat formats[] = {{{QuantMode::kAffine, 3, 64}, DType::kF16},
                                   {{QuantMode::kNvfp4, 4, 16}, DType::kBF16}};

@@ -5,6 +5,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "bench/limits.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/hub/hub.h"
 #include "ops/self_test.h"
@@ -55,7 +56,7 @@ namespace {
 // One line about the device. A device with memory of its own is measured: bytes per second.
 double announce(Backend& backend) {
   const DeviceInfo device = backend.info();
-  const double bandwidth = backend.measure_bandwidth();
+  const double bandwidth = device.own_memory ? ReadProbe(backend).measure(5).bytes_per_second : 0;
   std::string memory;
   if (device.own_memory)
     memory = fmt::format(", {:.1f} of {:.1f} GB free, {:.0f} GB/s", device.memory_free / 1e9,

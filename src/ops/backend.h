@@ -91,10 +91,6 @@ class Backend {
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void synchronize() = 0;
 
-  // Bytes per second of a large copy within the device's memory, read and written bytes together,
-  // measured now; 0 where the memory is the host's.
-  virtual double measure_bandwidth() { return 0; }
-
   // The dtype of activations between operations, given the checkpoint's.
   virtual DType activation_dtype(DType checkpoint) const = 0;
 

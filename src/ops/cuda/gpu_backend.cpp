@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -167,26 +166,6 @@ std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights
   stream_->synchronize();
   if (raw_.size() > kKeptRaw) raw_.reset();  // a large layer's memory is the cache's later
   return prepared;
-}
-
-double GpuBackend::measure_bandwidth() {
-  constexpr int kPasses = 5, kCopies = 4;
-  const size_t bytes =
-      std::min(size_t{256} << 20, device_->properties().memory_free / 8) / 256 * 256;
-  const Buffer from = device_->allocate(bytes), to = device_->allocate(bytes);
-  stream_->fill(from.data(), 0x5a, bytes);
-  std::vector<double> rates;
-  for (int pass = 0; pass <= kPasses; ++pass) {
-    stream_->synchronize();
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kCopies; ++i) stream_->copy(to.data(), from.data(), bytes);
-    stream_->synchronize();
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    if (pass > 0)  // the first warms up
-      rates.push_back(2.0 * kCopies * static_cast<double>(bytes) / time.count());
-  }
-  std::ranges::sort(rates);
-  return rates[rates.size() / 2];
 }
 
 std::byte* GpuBackend::scratch_of(size_t bytes) {

@@ -36,7 +36,6 @@ class GpuBackend final : public Backend {
   void synchronize() override { stream_->synchronize(); }
   DType activation_dtype(DType checkpoint) const override;
   std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override;
-  double measure_bandwidth() override;
   bool can_record() const override { return true; }
   void begin_recording() override;
   std::unique_ptr<Recording> end_recording() override;

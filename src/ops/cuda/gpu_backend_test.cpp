@@ -43,10 +43,6 @@ TEST(GpuBackend, ScratchStaysWhereItWas) {
   EXPECT_EQ(gpu.scratch(5), large);
 }
 
-TEST(GpuBackend, MeasuresBandwidth) {
-  EXPECT_GT(simt::make_backend({}, {.memory_bytes = size_t{1} << 20})->measure_bandwidth(), 1e6);
-}
-
 TEST(GpuBackend, OutOfMemoryIsNamed) {
   const auto backend = simt::make_backend({}, {.memory_bytes = 64 << 20});
   try {

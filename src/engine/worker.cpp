@@ -34,6 +34,7 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
       vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
       model_(model),
+      weight_bytes_(static_cast<size_t>(options.max_batch_sequences) + 1),
       runner_(backend, model, options, plan),
       scheduler_(scheduler_options(options, plan)) {
   if (options.prefix_cache && plan.state_slots > 0)
@@ -72,10 +73,13 @@ void Worker::finish_step() {
   stats_.decode_bytes += bytes;
 }
 
-double Worker::bytes_of_step() const {
+double Worker::bytes_of_step() {
   double positions = 0;
   for (const Slice& slice : step_) positions += slice.begin + slice.count;
-  return static_cast<double>(model_.bytes_per_step(static_cast<int64_t>(step_.size()))) +
+  double& weights = weight_bytes_[step_.size()];
+  if (weights == 0)
+    weights = static_cast<double>(model_.bytes_per_step(static_cast<int64_t>(step_.size())));
+  return weights +
          positions * static_cast<double>(plan_.block_bytes) / std::max(1, plan_.block_size);
 }
 

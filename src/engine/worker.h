@@ -68,12 +68,13 @@ class Worker {
   void probe(const std::string& message);
   void finish(Job& job, FinishReason reason, const std::string& error = "");
   void drop_finished();
-  double bytes_of_step() const;
+  double bytes_of_step();
 
   const KvPlan plan_;
   const int32_t vocabulary_;
   const int32_t probe_token_;
   const Model& model_;
+  std::vector<double> weight_bytes_;  // that a step of [i] sequences reads; 0 = not asked yet
   Runner runner_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<Job>> jobs_;

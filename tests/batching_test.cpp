@@ -4,9 +4,9 @@
 
 #include <random>
 
-#include "engine/engine.h"
 #include "golden_model.h"
 #include "test_devices.h"
+#include "wait_for.h"
 
 namespace mica {
 namespace {
@@ -33,24 +33,6 @@ std::vector<Request> mixed_requests(int64_t vocab) {
     if (i % 5 == 4) request.sampling.repetition_penalty = 1.2f;
   }
   return requests;
-}
-
-std::vector<int32_t> wait_for(EventStream& stream) {
-  std::vector<int32_t> tokens;
-  for (int quiet = 0; quiet < 600;) {
-    const auto event = stream.next(std::chrono::milliseconds(100));
-    if (!event) {
-      ++quiet;
-      continue;
-    }
-    if (event->kind == Event::Kind::kToken) tokens.push_back(event->token.token);
-    if (event->kind == Event::Kind::kFinished) {
-      EXPECT_EQ(event->reason, FinishReason::kLength) << event->error;
-      return tokens;
-    }
-  }
-  ADD_FAILURE() << "no end within a minute of silence";
-  return tokens;
 }
 
 struct Case {

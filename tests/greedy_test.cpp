@@ -2,11 +2,9 @@
 // (tests/golden/greedy.json, made by tools/golden_greedy.py), on every backend of this build.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
-#include "engine/engine.h"
 #include "golden_model.h"
 #include "test_devices.h"
+#include "wait_for.h"
 
 namespace mica {
 namespace {
@@ -21,21 +19,7 @@ std::vector<int32_t> generate(Engine& engine, const std::vector<int32_t>& prompt
   Request request;
   request.prompt = prompt;
   request.max_tokens = static_cast<int32_t>(count);
-  const auto events = engine.submit(std::move(request));
-  std::vector<int32_t> tokens;
-  for (int quiet = 0; quiet < 120;) {
-    const auto event = events->next(std::chrono::seconds(1));
-    if (!event) {
-      ++quiet;
-      continue;
-    }
-    if (event->kind == Event::Kind::kToken) tokens.push_back(event->token.token);
-    if (event->kind != Event::Kind::kFinished) continue;
-    EXPECT_EQ(event->reason, FinishReason::kLength) << event->error;
-    return tokens;
-  }
-  ADD_FAILURE() << "no end within two minutes of silence";
-  return tokens;
+  return wait_for(*engine.submit(std::move(request)));
 }
 
 class Greedy : public testing::TestWithParam<Case> {};

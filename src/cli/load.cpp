@@ -59,7 +59,7 @@ double announce(Backend& backend) {
   const double bandwidth = device.own_memory ? ReadProbe(backend).measure(5).bytes_per_second : 0;
   std::string memory;
   if (device.own_memory)
-    memory = fmt::format(", {:.1f} of {:.1f} GB free, {:.0f} GB/s", device.memory_free / 1e9,
+    memory = fmt::format(", {:.1f} of {:.1f} GB free, {:.3g} GB/s", device.memory_free / 1e9,
                          device.memory_total / 1e9, bandwidth / 1e9);
   log_info("device {}: {}{}", device.kind, device.name, memory);
   return bandwidth;

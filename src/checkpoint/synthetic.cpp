@@ -1,11 +1,7 @@
 #include "checkpoint/synthetic.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
-#include <functional>
-#include <thread>
 
 #include "base/error.h"
 #include "base/mix.h"
@@ -14,9 +10,7 @@
 namespace mica {
 namespace {
 
-constexpr size_t kLanes = 8;                     // 64 random bytes a step
-constexpr size_t kChunk = size_t{1} << 20;       // bytes with a generator of their own
-constexpr float kDeviationOfFourBytes = 147.8f;  // sum of four uniform bytes, mean 510
+constexpr uint64_t kEachByte = 0x0101010101010101u;
 
 uint64_t hash_name(std::string_view name) {  // FNV-1a
   uint64_t hash = 0xcbf29ce484222325u;
@@ -24,106 +18,10 @@ uint64_t hash_name(std::string_view name) {  // FNV-1a
   return hash;
 }
 
-// Eight xorshift generators side by side: the loops become vector instructions.
-class Random {
- public:
-  explicit Random(uint64_t seed) {
-    for (size_t i = 0; i < kLanes; ++i)
-      state_[i] = mix64(seed + (i + 1) * 0x9e3779b97f4a7c15u) | 1u;
-  }
-  const std::array<uint64_t, kLanes>& next() {
-    for (uint64_t& s : state_) s ^= s << 13;
-    for (uint64_t& s : state_) s ^= s >> 7;
-    for (uint64_t& s : state_) s ^= s << 17;
-    return state_;
-  }
-
- private:
-  std::array<uint64_t, kLanes> state_;
-};
-
-// Calls work(chunk index, begin, end) for all chunks of [0, count) on several threads.
-void for_chunks(size_t count, size_t chunk, int threads,
-                const std::function<void(size_t, size_t, size_t)>& work) {
-  const size_t chunks = (count + chunk - 1) / chunk;
-  const size_t wanted = threads > 0 ? static_cast<size_t>(threads)
-                                    : std::max(1u, std::thread::hardware_concurrency());
-  const size_t workers = std::min(wanted, chunks);
-  const auto run = [&](size_t worker) {
-    for (size_t i = worker; i < chunks; i += workers)
-      work(i, i * chunk, std::min(count, (i + 1) * chunk));
-  };
-  std::vector<std::thread> team;
-  for (size_t worker = 1; worker < workers; ++worker) team.emplace_back(run, worker);
-  if (workers > 0) run(0);
-  for (std::thread& thread : team) thread.join();
-}
-
-void fill_bytes(const Tensor& tensor, uint64_t seed, uint64_t mask, int threads) {
-  auto* out = tensor.as<std::byte>();
-  for_chunks(tensor.bytes(), kChunk, threads, [&](size_t chunk, size_t begin, size_t end) {
-    Random random(seed + mix64(chunk));
-    std::array<uint64_t, kLanes> block;
-    for (size_t i = begin; i < end; i += sizeof block) {
-      const auto& fresh = random.next();
-      for (size_t lane = 0; lane < kLanes; ++lane) block[lane] = fresh[lane] & mask;
-      std::memcpy(out + i, block.data(), std::min(sizeof block, end - i));
-    }
-  });
-}
-
-// Nearly normal values: sums of four uniform bytes.
-void fill_normal(const Tensor& tensor, uint64_t seed, float deviation, int threads) {
-  auto* out = tensor.as<std::byte>();
-  const size_t size = size_of(tensor.dtype);
-  const float scale = deviation / kDeviationOfFourBytes;
-  for_chunks(static_cast<size_t>(tensor.elements()), kChunk, threads,
-             [&](size_t chunk, size_t begin, size_t end) {
-               Random random(seed + mix64(chunk));
-               std::array<float, 2 * kLanes> values;
-               for (size_t i = begin; i < end; i += values.size()) {
-                 const auto& fresh = random.next();
-                 for (size_t v = 0; v < values.size(); ++v) {
-                   const uint64_t half = fresh[v / 2] >> (v % 2 * 32);
-                   const auto sum = static_cast<int>((half & 0xff) + (half >> 8 & 0xff) +
-                                                     (half >> 16 & 0xff) + (half >> 24 & 0xff));
-                   values[v] = static_cast<float>(sum - 510) * scale;
-                 }
-                 from_f32(values.data(), static_cast<int64_t>(std::min(values.size(), end - i)),
-                          tensor.dtype, out + i * size);
-               }
-             });
-}
-
 void fill_constant(const Tensor& tensor, float value) {
   for (int64_t i = 0; i < tensor.elements(); ++i)
     from_f32(&value, 1, tensor.dtype,
              tensor.as<std::byte>() + static_cast<size_t>(i) * size_of(tensor.dtype));
-}
-
-// Affine: scales of both signs around `scale`; the offset puts the middle of the codes at zero.
-void fill_affine(const LinearWeights& w, uint64_t seed, float scale, int threads) {
-  const float middle = static_cast<float>((1 << w.scheme.bits) - 1) / 2;
-  const size_t width = size_of(w.scales.dtype);
-  for_chunks(
-      static_cast<size_t>(w.scales.elements()), kChunk / 16, threads,
-      [&](size_t chunk, size_t begin, size_t end) {
-        Random random(seed + mix64(chunk));
-        std::array<float, kLanes> scales, offsets;
-        for (size_t i = begin; i < end; i += kLanes) {
-          const auto& fresh = random.next();
-          const auto count = static_cast<int64_t>(std::min(kLanes, end - i));
-          for (size_t lane = 0; lane < kLanes; ++lane) {
-            const float part = static_cast<float>(fresh[lane] >> 40) * 0x1p-24f;
-            const float size = scale * (0.75f + 0.5f * part);
-            scales[lane] = fresh[lane] & 1 ? size : -size;
-          }
-          from_f32(scales.data(), count, w.scales.dtype, w.scales.as<std::byte>() + i * width);
-          to_f32(w.scales.as<std::byte>() + i * width, w.scales.dtype, count, scales.data());
-          for (size_t lane = 0; lane < kLanes; ++lane) offsets[lane] = -middle * scales[lane];
-          from_f32(offsets.data(), count, w.biases.dtype, w.biases.as<std::byte>() + i * width);
-        }
-      });
 }
 
 // The deviation of a uniformly chosen code before scaling. mxfp8 leaves out exponents above 0
@@ -174,9 +72,14 @@ Shape stacked(int64_t experts, std::initializer_list<int64_t> dims) {
   return shape;
 }
 
+size_t aligned(size_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
+
 }  // namespace
 
-SyntheticWeights::SyntheticWeights(SyntheticOptions options) : options_(std::move(options)) {
+SyntheticWeights::SyntheticWeights(SyntheticOptions options, DrawingDevice device)
+    : options_(std::move(options)), device_(std::move(device)) {
   MICA_CHECK(is_supported(options_.scheme));
 }
 
@@ -207,47 +110,74 @@ LinearWeights SyntheticWeights::plan(const std::string& path, int64_t rows, int6
   return w;
 }
 
-void SyntheticWeights::allocate(Tensor& tensor) {
-  if (tensor.shape.rank() == 0) return;
-  Buffer buffer = allocate_host(tensor.bytes());
-  tensor.data = buffer.data();
-  buffers_.emplace(tensor.data, std::move(buffer));
+// One piece of memory for a layer, known by its weight.
+void SyntheticWeights::allocate(LinearWeights& w) {
+  w.on_device = device_.draw != nullptr;
+  size_t bytes = 0;
+  for (Tensor* tensor : {&w.weight, &w.scales, &w.biases, &w.bias})
+    if (tensor->shape.rank() > 0) bytes += aligned(tensor->bytes());
+  Buffer buffer = w.on_device ? device_.allocate(bytes) : allocate_host(bytes);
+  auto* next = static_cast<std::byte*>(buffer.data());
+  for (Tensor* tensor : {&w.weight, &w.scales, &w.biases, &w.bias}) {
+    if (tensor->shape.rank() == 0) continue;
+    tensor->data = next;
+    next += aligned(tensor->bytes());
+  }
+  buffers_.emplace(w.weight.data, std::move(buffer));
+}
+
+void SyntheticWeights::draw(const LinearWeights& w, const Draw& draw) const {
+  if (w.on_device)
+    device_.draw(draw);
+  else
+    draw_on_host(draw, options_.threads);
 }
 
 LinearWeights SyntheticWeights::linear(const std::string& path, int64_t rows, int64_t columns,
                                        int64_t experts) {
   LinearWeights w = plan(path, rows, columns, experts);
-  for (Tensor* tensor : {&w.weight, &w.scales, &w.biases, &w.bias}) allocate(*tensor);
+  allocate(w);
   const uint64_t seed = mix64(options_.seed ^ hash_name(path));
   const float deviation = 1 / std::sqrt(static_cast<float>(columns));
-  if (!w.bias.empty()) fill_normal(w.bias, mix64(seed + 1), 0.02f, 1);
+  if (!w.bias.empty())
+    draw(w, {.kind = DrawKind::kNormal, .out = w.bias, .seed = mix64(seed + 1), .scale = 0.02f});
   if (w.scheme.mode == QuantMode::kNone) {
-    fill_normal(w.weight, seed, deviation, options_.threads);
+    draw(w, {.kind = DrawKind::kNormal, .out = w.weight, .seed = seed, .scale = deviation});
     return w;
   }
   const bool bytes = w.scheme.mode == QuantMode::kMxfp8;
-  fill_bytes(w.weight, seed, bytes ? 0xbfbfbfbfbfbfbfbfu : ~uint64_t{0}, options_.threads);
+  draw(w, {.out = w.weight, .seed = seed, .mask = bytes ? 0xbf * kEachByte : ~uint64_t{0}});
   const float scale = deviation / code_deviation(w.scheme);
   if (w.scheme.mode == QuantMode::kAffine)
-    fill_affine(w, mix64(seed + 2), scale, options_.threads);
+    draw(w, {.kind = DrawKind::kAffine,
+             .out = w.scales,
+             .offsets = w.biases,
+             .seed = mix64(seed + 2),
+             .scale = scale,
+             .middle = static_cast<float>((1 << w.scheme.bits) - 1) / 2});
   else
-    std::memset(w.scales.data, scale_code(w.scheme.mode, scale), w.scales.bytes());
+    draw(w, {.out = w.scales, .mask = 0, .fixed = kEachByte * scale_code(w.scheme.mode, scale)});
   return w;
 }
 
 Tensor SyntheticWeights::parameter(const std::string& name, const Shape& shape) {
   Tensor tensor{nullptr, options_.dtype, shape};
-  allocate(tensor);
+  Buffer buffer = allocate_host(tensor.bytes());
+  tensor.data = buffer.data();
+  buffers_.emplace(tensor.data, std::move(buffer));
   if (ends_with(name, "norm.weight"))
     fill_constant(tensor, options_.norm);
   else
-    fill_normal(tensor, mix64(options_.seed ^ hash_name(name)), 0.02f, 1);
+    draw_on_host({.kind = DrawKind::kNormal,
+                  .out = tensor,
+                  .seed = mix64(options_.seed ^ hash_name(name)),
+                  .scale = 0.02f},
+                 1);
   return tensor;
 }
 
 void SyntheticWeights::release(const LinearWeights& weights) {
-  for (const Tensor* tensor : {&weights.weight, &weights.scales, &weights.biases, &weights.bias})
-    buffers_.erase(tensor->data);
+  buffers_.erase(weights.weight.data);
 }
 
 Tensor RecordingWeights::zeros(const Tensor& like) {

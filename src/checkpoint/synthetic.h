@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "checkpoint/weights.h"
+#include "tensor/draw.h"
 
 namespace mica {
 
@@ -20,12 +22,19 @@ struct SyntheticOptions {
   std::vector<std::string> present;  // last parts of the paths for which `has` is true
 };
 
+// A device in whose memory linear layers are drawn, for its own `prepare`.
+struct DrawingDevice {
+  std::function<Buffer(size_t bytes)> allocate;
+  std::function<void(const Draw&)> draw;  // null: in host memory
+};
+
 // Weights of [rows, columns] have mean 0 and deviation 1 / sqrt(columns), so that activations keep
-// their size. A tensor's values depend on seed, name and shape alone: not on order or threads.
-// Routers (".gate", ".router") and layers whose columns are no multiple of the group are dense.
+// their size. A tensor's values depend on seed, name and shape alone: not on order, threads or
+// device. Routers (".gate", ".router") and layers whose columns are no multiple of the group are
+// dense.
 class SyntheticWeights : public WeightSource {
  public:
-  explicit SyntheticWeights(SyntheticOptions options);
+  explicit SyntheticWeights(SyntheticOptions options, DrawingDevice device = {});
 
   bool has(const std::string& path) const override;
   LinearWeights linear(const std::string& path, int64_t rows, int64_t columns,
@@ -39,8 +48,10 @@ class SyntheticWeights : public WeightSource {
   const SyntheticOptions& options() const { return options_; }
 
  private:
-  void allocate(Tensor& tensor);
+  void allocate(LinearWeights& weights);
+  void draw(const LinearWeights& weights, const Draw& draw) const;
   SyntheticOptions options_;
+  DrawingDevice device_;
   std::map<const void*, Buffer> buffers_;
 };
 

@@ -40,6 +40,7 @@ struct LinearWeights {
   Tensor scales;  // affine: [E?, N, K/group] float; mxfp*: u8 E8M0; nvfp4: u8 E4M3
   Tensor biases;  // affine only: [E?, N, K/group], dtype of scales
   Tensor bias;    // additive, [E?, N] float, or empty
+  bool on_device = false;  // all of them in the memory of the backend that is to prepare them
   // The dtype in which mlx would compute with this layer: scales' or weight's (mx/nv: bf16).
   DType compute_dtype() const;
   size_t bytes() const { return weight_bytes() + (bias.empty() ? 0 : bias.bytes()); }

@@ -133,6 +133,7 @@ Buffer copy_bias(const LinearWeights& w, int64_t blocks) {
 }  // namespace
 
 std::unique_ptr<PreparedLinear> prepare_cpu(const LinearWeights& w, ThreadPool& threads) {
+  MICA_CHECK(!w.on_device);
   auto linear = std::make_unique<CpuLinear>();
   linear->experts = w.experts;
   linear->rows = w.rows;

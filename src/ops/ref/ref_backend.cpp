@@ -48,6 +48,7 @@ class RefBackend : public Backend {
   void synchronize() override {}
   DType activation_dtype(DType) const override { return DType::kF32; }
   std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override {
+    MICA_CHECK(!weights.on_device);
     const size_t dense = static_cast<size_t>(weights.experts * weights.rows * weights.columns) * 4;
     const bool dequantize = dequantized_ + dense <= kDequantizedBudget;
     if (dequantize) dequantized_ += dense;

@@ -27,6 +27,7 @@ struct ActivationParams;
 struct MoeRouteParams;
 struct MoeCombineParams;
 struct SampleParams;
+struct Draw;
 class Backend;
 
 // One line an operation; its folder ops/<op>/ holds params, implementations, test and benchmark.
@@ -52,6 +53,8 @@ struct Ops {
   // Measuring, GPUs only: reads every byte of `data` (a multiple of 16) once, as fast as the device
   // can; the exclusive or of `out` i32 [any] is that of all its words.
   void (*read_all)(Backend&, const Tensor& data, const Tensor& out) = nullptr;
+  // Measuring, GPUs only: random values; tensors at multiples of 16 bytes.
+  void (*draw)(Backend&, const Draw&) = nullptr;
 };
 
 // Weights in the layout that the backend's kernels want; made once at load, opaque outside.
@@ -103,7 +106,8 @@ class Backend {
   virtual std::unique_ptr<Recording> end_recording() { return nullptr; }
   virtual void replay(const Recording&) {}
 
-  // Repacks the weights of a layer; does not keep `weights`.
+  // Repacks the weights of a layer; does not keep `weights`. Only GPUs take those that
+  // are `on_device`.
   virtual std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) = 0;
 };
 

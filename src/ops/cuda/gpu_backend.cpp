@@ -139,29 +139,29 @@ DType GpuBackend::activation_dtype(DType checkpoint) const {
   return checkpoint == DType::kF16 || checkpoint == DType::kBF16 ? checkpoint : DType::kF32;
 }
 
-Tensor GpuBackend::upload_raw(const Tensor& host, size_t& offset) {
-  if (host.empty()) return host;
-  Tensor tensor = host;
-  tensor.data = static_cast<std::byte*>(raw_.data()) + offset;
-  offset += aligned(host.bytes());
-  upload(tensor.data, host.data, host.bytes());
-  return tensor;
-}
-
-std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights) {
-  LinearWeights on_device = weights;
+LinearWeights GpuBackend::upload_raw(const LinearWeights& host) {
   size_t wanted = 0;
-  for (const Tensor* tensor : {&weights.weight, &weights.scales, &weights.biases, &weights.bias})
+  for (const Tensor* tensor : {&host.weight, &host.scales, &host.biases, &host.bias})
     if (!tensor->empty()) wanted += aligned(tensor->bytes());
   if (raw_.size() < wanted) {
     stream_->synchronize();
     raw_.reset();
     raw_ = device_->allocate(wanted);
   }
-  size_t offset = 0;
-  for (Tensor* tensor : {&on_device.weight, &on_device.scales, &on_device.biases, &on_device.bias})
-    *tensor = upload_raw(*tensor, offset);
-  auto prepared = kernels_.prepare(*this, on_device);
+  LinearWeights raw = host;
+  raw.on_device = true;
+  auto* next = static_cast<std::byte*>(raw_.data());
+  for (Tensor* tensor : {&raw.weight, &raw.scales, &raw.biases, &raw.bias}) {
+    if (tensor->empty()) continue;
+    upload(next, tensor->data, tensor->bytes());
+    tensor->data = next;
+    next += aligned(tensor->bytes());
+  }
+  return raw;
+}
+
+std::unique_ptr<PreparedLinear> GpuBackend::prepare(const LinearWeights& weights) {
+  auto prepared = kernels_.prepare(*this, weights.on_device ? weights : upload_raw(weights));
   // Products read weights before they wait for the kernel before them.
   stream_->synchronize();
   if (raw_.size() > kKeptRaw) raw_.reset();  // a large layer's memory is the cache's later

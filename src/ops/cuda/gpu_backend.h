@@ -71,7 +71,7 @@ class GpuBackend final : public Backend {
 
  private:
   class Staging;
-  Tensor upload_raw(const Tensor& host, size_t& offset);
+  LinearWeights upload_raw(const LinearWeights& host);
   std::byte* scratch_of(size_t bytes);
 
   const KernelTable& kernels_;

@@ -21,6 +21,7 @@ void moe_linear(Backend& backend, const MoeLinearParams& p);
 void moe_combine(Backend& backend, const MoeCombineParams& p);
 void sample(Backend& backend, const SampleParams& p);
 void read_all(Backend& backend, const Tensor& data, const Tensor& out);
+void draw(Backend& backend, const Draw& d);
 
 // Repacks weights whose tensors lie on the device into the layout of the product kernels.
 std::unique_ptr<PreparedLinear> prepare(gpu::GpuBackend& backend, const LinearWeights& on_device);

@@ -28,6 +28,7 @@ const gpu::KernelTable& kernel_table() {
               .moe_combine = moe_combine,
               .sample = sample,
               .read_all = read_all,
+              .draw = draw,
           },
       .prepare = prepare,
   };

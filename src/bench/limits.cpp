@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
+#include "bench/device_draw.h"
 #include "checkpoint/synthetic.h"
 #include "ops/linear/linear.h"
 
@@ -65,15 +67,24 @@ namespace {
 
 // Random values in the backend's memory: constant ones take less power, and a GPU then runs faster.
 Buffer random_matrix(Backend& backend, DType dtype, int64_t size) {
-  SyntheticWeights source({.scheme = {}, .dtype = dtype});
-  const LinearWeights values = source.linear("x", size, size);
-  Buffer buffer = backend.allocate(values.weight.bytes());
-  backend.upload(buffer.data(), values.weight.data, values.weight.bytes());
+  Draw draw = {.kind = DrawKind::kNormal,
+               .out = {nullptr, dtype, {size, size}},
+               .scale = 1 / std::sqrt(static_cast<float>(size))};
+  Buffer buffer = backend.allocate(draw.out.bytes());
+  if (backend.ops().draw) {
+    draw.out.data = buffer.data();
+    backend.ops().draw(backend, draw);
+    return buffer;
+  }
+  const Buffer host = allocate_host(draw.out.bytes());
+  draw.out.data = host.data();
+  draw_on_host(draw, 0);
+  backend.upload(buffer.data(), host.data(), host.size());
   return buffer;
 }
 
 std::unique_ptr<PreparedLinear> random_layer(Backend& backend, int64_t size) {
-  SyntheticWeights source({.scheme = {}, .dtype = DType::kBF16});
+  SyntheticWeights source({.scheme = {}, .dtype = DType::kBF16}, drawing_device(backend));
   auto prepared = backend.prepare(source.linear("w", size, size));
   backend.synchronize();
   return prepared;

@@ -50,14 +50,14 @@ std::string to_markdown(const OfflineReport& report) {
   std::string text = fmt::format(
       "Measured here before the runs: {:.1f} GB/s read{}, {:.0f} GOP/s in a bf16 product of {}^3. "
       "Each share of bandwidth below is of probes beside its own runs.\n"
-      "Loaded in {:.2f} s ({:.2f} s of it to make the weights).\n\n"
+      "Loaded in {:.2f} s ({:.2f} s of it to make the weights{}).\n\n"
       "| model | weights | test | tokens/s | GB/s | of bandwidth | GOP/s | of product | step ms | "
       "gap ms |\n"
       "|---|---|---|---|---|---|---|---|---|---|\n",
       read.bytes_per_second / 1e9,
       read.threads > 0 ? fmt::format(" with {} threads", read.threads) : "",
-      product.operations_per_second / 1e9, product.size, report.load_seconds,
-      report.source_seconds);
+      product.operations_per_second / 1e9, product.size, report.load_seconds, report.source_seconds,
+      report.drawn_on_device ? " on the device" : "");
   for (const OfflineResult& r : report.results) {
     text += fmt::format("| {} | {} | {} | {:.2f} ± {:.2f} |", report.model, report.weights, r.test,
                         r.tokens_per_second, r.deviation);
@@ -82,7 +82,9 @@ std::string to_json(const OfflineReport& report) {
   out["weights"] = report.weights;
   out["weight_bytes"] = report.weight_bytes;
   out["step_weight_bytes"] = report.step_weight_bytes;
-  out["load"] = {{"seconds", report.load_seconds}, {"source_seconds", report.source_seconds}};
+  out["load"] = {{"seconds", report.load_seconds},
+                 {"source_seconds", report.source_seconds},
+                 {"drawn_on_device", report.drawn_on_device}};
   out["limits"] = to_json(report.limits);
   out["options"] = {{"depth", report.options.depth},
                     {"repetitions", report.options.repetitions},

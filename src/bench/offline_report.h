@@ -17,6 +17,7 @@ struct OfflineReport {
   size_t step_weight_bytes = 0;  // that a step of one sequence reads
   double load_seconds = 0;       // from the first weight to the last in place
   double source_seconds = 0;  // of these: reading the checkpoint's headers or making random values
+  bool drawn_on_device = false;  // random values: by the device, in its own memory
   OfflineOptions options;
   DeviceLimits limits;
   std::vector<OfflineResult> results;

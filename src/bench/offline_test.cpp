@@ -5,10 +5,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "bench/device_draw.h"
 #include "bench/engine_decode.h"
 #include "bench/offline_report.h"
 #include "bench/timed_weights.h"
 #include "checkpoint/synthetic.h"
+#include "engine/single.h"
 #include "model/config.h"
 #include "model/synthetic_options.h"
 
@@ -150,12 +152,69 @@ TEST(Offline, TimeOfTheSource) {
   EXPECT_GT(timed.seconds(), 5 * 0.005);  // five norms
 }
 
+// Notes whether every layer came from the memory of the device.
+class PlaceOfWeights : public WeightSource {
+ public:
+  explicit PlaceOfWeights(WeightSource& source) : source_(source) {}
+  bool has(const std::string& path) const override { return source_.has(path); }
+  LinearWeights linear(const std::string& path, int64_t rows, int64_t columns,
+                       int64_t experts) override {
+    const LinearWeights w = source_.linear(path, rows, columns, experts);
+    (w.on_device ? on_device : on_host) += 1;
+    return w;
+  }
+  Tensor parameter(const std::string& name, const Shape& shape) override {
+    return source_.parameter(name, shape);
+  }
+  void release(const LinearWeights& weights) override { source_.release(weights); }
+  int on_device = 0, on_host = 0;
+
+ private:
+  WeightSource& source_;
+};
+
+std::vector<float> logits_of(const char* config, const SyntheticOptions& options, bool on_device) {
+  const auto backend = make_backend({.device = "simt"});
+  SyntheticWeights weights(options, on_device ? drawing_device(*backend) : DrawingDevice{});
+  PlaceOfWeights places(weights);
+  ModelConfig parsed = parse_model_config(config);
+  parsed.dtype = options.dtype;
+  const auto model = load_model(parsed, places, *backend);
+  EXPECT_EQ(on_device ? places.on_host : places.on_device, 0);
+  EXPECT_GT(on_device ? places.on_device : places.on_host, 8);
+  return all_logits(*backend, *model, std::vector<int32_t>{1, 299, 37});
+}
+
+TEST(DeviceDraw, AModelIsTheSameAsFromTheHost) {
+  SyntheticOptions options = {.seed = 4, .biased = {"q_proj"}};
+  const QuantScheme schemes[] = {{},
+                                 {QuantMode::kAffine, 4, 32},
+                                 {QuantMode::kAffine, 3, 64},
+                                 {QuantMode::kMxfp4, 4, 32},
+                                 {QuantMode::kMxfp8, 8, 32},
+                                 {QuantMode::kNvfp4, 4, 16}};
+  for (const QuantScheme& scheme : schemes)
+    for (const char* config : {kDense, kExperts}) {
+      SCOPED_TRACE(to_string(scheme));
+      options.scheme = scheme;
+      const std::vector<float> host = logits_of(config, options, false);
+      for (const float logit : host) ASSERT_TRUE(std::isfinite(logit));
+      EXPECT_EQ(logits_of(config, options, true), host);
+    }
+}
+
+TEST(DeviceDraw, OnlyDevicesWithTheirOwnMemory) {
+  for (const char* device : {"cpu", "ref"})
+    EXPECT_FALSE(drawing_device(*make_backend({.device = device, .threads = 1})).draw) << device;
+}
+
 TEST(OfflineReport, JsonHasEveryNumber) {
   OfflineReport report;
   report.version = "1";
   report.model = "m";
   report.load_seconds = 2;
   report.source_seconds = 1.5;
+  report.drawn_on_device = true;
   report.limits = {{3e9, 4e9, 5, 6}, {7e9, 8}};
   report.results = {{.test = "tg4",
                      .streams = 2,
@@ -169,6 +228,7 @@ TEST(OfflineReport, JsonHasEveryNumber) {
                      .gap_seconds = 0.05}};
   const auto json = nlohmann::json::parse(to_json(report));
   EXPECT_EQ(json["load"]["source_seconds"], 1.5);
+  EXPECT_EQ(json["load"]["drawn_on_device"], true);
   EXPECT_EQ(json["limits"]["read"]["median_bytes_per_second"], 3e9);
   EXPECT_EQ(json["limits"]["product"]["operations_per_second"], 7e9);
   const auto& result = json["results"][0];
@@ -178,6 +238,7 @@ TEST(OfflineReport, JsonHasEveryNumber) {
   const std::string table = to_markdown(report);
   EXPECT_NE(table.find("| 200.000 | 50.000 |"), std::string::npos) << table;
   EXPECT_NE(table.find("50 %"), std::string::npos);
+  EXPECT_NE(table.find("1.50 s of it to make the weights on the device"), std::string::npos);
 }
 
 }  // namespace

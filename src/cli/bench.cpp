@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "bench/device_draw.h"
 #include "bench/offline_report.h"
 #include "bench/timed_weights.h"
 #include "cli/commands.h"
@@ -43,7 +44,8 @@ Subject open_random(BenchFlags& flags, OfflineReport& report) {
   report.model = flags.synth.like + " (random)";
   report.weights = spec.options.scheme.mode == QuantMode::kNone ? name(spec.options.dtype)
                                                                 : to_string(spec.options.scheme);
-  SyntheticWeights weights(spec.options);
+  SyntheticWeights weights(spec.options, drawing_device(*subject.backend));
+  report.drawn_on_device = subject.backend->ops().draw != nullptr;
   TimedWeights timed(weights);
   const auto start = std::chrono::steady_clock::now();
   subject.model = load_model(spec.config, timed, *subject.backend);

@@ -161,6 +161,40 @@ if(MICA_HAS_CUDA)
   message(STATUS "CUDA backend: nvcc ${MICA_NVCC_VERSION} for ${mica_architecture_names}")
 endif()
 
+# mica_device_test(NAME SOURCES … DEPENDS …): tests that $MICA_TEST_DEVICE may send to a GPU. A build
+# without CUDA has a program test_NAME of them. One with CUDA has them all in a single program,
+# test_device, since each would hold its own copy of the kernels.
+function(mica_device_test name)
+  if(NOT MICA_HAS_CUDA)
+    mica_test(${name} ${ARGN})
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  set_property(GLOBAL APPEND PROPERTY MICA_DEVICE_TEST_SOURCES ${ARG_SOURCES})
+  set_property(GLOBAL APPEND PROPERTY MICA_DEVICE_TEST_DEPENDS ${ARG_DEPENDS})
+endfunction()
+
+# The program test_device, after the last mica_device_test(). ctest runs it in parts, side by side.
+function(mica_device_test_program)
+  if(NOT (MICA_HAS_CUDA AND MICA_TESTS))
+    return()
+  endif()
+  get_property(sources GLOBAL PROPERTY MICA_DEVICE_TEST_SOURCES)
+  get_property(depends GLOBAL PROPERTY MICA_DEVICE_TEST_DEPENDS)
+  list(REMOVE_DUPLICATES depends)
+  mica_test_program(device SOURCES ${sources} DEPENDS ${depends})
+  target_link_libraries(test_device PRIVATE CUDA::cudart_static)
+  set_target_properties(test_device PROPERTIES MICA_CUDA ON)
+  set(parts 4)
+  foreach(part RANGE 1 ${parts})
+    math(EXPR index "${part} - 1")
+    add_test(NAME device_${part} COMMAND test_device)
+    set_tests_properties(device_${part} PROPERTIES TIMEOUT 900
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${parts};GTEST_SHARD_INDEX=${index}")
+  endforeach()
+endfunction()
+
 # mica_cuda_library(NAME SOURCES a.cu … DEPENDS …): a library that nvcc compiles. Beside each object
 # lies the compiler's report of its kernels, OBJECT.report, for the test compile_gates.
 function(mica_cuda_library name)

@@ -78,11 +78,17 @@ export MICA_DATA_DIR=$data
 mica=$programs/mica
 demo=$data/models/demo
 
-# The tests that follow $MICA_TEST_DEVICE, and those that are of CUDA alone.
+# The tests that follow $MICA_TEST_DEVICE, and those that are of CUDA alone: one program where the
+# build has CUDA.
 device_tests=()
-for program in "$programs"/test_{simt_kernels,models,batching,greedy} "$programs"/test_cuda*; do
-  [ -f "$program" ] && [ -x "$program" ] && device_tests+=("$program")
-done
+if [ -x "$programs/test_device" ]; then
+  device_tests=("$programs/test_device") kernel_tests=$programs/test_device
+else
+  for program in "$programs"/test_{simt_kernels,models,batching,greedy}; do
+    [ -f "$program" ] && [ -x "$program" ] && device_tests+=("$program")
+  done
+  kernel_tests=$programs/test_simt_kernels
+fi
 
 find_sanitizer() {
   local place
@@ -239,14 +245,14 @@ part_tests() {
 }
 
 part_sanitizer() { # TOOL
-  local part=sanitizer-$1 sanitizer suite name program=$programs/test_simt_kernels
+  local part=sanitizer-$1 sanitizer suite name program=$kernel_tests
   sanitizer=$(find_sanitizer)
   if [ -z "$sanitizer" ]; then
     skip "$part" all "compute-sanitizer is not on this machine"
     return
   fi
   [ -x "$program" ] || { skip "$part" all "no $program" && return; }
-  for suite in $(suites "$program"); do
+  for suite in $(suites "$program" | grep -E '^(Simt|GpuBackend|PtxCheck)'); do
     name=${suite%.}
     unit "$part" "$name" 240 env MICA_TEST_DEVICE="$device" "$sanitizer" --tool "$1" --error-exitcode 97 \
       --print-limit 20 "$program" --gtest_filter="$suite*" --gtest_brief=1

@@ -21,6 +21,7 @@ else
   cmake --preset package -DMICA_CUDA=$cuda -DMICA_CUDA_ARCHITECTURES="$architectures" |
     grep '^-- CUDA backend' || true
   scripts/build.sh package | tail -n 1
+  ninja -C "$directory" -t cleandead >/dev/null  # programs of earlier versions
 fi
 version=$(sed -n 's/^project(mica VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 name=mica-$version-linux-$(uname -m)

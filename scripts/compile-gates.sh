@@ -3,7 +3,8 @@
 # shared memory that fit (tools/kernel_table.py). ctest runs the same check after a build.
 #   scripts/compile-gates.sh [preset]            prints the table of registers
 #   scripts/compile-gates.sh [preset] --write    also into docs/kernels.md (of the preset `package`:
-#                                                for every GPU)
+#                                                for every GPU), with the dynamic shared memory that
+#                                                launches ask for in the tests of kernels
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=release
@@ -25,6 +26,10 @@ status=0
 scripts/build.sh "$preset" compile_gates >"$log" || status=$?
 grep -E '^\||^compile gates:' "$log"
 if [ -n "$write" ]; then
+  scripts/build.sh "$preset" test_device | tail -n 1
+  shared=$(mktemp)
+  trap 'rm -f "$log" "$shared"' EXIT
+  env -u MICA_TEST_DEVICE MICA_SIMT_SHARED="$shared" "$directory/test_device" --gtest_filter='Simt*' --gtest_brief=1
   version=$(sed -n 's/^MICA_NVCC_VERSION:INTERNAL=//p' "$directory/CMakeCache.txt")
   {
     echo "# Kernels as compiled"
@@ -33,9 +38,14 @@ if [ -n "$write" ]; then
     echo "thread on each GPU; \`block\`: threads by its launch bounds (?: of a template); \`fits\`: the"
     echo "largest block that a multiprocessor's 65536 registers hold; \`shared\`: bytes of static shared"
     echo "memory. Every kernel here has 0 spills and no stack. Dynamic shared memory is named at the"
-    echo "launch; the emulator refuses more than 99 KB of it in every test."
+    echo "launch; the emulator refuses more than 99 KB (101376 bytes) of it in every test."
     echo
     grep '^|' "$log"
+    echo
+    echo "The most dynamic shared memory of a block that launches asked for in the tests of kernels, by"
+    echo "the launch's name; those that are not here ask for none."
+    echo
+    python3 tools/kernel_table.py --shared "$shared"
   } >docs/kernels.md
 fi
 exit $status

@@ -7,7 +7,8 @@ kernel_table.py OBJECT… SOURCE….cu: reads OBJECT.report, which cmake/nvcc_re
  - a block of the declared threads needs more registers than a multiprocessor has;
  - a kernel declares no MICA_LAUNCH_BOUNDS: only with them does ptxas keep to that limit.
 Dynamic shared memory is checked at each launch: by the emulator in tests (99 KB), on a GPU by the
-launch itself.
+launch itself. kernel_table.py --shared FILE prints a table of what $MICA_SIMT_SHARED collected
+(src/ops/simt/shared_use.h).
 """
 import pathlib
 import re
@@ -122,11 +123,26 @@ def print_table(found, names, bounds):
         print(f"| `{name}` | " + " | ".join(str(cell) for cell in cells) + " |")
 
 
+def print_shared(path):
+    most = {}
+    for line in path.read_text().splitlines():
+        name, size = line.split()
+        most[name] = max(int(size), most.get(name, 0))
+    print("| launch | bytes |")
+    print("|---|---|")
+    for name, size in sorted(most.items()):
+        if size:
+            print(f"| `{name}` | {size} |")
+
+
 def base(name):
     return re.sub(r"<.*", "", name)
 
 
 def main():
+    if sys.argv[1:2] == ["--shared"]:
+        print_shared(pathlib.Path(sys.argv[2]))
+        return 0
     paths = [pathlib.Path(path) for path in sys.argv[1:]]
     reports = [pathlib.Path(f"{path}.report") for path in paths if path.name.endswith(".cu.o")]
     for path in reports:

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "ops/simt/grid.h"
 #include "ops/simt/sanitizers.h"
+#include "ops/simt/shared_use.h"
 
 namespace mica::simt {
 namespace {
@@ -236,6 +237,7 @@ void SimtDevice::check(const emu::Launch& launch) const {
     throw Error(ErrorKind::kInternal,
                 "[simt] kernel '{}' did not start: {} bytes of shared memory, {} at most",
                 launch.name, launch.shared_bytes, limits.shared_bytes);
+  note_shared_use(launch.name, launch.shared_bytes);
 }
 
 SimtStream::~SimtStream() {

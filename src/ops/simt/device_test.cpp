@@ -1,5 +1,6 @@
 #include "ops/simt/device.h"
 
+#include "ops/simt/shared_use.h"
 #include "ops/simt/simt_test.h"
 
 namespace mica::simt {
@@ -131,9 +132,15 @@ TEST(SimtDevice, RefusesWhatAGpuRefuses) {
   };
   expect_contains(start({"many", {1}, {1025}}), "kernel 'many' did not start: 1025 threads");
   expect_contains(start({"none", {1}, {0}}), "0 threads");
-  expect_contains(start({"large", {1}, {32}, 100 * 1024}), "102400 bytes of shared memory");
+  EXPECT_EQ(start({"full", {1}, {32}, 1024}), "");
+  EXPECT_EQ(start({"full", {1}, {32}, 99 * 1024}), "");
+  EXPECT_EQ(start({"full", {1}, {32}, 2048}), "");
+  expect_contains(start({"large", {1}, {32}, 99 * 1024 + 16}), "101392 bytes of shared memory");
   expect_contains(start({"tall", {1, 65536}, {32}}), "grid 1 x 65536 x 1");
   EXPECT_EQ(start({"empty", {0}, {32}}), "");
+  const auto use = largest_shared_use();
+  EXPECT_EQ(use.at("full"), 99u * 1024);
+  EXPECT_EQ(use.count("large"), 0u);
 }
 
 // As cudaFree: work that was started before uses the memory to its end.

@@ -126,7 +126,7 @@ def print_table(found, names, bounds):
 def print_shared(path):
     most = {}
     for line in path.read_text().splitlines():
-        name, size = line.split()
+        name, size = line.rsplit(" ", 1)
         most[name] = max(int(size), most.get(name, 0))
     print("| launch | bytes |")
     print("|---|---|")

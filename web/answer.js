@@ -38,8 +38,10 @@ function addToolPiece(calls, piece) {
   if (piece.id) call.id = String(piece.id);
   const named = piece.function ?? {};
   if (named.name) call.name += named.name;
-  if (typeof named.arguments === 'string') call.arguments += named.arguments;
-  else if (named.arguments) call.arguments = JSON.stringify(named.arguments);
+  if (typeof named.arguments === 'string')
+    call.arguments += named.arguments;
+  else if (named.arguments)
+    call.arguments = JSON.stringify(named.arguments);
 }
 
 const OPEN = '<think>', CLOSE = '</think>';
@@ -71,7 +73,8 @@ function withoutCutTag(text) {
 // Everything of an answer as a reader sees it.
 export function partsOf(message, ended = true) {
   const split = splitThoughts(message.content ?? '', ended);
-  const thoughts = [message.reasoning ?? '', split.thoughts].filter((t) => t.trim() !== '').join('\n\n');
+  const thoughts =
+      [message.reasoning ?? '', split.thoughts].filter((t) => t.trim() !== '').join('\n\n');
   const calls = message.toolCalls ?? [];
   const thinking = !ended && thoughts !== '' && split.text === '' && calls.length === 0;
   return {thoughts, text: split.text, calls, thinking};
@@ -101,13 +104,17 @@ export function apiMessages(messages, system) {
       const one = {role: 'assistant', content: text};
       if (calls.length > 0)
         one.tool_calls = calls.map((call) => ({
-          id: call.id, type: 'function', function: {name: call.name, arguments: call.arguments || '{}'},
-        }));
+                                     id: call.id,
+                                     type: 'function',
+                                     function: {name: call.name, arguments: call.arguments || '{}'},
+                                   }));
       out.push(one);
     }
   }
   return out;
 }
+
+const SHORTEST = 0.02;  // seconds from which the page's clock tells a speed
 
 // Tokens, speed and time to the first token of an answer. `clock`: {sent, first, last} in ms.
 export function statsOf(answer, clock) {
@@ -120,8 +127,10 @@ export function statsOf(answer, clock) {
   if (clock.first) stats.firstMs = Math.round(clock.first - clock.sent);
   const speed = answer.timings?.predicted_per_second;
   const seconds = (clock.last - clock.first) / 1000;
-  if (Number.isFinite(speed)) stats.perSecond = speed;
-  else if (tokens > 1 && seconds > 0) stats.perSecond = (tokens - 1) / seconds;
+  if (Number.isFinite(speed))
+    stats.perSecond = speed;
+  else if (tokens > 1 && seconds > SHORTEST)
+    stats.perSecond = (tokens - 1) / seconds;
   if (answer.finish) stats.finish = answer.finish;
   return stats;
 }

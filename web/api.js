@@ -13,8 +13,10 @@ export function apiKey() {
 
 export function setApiKey(key) {
   try {
-    if (key) sessionStorage.setItem(KEY, key);
-    else sessionStorage.removeItem(KEY);
+    if (key)
+      sessionStorage.setItem(KEY, key);
+    else
+      sessionStorage.removeItem(KEY);
   } catch {
     // storage is off: the key lasts as long as nothing else does
   }
@@ -28,12 +30,17 @@ export class ApiError extends Error {
     this.code = code;
     this.retryAfter = retryAfter;  // seconds; 0: not said
   }
-  get loading() {
-    return this.status === 503 && this.code === 'model_loading';
-  }
+  get loading() { return this.status === 503 && this.code === 'model_loading'; }
 }
 
-function words(status, message) {
+// Messages of servers begin small and end open.
+function sentence(message) {
+  const text = message.trim();
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? '' : '.');
+}
+
+function words(status, text) {
+  const message = sentence(text);
   if (status === 401 || status === 403) return `The server asks for an API key. ${message}`;
   if (status === 429) return `The server is busy. ${message}`;
   return message;
@@ -45,15 +52,19 @@ async function errorOf(response) {
   try {
     const body = await response.json();
     const error = body.error ?? body;
-    if (typeof error === 'string') message = error;
-    else if (typeof error.message === 'string') message = error.message;
+    if (typeof error === 'string')
+      message = error;
+    else if (typeof error.message === 'string')
+      message = error.message;
     if (typeof error.code === 'string') code = error.code;
   } catch {
     // no JSON: the status says it
   }
   const after = Number(response.headers.get('Retry-After'));
   return new ApiError(words(response.status, message), {
-    status: response.status, code, retryAfter: after > 0 ? Math.min(after, 60) : 0,
+    status: response.status,
+    code,
+    retryAfter: after > 0 ? Math.min(after, 60) : 0,
   });
 }
 
@@ -115,8 +126,9 @@ export async function* streamChat(body, signal) {
         throw new ApiError('The server sent something that is no JSON.');
       }
       if (chunk?.error)
-        throw new ApiError(words(chunk.error.status ?? 500, String(chunk.error.message ?? chunk.error)),
-                           {status: 500, code: chunk.error.code ?? ''});
+        throw new ApiError(
+            words(chunk.error.status ?? 500, String(chunk.error.message ?? chunk.error)),
+            {status: 500, code: chunk.error.code ?? ''});
       yield chunk;
     }
   } catch (error) {

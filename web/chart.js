@@ -1,17 +1,24 @@
 // Line charts over the last minutes, drawn as SVG in the chart's own pixels.
 import {el, svg} from './dom.js';
 
-const PAD = {left: 4, right: 44, top: 8, bottom: 20};
+const PAD = {
+  left: 4,
+  right: 44,
+  top: 8,
+  bottom: 20
+};
 
 // A round number at or above `value`, for the top of an axis.
 export function niceTop(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  for (const step of [1, 1.5, 2, 3, 4, 5, 6, 8, 10]) if (value <= step * power * (1 + 1e-9)) return step * power;
+  for (const step of [1, 1.5, 2, 3, 4, 5, 6, 8, 10])
+    if (value <= step * power * (1 + 1e-9)) return step * power;
   return 10 * power;
 }
 
-// "M…L…" of the points that are there; a point without neighbours is a short line, so that it is seen.
+// "M…L…" of the points that are there; a point without neighbours is a short line, so that it is
+// seen.
 export function linePath(points, gap) {
   let path = '', last = null;
   for (const [x, y] of points) {
@@ -33,11 +40,14 @@ export class Chart {
     this.values = series.map(() => el('dd', {}, '–'));
     this.plot = svg('svg', {class: 'plot', role: 'img'});
     this.when = el('span', {class: 'when'});
-    this.element = el('section', {class: 'card'},
-        el('div', {class: 'card-head'}, el('h2', {title: about}, title), this.when),
-        el('dl', {}, series.map(({label}, i) =>
-          el('div', {class: `series-${i}`}, el('dt', {}, label), this.values[i]))),
-        this.plot);
+    this.element =
+        el('section', {class: 'card'},
+           el('div', {class: 'card-head'}, el('h2', {title: about}, title), this.when),
+           el('dl', {},
+              series.map(
+                  ({label}, i) =>
+                      el('div', {class: `series-${i}`}, el('dt', {}, label), this.values[i]))),
+           this.plot);
     this.plot.addEventListener('pointermove', (event) => this.point(event.offsetX));
     this.plot.addEventListener('pointerleave', () => this.point(null));
   }
@@ -52,7 +62,8 @@ export class Chart {
     Object.assign(this, {samples, now, span});
     const width = this.plot.clientWidth, height = this.plot.clientHeight;
     if (width < 40 || height < 40) return;
-    this.inner = {left: PAD.left, right: width - PAD.right, top: PAD.top, bottom: height - PAD.bottom};
+    this.inner =
+        {left: PAD.left, right: width - PAD.right, top: PAD.top, bottom: height - PAD.bottom};
     const shown = samples.filter(({time}) => time >= now - span);
     const all = shown.flatMap(({values}) => values).filter((value) => value !== null);
     this.max = this.top ?? niceTop(Math.max(0, ...all));
@@ -87,7 +98,8 @@ export class Chart {
   lines(shown) {
     const gap = 4000 / this.span * (this.inner.right - this.inner.left);
     const paths = this.series.map((_, i) => {
-      const points = shown.map(({time, values}) => [this.x(time), values[i] === null ? null : this.y(values[i])]);
+      const points = shown.map(
+          ({time, values}) => [this.x(time), values[i] === null ? null : this.y(values[i])]);
       return svg('path', {class: `line series-${i}`, d: linePath(points, Math.max(gap, 6))});
     });
     return paths.reverse();  // the first on top
@@ -96,28 +108,37 @@ export class Chart {
   // The moment under the pointer, or the last one.
   chosen(shown) {
     if (this.at === null || this.at === undefined || shown.length === 0) return null;
-    return shown.reduce((best, sample) =>
-      Math.abs(this.x(sample.time) - this.at) < Math.abs(this.x(best.time) - this.at) ? sample : best);
+    return shown.reduce(
+        (best, sample) =>
+            Math.abs(this.x(sample.time) - this.at) < Math.abs(this.x(best.time) - this.at) ?
+            sample :
+            best);
   }
 
   mark(shown) {
     const sample = this.chosen(shown);
     if (!sample) return [];
     const x = this.x(sample.time);
-    const dots = sample.values.map((value, i) =>
-      value === null ? null : svg('circle', {class: `dot series-${i}`, cx: x, cy: this.y(value), r: 3}));
-    return [svg('line', {class: 'cursor', x1: x, x2: x, y1: this.inner.top, y2: this.inner.bottom}),
-            ...dots.filter(Boolean)];
+    const dots = sample.values.map(
+        (value, i) => value === null ?
+            null :
+            svg('circle', {class: `dot series-${i}`, cx: x, cy: this.y(value), r: 3}));
+    return [
+      svg('line', {class: 'cursor', x1: x, x2: x, y1: this.inner.top, y2: this.inner.bottom}),
+      ...dots.filter(Boolean)
+    ];
   }
 
   tell(shown) {
     const sample = this.chosen(shown);
     const values = (sample ?? shown[shown.length - 1])?.values ?? [];
     this.series.forEach((_, i) => {
-      this.values[i].textContent = values[i] === null || values[i] === undefined ? '–' : this.format(values[i]);
+      this.values[i].textContent =
+          values[i] === null || values[i] === undefined ? '–' : this.format(values[i]);
     });
     this.when.textContent = sample ? `${Math.round((this.now - sample.time) / 1000)} s ago` : '';
-    const spoken = this.series.map(({label}, i) => `${label} ${this.values[i].textContent}`).join(', ');
+    const spoken =
+        this.series.map(({label}, i) => `${label} ${this.values[i].textContent}`).join(', ');
     this.plot.setAttribute('aria-label', `${this.title}: ${spoken}`);
   }
 }

@@ -73,9 +73,7 @@ export class Chat {
     });
   }
 
-  get job() {
-    return this.jobs.get(this.chat.id);
-  }
+  get job() { return this.jobs.get(this.chat.id); }
 
   // Conversations
 
@@ -130,10 +128,11 @@ export class Chat {
     this.store.remove(id);
     if (id === this.chat.id && !this.open(this.store.list()[0]?.id)) this.start();
     this.showList();
-    if (chat) this.toast(`“${titleOf(chat)}” was deleted.`, 'Undo', () => {
-      this.save(chat);
-      this.open(chat.id);
-    });
+    if (chat)
+      this.toast(`“${titleOf(chat)}” was deleted.`, 'Undo', () => {
+        this.save(chat);
+        this.open(chat.id);
+      });
   }
 
   changeSettings(settings) {
@@ -145,7 +144,8 @@ export class Chat {
   save(chat) {
     if (this.store.save(chat) || this.saidFull) return;
     this.saidFull = true;
-    this.toast('The browser’s storage is full: this conversation is not kept. Export and delete some.');
+    this.toast(
+        'The browser’s storage is full: this conversation is not kept. Export and delete some.');
   }
 
   touch() {
@@ -193,7 +193,8 @@ export class Chat {
   regenerate() {
     if (this.job) return;
     const {messages} = this.chat;
-    while (messages.length > 0 && messages[messages.length - 1].role === 'assistant') messages.pop();
+    while (messages.length > 0 && messages[messages.length - 1].role === 'assistant')
+      messages.pop();
     if (messages.length === 0) return;
     this.page.input.focus();
     this.answer();
@@ -201,8 +202,9 @@ export class Chat {
 
   answerTools(message, results) {
     if (this.job) return;
-    message.toolCalls.forEach((call, i) => this.chat.messages.push(
-        {role: 'tool', toolCallId: call.id, name: call.name, content: results[i]}));
+    message.toolCalls.forEach(
+        (call, i) => this.chat.messages.push(
+            {role: 'tool', toolCallId: call.id, name: call.name, content: results[i]}));
     this.page.input.focus();
     this.answer();
   }
@@ -215,10 +217,20 @@ export class Chat {
   async answer() {
     const {chat} = this;
     const message = {...emptyAnswer(), state: 'streaming', device: this.device()};
-    const body = {...requestFields(chat.settings), messages: apiMessages(chat.messages, chat.settings.system)};
+    const body = {
+      ...requestFields(chat.settings),
+      messages: apiMessages(chat.messages, chat.settings.system)
+    };
     chat.messages.push(message);
-    const job = {chat, message, abort: new AbortController(), clock: {sent: performance.now()}, pieces: 0,
-                 note: 'Waiting for the first token', saved: performance.now()};
+    const job = {
+      chat,
+      message,
+      abort: new AbortController(),
+      clock: {sent: performance.now()},
+      pieces: 0,
+      note: 'Waiting for the first token',
+      saved: performance.now()
+    };
     this.jobs.set(chat.id, job);
     this.follow = true;
     this.touch();
@@ -265,8 +277,9 @@ export class Chat {
       return;
     }
     message.state = 'failed';
-    message.problem = error instanceof ApiError ? error.message : `The page failed: ${error.message}`;
-    if (error.retryAfter) message.problem += ` Worth trying again in ${error.retryAfter} s.`;
+    message.problem =
+        error instanceof ApiError ? error.message : `The page failed: ${error.message}`;
+    if (error.retryAfter) message.problem += ` It is worth trying again in ${error.retryAfter} s.`;
     if (error.status === 401 || error.status === 403) this.onUnauthorized();
     if (!(error instanceof ApiError)) console.error(error);
   }
@@ -284,8 +297,10 @@ export class Chat {
     this.showList();
     if (chat.id !== this.chat.id) return;
     this.draw();
-    if (message.state === 'stopped') announce('Stopped.');
-    else if (message.state === 'done') announce(`Answer: ${partsOf(message).text.slice(0, 3000)}`);
+    if (message.state === 'stopped')
+      announce('Stopped.');
+    else if (message.state === 'done')
+      announce(`Answer: ${partsOf(message).text.slice(0, 3000)}`);
   }
 
   // Drawing
@@ -303,8 +318,10 @@ export class Chat {
       if (this.job) this.drawMessage(this.job.message);
       this.scroll();
     };
-    if (document.hidden) setTimeout(draw, 250);
-    else requestAnimationFrame(draw);
+    if (document.hidden)
+      setTimeout(draw, 250);
+    else
+      requestAnimationFrame(draw);
   }
 
   draw() {
@@ -334,14 +351,17 @@ export class Chat {
     const {messages} = this.chat;
     const last = messages[messages.length - 1] === message;
     const lastUser = messages.findLast((other) => other.role === 'user') === message;
-    const live = this.job?.message === message ? {note: this.job.note, stats: this.liveStats(this.job)} : null;
+    const live = this.job?.message === message ?
+        {note: this.job.note, stats: this.liveStats(this.job)} :
+        null;
     this.views.get(message)?.update({live, last, lastUser, idle: !this.job});
   }
 
   // Chunks are about tokens; the exact count comes with the end.
   liveStats({clock, pieces, message}) {
     const seconds = (clock.last - clock.first) / 1000;
-    const speed = message.timings?.predicted_per_second ?? (seconds > 0.3 ? (pieces - 1) / seconds : undefined);
+    const speed = message.timings?.predicted_per_second ??
+        (seconds > 0.3 ? (pieces - 1) / seconds : undefined);
     return speed === undefined ? {} : {perSecond: speed};
   }
 
@@ -360,8 +380,12 @@ export class Chat {
 
   exportAll() {
     if (this.chat.messages.length > 0) this.store.save(this.chat);
-    const blob = new Blob([JSON.stringify(this.store.exported(), null, 1)], {type: 'application/json'});
-    const link = el('a', {href: URL.createObjectURL(blob), download: `mica-${new Date().toISOString().slice(0, 10)}.json`});
+    const blob =
+        new Blob([JSON.stringify(this.store.exported(), null, 1)], {type: 'application/json'});
+    const link = el('a', {
+      href: URL.createObjectURL(blob),
+      download: `mica-${new Date().toISOString().slice(0, 10)}.json`
+    });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
@@ -369,7 +393,9 @@ export class Chat {
   async importFile(file) {
     try {
       const added = this.store.imported(await file.text());
-      this.toast(added === 0 ? 'Nothing new was in the file.' : `${added} conversation${added === 1 ? '' : 's'} imported.`);
+      this.toast(
+          added === 0 ? 'Nothing new was in the file.' :
+                        `${added} conversation${added === 1 ? '' : 's'} imported.`);
     } catch (error) {
       this.toast(error.message);
     }

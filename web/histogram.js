@@ -1,6 +1,7 @@
 // Quantiles of what happened between two scrapes of a histogram.
 
-// Cumulative counts by upper bound, summed over all sets of labels, ascending; null without buckets.
+// Cumulative counts by upper bound, summed over all sets of labels, ascending; null without
+// buckets.
 export function bucketsOf(family) {
   const counts = new Map();
   for (const {name, labels, value} of family?.samples ?? []) {
@@ -16,11 +17,12 @@ export function bucketsOf(family) {
 export function since(now, before) {
   const old = new Map((before ?? []).map(({bound, count}) => [bound, count]));
   const restarted = now.some(({bound, count}) => count < (old.get(bound) ?? 0));
-  return restarted ? now : now.map(({bound, count}) => ({bound, count: count - (old.get(bound) ?? 0)}));
+  return restarted ? now :
+                     now.map(({bound, count}) => ({bound, count: count - (old.get(bound) ?? 0)}));
 }
 
-// The q-quantile, even within a bucket as Prometheus does; null when nothing was observed. Beyond the
-// last finite bound only that bound is known.
+// The q-quantile, even within a bucket as Prometheus does; null when nothing was observed. Beyond
+// the last finite bound only that bound is known.
 export function quantile(buckets, q) {
   const all = buckets[buckets.length - 1]?.count ?? 0;
   if (!(all > 0)) return null;

@@ -6,10 +6,10 @@
 //   {type: 'code' | 'math', text}   {type: 'break'}
 //   {type: 'link', href, children}            href passed `safeUrl`
 
-const MAX_RUNS = 2000;   // of emphasis in one text: beyond they are plain characters
+const MAX_RUNS = 2000;     // of emphasis in one text: beyond they are plain characters
 const MAX_BRACKETS = 100;  // open at one time
-const MAX_MATH = 2000;   // characters of a formula in a line
-const MAX_DEPTH = 30;    // of links and emphasis within each other
+const MAX_MATH = 2000;     // characters of a formula in a line
+const MAX_DEPTH = 30;      // of links and emphasis within each other
 
 // Where links may go. Everything else (javascript:, data:, file:, …) stays text.
 export function safeUrl(text) {
@@ -19,8 +19,22 @@ export function safeUrl(text) {
   return /^(https?:\/\/[^/]|mailto:[^@]+@)/i.test(url) ? url : null;
 }
 
-const NAMED = {amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0', copy: '©', hellip: '…',
-               mdash: '—', ndash: '–', times: '×', rarr: '→', larr: '←', deg: '°'};
+const NAMED = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: '\'',
+  nbsp: '\u00a0',
+  copy: '©',
+  hellip: '…',
+  mdash: '—',
+  ndash: '–',
+  times: '×',
+  rarr: '→',
+  larr: '←',
+  deg: '°'
+};
 
 function entity(source, at) {
   const found = /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([a-z]{2,6}));/y;
@@ -49,9 +63,7 @@ class Reader {
     this.noTicks = new Set();  // lengths of backtick runs that have no end from here on
   }
 
-  text(piece) {
-    this.plain.push(piece);
-  }
+  text(piece) { this.plain.push(piece); }
   flush() {
     if (this.plain.length > 0) this.nodes.push(this.plain.join(''));
     this.plain = [];
@@ -82,8 +94,12 @@ class Reader {
     switch (c) {
       case '\\': return this.backslash(i);
       case '`': return this.code(i);
-      case '*': case '_': case '~': return this.run(i, c);
-      case '!': if (this.source[i + 1] === '[') return this.open(i, true); break;
+      case '*':
+      case '_':
+      case '~': return this.run(i, c);
+      case '!':
+        if (this.source[i + 1] === '[') return this.open(i, true);
+        break;
       case '[': return this.open(i, false);
       case ']': return this.close(i);
       case '<': return this.angle(i);
@@ -144,7 +160,8 @@ class Reader {
       for (let match; (match = ticks.exec(this.source));) {
         if (match[0].length !== length) continue;
         let text = this.source.slice(open, match.index).replaceAll('\n', ' ');
-        if (text.startsWith(' ') && text.endsWith(' ') && text.trim() !== '') text = text.slice(1, -1);
+        if (text.startsWith(' ') && text.endsWith(' ') && text.trim() !== '')
+          text = text.slice(1, -1);
         this.node({type: 'code', text});
         return match.index + length;
       }
@@ -166,13 +183,16 @@ class Reader {
     // CommonMark 6.2: flanking, by what stands before and after.
     const before = i === 0 ? ' ' : this.source[i - 1], after = this.source[end] ?? ' ';
     const left = !SPACE.test(after) &&
-                 (!PUNCTUATION.test(after) || SPACE.test(before) || PUNCTUATION.test(before));
+        (!PUNCTUATION.test(after) || SPACE.test(before) || PUNCTUATION.test(before));
     const right = !SPACE.test(before) &&
-                  (!PUNCTUATION.test(before) || SPACE.test(after) || PUNCTUATION.test(after));
+        (!PUNCTUATION.test(before) || SPACE.test(after) || PUNCTUATION.test(after));
     const inWord = c === '_';
-    this.node({run: c, count,
-               opens: left && (!inWord || !right || PUNCTUATION.test(before)),
-               closes: right && (!inWord || !left || PUNCTUATION.test(after))});
+    this.node({
+      run: c,
+      count,
+      opens: left && (!inWord || !right || PUNCTUATION.test(before)),
+      closes: right && (!inWord || !left || PUNCTUATION.test(after))
+    });
     return end;
   }
 
@@ -200,8 +220,10 @@ class Reader {
     // Links hold no links; the outer brackets of this one are text.
     this.brackets = [];
     const children = this.depth < MAX_DEPTH ? new Reader(inside, this.depth + 1).read() : [inside];
-    if (href) this.node({type: 'link', href, children: children.length ? unlinked(children) : [href]});
-    else for (const child of children) this.node(child);
+    if (href)
+      this.node({type: 'link', href, children: children.length ? unlinked(children) : [href]});
+    else
+      for (const child of children) this.node(child);
     return target.end;
   }
 
@@ -243,8 +265,10 @@ class Reader {
       url = url.slice(0, -1);
     }
     const href = safeUrl(url);
-    if (href) this.node({type: 'link', href, children: [url]});
-    else this.text(url);
+    if (href)
+      this.node({type: 'link', href, children: [url]});
+    else
+      this.text(url);
     return i + url.length;
   }
 
@@ -256,8 +280,7 @@ class Reader {
 
   // A chat's line breaks are meant, so each one is kept.
   newline(i) {
-    if (this.plain.length > 0)
-      this.plain.push(this.plain.pop().trimEnd());
+    if (this.plain.length > 0) this.plain.push(this.plain.pop().trimEnd());
     this.node({type: 'break'});
     return i + 1;
   }
@@ -265,7 +288,8 @@ class Reader {
 
 // "url "title")" from `at`, after the parenthesis.
 function linkTarget(source, at) {
-  const found = /[ \n]{0,9}(?:<([^<>\n]{0,2000})>|((?:[^\s()]|\([^\s()]{0,500}\)){0,2000}))(?:[ \n]{1,9}(?:"[^"]{0,500}"|'[^']{0,500}'))?[ \n]{0,9}\)/y;
+  const found =
+      /[ \n]{0,9}(?:<([^<>\n]{0,2000})>|((?:[^\s()]|\([^\s()]{0,500}\)){0,2000}))(?:[ \n]{1,9}(?:"[^"]{0,500}"|'[^']{0,500}'))?[ \n]{0,9}\)/y;
   found.lastIndex = at;
   const match = found.exec(source);
   return match && {url: match[1] ?? match[2] ?? '', end: found.lastIndex};
@@ -320,11 +344,14 @@ function wrap(out, open, k, run, left) {
   const opener = out[at];
   const used = left >= 2 && opener.count >= 2 ? 2 : 1;
   open.length = k;  // runs between that found no end are text
-  const children = out.splice(at + 1).map((node) => (node.run ? node.run.repeat(node.count) : node));
+  const children =
+      out.splice(at + 1).map((node) => (node.run ? node.run.repeat(node.count) : node));
   const type = run === '~' ? 'del' : used === 2 ? 'strong' : 'em';
   opener.count -= used;
-  if (opener.count === 0) out.pop();
-  else open.push(at);
+  if (opener.count === 0)
+    out.pop();
+  else
+    open.push(at);
   out.push({type, children: joined(children)});
   return used;
 }
@@ -335,11 +362,10 @@ function joined(nodes) {
   for (const node of nodes) {
     if (typeof node === 'string' && typeof out[out.length - 1] === 'string')
       out[out.length - 1] += node;
-    else out.push(node);
+    else
+      out.push(node);
   }
   return out;
 }
 
-export function parseInline(source, depth = 0) {
-  return new Reader(source, depth).read();
-}
+export function parseInline(source, depth = 0) { return new Reader(source, depth).read(); }

@@ -14,22 +14,44 @@ export class ConversationList {
     if (this.renaming) return;  // drawn again when that ends
     const focused = document.activeElement?.closest?.('li')?.dataset.id;
     const kind = document.activeElement?.dataset?.does;
-    this.element.replaceChildren(...entries.map((entry) => this.row(entry, entry.id === current, busy.has(entry.id))));
+    this.element.replaceChildren(
+        ...entries.map((entry) => this.row(entry, entry.id === current, busy.has(entry.id))));
     if (focused && kind)
       this.element.querySelector(`li[data-id="${focused}"] [data-does="${kind}"]`)?.focus();
   }
 
   row({id, title}, current, busy) {
-    return el('li', {'data-id': id, class: current ? 'current' : null},
-              el('button', {type: 'button', class: 'open', 'data-does': 'open', title,
-                            'aria-current': current ? 'true' : null, onclick: () => this.handlers.open(id)},
-                 busy ? el('span', {class: 'busy', role: 'img', 'aria-label': 'answering'}) : null, title),
-              el('span', {class: 'row-actions'},
-                 el('button', {type: 'button', class: 'quiet', 'data-does': 'rename', title: 'Rename',
-                               'aria-label': `Rename “${title}”`, onclick: () => this.rename(id, title)}, icon('edit')),
-                 el('button', {type: 'button', class: 'quiet', 'data-does': 'remove', title: 'Delete',
-                               'aria-label': `Delete “${title}”`, onclick: () => this.handlers.remove(id)},
-                    icon('trash'))));
+    return el(
+        'li', {'data-id': id, class: current ? 'current' : null},
+        el('button', {
+          type: 'button',
+          class: 'open',
+          'data-does': 'open',
+          title,
+          'aria-current': current ? 'true' : null,
+          onclick: () => this.handlers.open(id)
+        },
+           busy ? el('span', {class: 'busy', role: 'img', 'aria-label': 'answering'}) : null,
+           title),
+        el('span', {class: 'row-actions'},
+           el('button', {
+             type: 'button',
+             class: 'quiet',
+             'data-does': 'rename',
+             title: 'Rename',
+             'aria-label': `Rename “${title}”`,
+             onclick: () => this.rename(id, title)
+           },
+              icon('edit')),
+           el('button', {
+             type: 'button',
+             class: 'quiet',
+             'data-does': 'remove',
+             title: 'Delete',
+             'aria-label': `Delete “${title}”`,
+             onclick: () => this.handlers.remove(id)
+           },
+              icon('trash'))));
   }
 
   rename(id, title) {

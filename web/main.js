@@ -1,7 +1,7 @@
 // Puts the page together: pages by hash, drawers, theme, the server's state.
 import {health, models} from './api.js';
-import {announce, el} from './dom.js';
 import {Chat} from './chat.js';
+import {announce, el} from './dom.js';
 import {LoadPage} from './load.js';
 import {SettingsPanel} from './settings.js';
 
@@ -18,20 +18,30 @@ function toast(text, action, onAction) {
   const close = () => box.replaceChildren();
   box.replaceChildren(el('p', {}, text));
   if (action)
-    box.append(el('button', {type: 'button', class: 'quiet', onclick: () => {
-      close();
-      onAction();
-    }}, action));
+    box.append(
+        el('button', {
+          type: 'button',
+          class: 'quiet',
+          onclick: () => {
+            close();
+            onAction();
+          }
+        },
+           action));
   toastTimer = setTimeout(close, 10000);
 }
 
 // Drawers: beside the chat where there is room, over it where not.
-const drawers = {list: {panel: $('sidebar'), button: $('open-list')}, settings: {panel: $('settings'), button: $('open-settings')}};
+const drawers = {
+  list: {panel: $('sidebar'), button: $('open-list')},
+  settings: {panel: $('settings'), button: $('open-settings')}
+};
 
 function setDrawer(name, open, {focus = true} = {}) {
   const {panel, button} = drawers[name];
   if (open && !wide.matches)
-    for (const other of Object.keys(drawers)) if (other !== name) setDrawer(other, false, {focus: false});
+    for (const other of Object.keys(drawers))
+      if (other !== name) setDrawer(other, false, {focus: false});
   panel.classList.toggle('open', open);
   button.setAttribute('aria-expanded', String(open));
   panel.inert = !open;
@@ -61,8 +71,15 @@ const settings = new SettingsPanel($('settings-form'), {
   onKey: () => askServer(),
 });
 const page = {
-  list: $('conversations'), messages: $('messages'), empty: $('empty'), scroller: $('scroller'), toEnd: $('to-end'),
-  composer: $('composer'), input: $('composer-text'), send: $('send'), stop: $('stop'),
+  list: $('conversations'),
+  messages: $('messages'),
+  empty: $('empty'),
+  scroller: $('scroller'),
+  toEnd: $('to-end'),
+  composer: $('composer'),
+  input: $('composer-text'),
+  send: $('send'),
+  stop: $('stop'),
 };
 const chat = new Chat(page, {
   showSettings: (value) => settings.show(value),
@@ -92,15 +109,18 @@ $('import-file').addEventListener('change', async (event) => {
   if (file) await chat.importFile(file);
   event.target.value = '';
 });
-if (!chat.store.lasting) toast('This browser keeps nothing for this page: conversations end with it.');
+if (!chat.store.lasting)
+  toast('This browser keeps nothing for this page: conversations end with it.');
 
 // Keys that hold everywhere.
 addEventListener('keydown', (event) => {
   if (event.isComposing || event.defaultPrevented) return;
   const typing = event.target.closest?.('input, textarea, select');
   if (event.key === 'Escape') {
-    if (openOver()) setDrawer(openOver(), false);
-    else if (!$('chat-page').hidden) chat.stop();
+    if (openOver())
+      setDrawer(openOver(), false);
+    else if (!$('chat-page').hidden)
+      chat.stop();
   } else if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     if ($('chat-page').hidden) location.hash = '#chat';
@@ -109,8 +129,10 @@ addEventListener('keydown', (event) => {
 });
 document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault();
-  if ($('chat-page').hidden) $('load-page').focus();
-  else page.input.focus();
+  if ($('chat-page').hidden)
+    $('load-page').focus();
+  else
+    page.input.focus();
 });
 
 // Pages
@@ -119,8 +141,10 @@ function route() {
   $('chat-page').hidden = onLoad;
   $('load-page').hidden = !onLoad;
   for (const [id, here] of [['to-chat', !onLoad], ['to-load', onLoad]]) {
-    if (here) $(id).setAttribute('aria-current', 'page');
-    else $(id).removeAttribute('aria-current');
+    if (here)
+      $(id).setAttribute('aria-current', 'page');
+    else
+      $(id).removeAttribute('aria-current');
   }
   for (const {button} of Object.values(drawers)) button.hidden = onLoad;
   if (onLoad && openOver()) setDrawer(openOver(), false, {focus: false});
@@ -145,11 +169,15 @@ function showTheme() {
 $('theme').addEventListener('click', () => {
   const other = shownTheme() === 'dark' ? 'light' : 'dark';
   const system = dark.matches ? 'dark' : 'light';
-  if (other === system) delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = other;
+  if (other === system)
+    delete document.documentElement.dataset.theme;
+  else
+    document.documentElement.dataset.theme = other;
   try {
-    if (other === system) localStorage.removeItem('mica.theme');
-    else localStorage.setItem('mica.theme', other);
+    if (other === system)
+      localStorage.removeItem('mica.theme');
+    else
+      localStorage.setItem('mica.theme', other);
   } catch {
     // not kept
   }
@@ -160,7 +188,10 @@ showTheme();
 
 // The server's state, asked while the page is seen.
 const STATES = {
-  ok: 'Ready', loading: 'The model is loading', ending: 'The server is ending', error: 'The server has failed',
+  ok: 'Ready',
+  loading: 'The model is loading',
+  ending: 'The server is ending',
+  error: 'The server has failed',
   unreachable: 'The server can’t be reached',
 };
 let asking = 0;
@@ -171,9 +202,12 @@ async function askServer() {
   const ok = server.state === 'ok';
   const name = ok ? String(server.model ?? '').split('/').pop() : '';
   $('status').dataset.state = server.state;
-  $('status-text').textContent = ok ? [name, server.device].filter(Boolean).join(' · ') : STATES[server.state] ?? server.state;
-  $('status').title = server.reason ?? (ok ? [server.model, server.device].filter(Boolean).join(' on ') : '');
-  $('empty-device').textContent = ok && name ? `${name} on ${server.device ?? 'this server'}` : $('status-text').textContent;
+  $('status-text').textContent =
+      ok ? [name, server.device].filter(Boolean).join(' · ') : STATES[server.state] ?? server.state;
+  $('status').title =
+      server.reason ?? (ok ? [server.model, server.device].filter(Boolean).join(' on ') : '');
+  $('empty-device').textContent =
+      ok && name ? `${name} on ${server.device ?? 'this server'}` : $('status-text').textContent;
   if (ok && before !== 'ok') models().then((ids) => settings.showModels(ids), () => {});
   if (before !== server.state && before !== 'unknown') announce($('status-text').textContent);
   clearTimeout(asking);

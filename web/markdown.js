@@ -23,8 +23,11 @@ const DIVIDER = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$
 const MATH_OPEN = /^ {0,3}(\$\$|\\\[)/;
 
 export function parseMarkdown(text) {
-  const lines = text.replaceAll('\r\n', '\n').replaceAll('\r', '\n').replaceAll('\0', '\ufffd')
-      .split('\n').map(expandTabs);
+  const lines = text.replaceAll('\r\n', '\n')
+                    .replaceAll('\r', '\n')
+                    .replaceAll('\0', '\ufffd')
+                    .split('\n')
+                    .map(expandTabs);
   return new Blocks(lines, 0).read();
 }
 
@@ -86,7 +89,7 @@ class Blocks {
     const item = ITEM.exec(line);
     const begins = item && item[3] !== '' && (!/^\d/.test(item[2]) || parseInt(item[2], 10) === 1);
     return QUOTE.test(line) || Boolean(begins) || this.startsTable() ||
-           (MATH_OPEN.test(line) && this.mathEnd() >= 0);
+        (MATH_OPEN.test(line) && this.mathEnd() >= 0);
   }
 
   indentedCode() {
@@ -112,9 +115,10 @@ class Blocks {
       const end = line.trim();
       if (end.length >= marks.length && indentOf(line) < 4 && end === marks[0].repeat(end.length))
         open = false;
-      else out.push(line.slice(Math.min(indentOf(line), indent.length)));
+      else
+        out.push(line.slice(Math.min(indentOf(line), indent.length)));
     }
-    const lang = info.trim().split(/[\s{,:]/)[0].slice(0, 30);
+    const lang = /^[\w+#.-]{0,20}/.exec(info)[0];
     return {type: 'code', lang, text: out.join('\n'), open};
   }
 
@@ -180,7 +184,7 @@ class Blocks {
       const line = this.lines[this.at];
       const item = ITEM.exec(line);
       const same = item && !RULE.test(line) && /^\d/.test(item[2]) === ordered &&
-                   (ordered ? item[2].endsWith(kind) : item[2] === kind);
+          (ordered ? item[2].endsWith(kind) : item[2] === kind);
       if (!same) break;
       if (gap) loose = true;
       const inner = new Blocks(this.itemLines(item), this.depth + 1);

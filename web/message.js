@@ -3,16 +3,22 @@ import {partsOf, prettyArguments} from './answer.js';
 import {copyButton, el} from './dom.js';
 import {codeElement, renderMarkdown} from './render.js';
 
-const REASONS = {length: 'ended at the token limit', content_filter: 'ended by a filter'};
+const REASONS = {
+  length: 'ended at the token limit',
+  content_filter: 'ended by a filter'
+};
 
 export function statsText(stats = {}, device = '') {
   const out = [];
   if (stats.tokens !== undefined) out.push(`${stats.tokens} token${stats.tokens === 1 ? '' : 's'}`);
   if (stats.perSecond !== undefined)
-    out.push(`${stats.perSecond < 10 ? stats.perSecond.toFixed(1) : Math.round(stats.perSecond)} tokens/s`);
+    out.push(`${
+        stats.perSecond < 10 ? stats.perSecond.toFixed(1) : Math.round(stats.perSecond)} tokens/s`);
   if (stats.firstMs !== undefined) out.push(`first after ${(stats.firstMs / 1000).toFixed(2)} s`);
   if (stats.promptTokens !== undefined)
-    out.push(`prompt ${stats.promptTokens}` + (stats.cachedTokens ? `, ${stats.cachedTokens} from the cache` : ''));
+    out.push(
+        `prompt ${stats.promptTokens}` +
+        (stats.cachedTokens ? `, ${stats.cachedTokens} from the cache` : ''));
   if (device) out.push(device);
   if (REASONS[stats.finish]) out.push(REASONS[stats.finish]);
   return out.join(' · ');
@@ -26,8 +32,10 @@ export class MessageView {
     this.body = el('div', {class: message.role === 'assistant' ? 'body markdown' : 'body'});
     this.actions = el('div', {class: 'actions'});
     this.element = el('article', {class: `message ${message.role}`});
-    if (message.role === 'assistant') this.buildAnswer();
-    else this.buildGiven();
+    if (message.role === 'assistant')
+      this.buildAnswer();
+    else
+      this.buildGiven();
     this.drawn = '';
   }
 
@@ -44,18 +52,20 @@ export class MessageView {
     this.who = el('h2', {class: 'who'});
     this.thoughtsTitle = el('summary', {});
     this.thoughtsBody = el('div', {class: 'markdown'});
-    this.thoughts = el('details', {class: 'thoughts', hidden: true}, this.thoughtsTitle, this.thoughtsBody);
+    this.thoughts =
+        el('details', {class: 'thoughts', hidden: true}, this.thoughtsTitle, this.thoughtsBody);
     this.thoughts.addEventListener('toggle', () => this.drawThoughts());
     this.calls = el('div', {class: 'calls'});
     this.waiting = el('p', {class: 'waiting', hidden: true});
     this.problem = el('div', {class: 'trouble', role: 'alert', hidden: true});
     this.stats = el('p', {class: 'stats'});
-    this.element.append(this.who, this.thoughts, this.body, this.calls, this.waiting, this.problem,
-                        el('div', {class: 'foot'}, this.stats, this.actions));
+    this.element.append(
+        this.who, this.thoughts, this.body, this.calls, this.waiting, this.problem,
+        el('div', {class: 'foot'}, this.stats, this.actions));
   }
 
-  // `live`: {note, stats} while the answer comes, else null. `last`: nothing follows it; `lastUser`:
-  // no other message of the user follows. `idle`: nothing is being answered.
+  // `live`: {note, stats} while the answer comes, else null. `last`: nothing follows it;
+  // `lastUser`: no other message of the user follows. `idle`: nothing is being answered.
   update({live = null, last = false, lastUser = false, idle = true} = {}) {
     if (this.message.role === 'assistant') this.updateAnswer(live);
     this.updateActions(live, last, lastUser, idle);
@@ -76,12 +86,15 @@ export class MessageView {
     this.drawCalls(parts.calls, live);
     this.waiting.hidden = !live?.note;
     this.waiting.textContent = live?.note ?? '';
-    const trouble = !live && (message.state === 'cut' ? 'This answer was interrupted.' : message.problem);
+    const trouble =
+        !live && (message.state === 'cut' ? 'This answer was interrupted.' : message.problem);
     this.problem.hidden = !trouble;
     if (this.problem.firstChild?.textContent !== trouble)
       this.problem.replaceChildren(...(trouble ? [el('p', {}, trouble)] : []));
-    const text = statsText(live ? live.stats : message.stats, live ? '' : message.device);
-    this.stats.textContent = !live && message.state === 'stopped' ? ['stopped', text].filter(Boolean).join(' · ') : text;
+    const known = live ? live.stats : message.stats;
+    const text = statsText(known, !live && known?.tokens ? message.device : '');
+    this.stats.textContent =
+        !live && message.state === 'stopped' ? ['stopped', text].filter(Boolean).join(' · ') : text;
   }
 
   // Thoughts are often long: they are drawn when they are seen.
@@ -93,25 +106,35 @@ export class MessageView {
     const key = JSON.stringify(calls) + Boolean(live);
     if (key === this.drawnCalls) return;
     this.drawnCalls = key;
-    this.calls.replaceChildren(...calls.map((call) => el('section', {class: 'call', 'aria-label': `Call of ${call.name}`},
-        el('h3', {}, 'Calls ', el('code', {}, call.name || '…')),
-        codeElement({lang: 'json', text: prettyArguments(call.arguments)}))));
+    this.calls.replaceChildren(...calls.map(
+        (call, i) =>
+            el('section', {class: 'call', 'aria-label': `Call of ${call.name}`},
+               el('h3', {}, calls.length > 1 ? `Call ${i + 1}: ` : 'Calls ',
+                  el('code', {}, call.name || '…')),
+               codeElement({lang: 'json', text: prettyArguments(call.arguments)}))));
   }
 
   updateActions(live, last, lastUser, idle) {
     const {message, handlers} = this;
-    const waitsForTools = last && message.role === 'assistant' && message.state === 'done' && message.toolCalls?.length > 0;
+    const waitsForTools = last && message.role === 'assistant' && message.state === 'done' &&
+        message.toolCalls?.length > 0;
     const key = [Boolean(live), last, lastUser, idle, waitsForTools, message.problem].join();
     if (key === this.drawnActions) return;
     this.drawnActions = key;
     const buttons = [];
-    const button = (label, onclick) => el('button', {type: 'button', class: 'quiet', onclick}, label);
-    if (!live) buttons.push(copyButton(() => (message.role === 'assistant' ? partsOf(message).text : message.content)));
-    if (message.role === 'user' && lastUser && idle) buttons.push(button('Edit', () => this.startEdit()));
+    const button = (label, onclick) =>
+        el('button', {type: 'button', class: 'quiet', onclick}, label);
+    const text = () => (message.role === 'assistant' ? partsOf(message).text : message.content);
+    if (!live && text() !== '') buttons.push(copyButton(text));
+    if (message.role === 'user' && lastUser && idle)
+      buttons.push(button('Edit', () => this.startEdit()));
     if (message.role === 'assistant' && last && idle)
-      buttons.push(button(message.problem ? 'Try again' : 'Regenerate', () => handlers.regenerate()));
-    if (message.role === 'tool' && last && idle) buttons.push(button('Answer', () => handlers.regenerate()));
-    if (message.role === 'user' && last && idle) buttons.push(button('Answer', () => handlers.regenerate()));
+      buttons.push(
+          button(message.problem ? 'Try again' : 'Regenerate', () => handlers.regenerate()));
+    if (message.role === 'tool' && last && idle)
+      buttons.push(button('Answer', () => handlers.regenerate()));
+    if (message.role === 'user' && last && idle)
+      buttons.push(button('Answer', () => handlers.regenerate()));
     this.actions.replaceChildren(...buttons);
     this.form?.remove();
     this.form = null;
@@ -121,15 +144,23 @@ export class MessageView {
   askForResults() {
     const calls = this.message.toolCalls;
     const fields = calls.map((call, i) => {
-      const id = `result-${call.id || i}`;
-      return el('div', {class: 'field'}, el('label', {for: id}, `Result of ${call.name}`),
-                el('textarea', {id, rows: 2, spellcheck: 'false'}));
+      const id = `result-${i}-${call.id}`;
+      return el(
+          'div', {class: 'field'},
+          el('label',
+             {for: id
+             },
+             calls.length > 1 ? `Result of call ${i + 1}, ${call.name}` : `Result of ${call.name}`),
+          el('textarea', {id, rows: 2, spellcheck: 'false'}));
     });
-    this.form = el('form', {class: 'results'}, fields,
-                   el('button', {type: 'submit', class: 'soft'}, calls.length > 1 ? 'Send results' : 'Send result'));
+    this.form =
+        el('form', {class: 'results'}, fields,
+           el('button', {type: 'submit', class: 'soft'},
+              calls.length > 1 ? 'Send results' : 'Send result'));
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
-      this.handlers.answerTools(this.message, fields.map((field) => field.querySelector('textarea').value));
+      this.handlers.answerTools(
+          this.message, fields.map((field) => field.querySelector('textarea').value));
     });
     this.calls.after(this.form);
   }
@@ -144,10 +175,10 @@ export class MessageView {
       this.actions.querySelector('button')?.focus();
       if (send && text !== '') this.handlers.edit(this.message, text);
     };
-    const form = el('form', {class: 'editing'}, area,
-                    el('div', {class: 'actions'},
-                       el('button', {type: 'submit', class: 'soft'}, 'Send'),
-                       el('button', {type: 'button', class: 'quiet', onclick: () => end(false)}, 'Cancel')));
+    const form =
+        el('form', {class: 'editing'}, area,
+           el('div', {class: 'actions'}, el('button', {type: 'submit', class: 'soft'}, 'Send'),
+              el('button', {type: 'button', class: 'quiet', onclick: () => end(false)}, 'Cancel')));
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       end(true);

@@ -12,14 +12,17 @@ export function parseMetrics(text) {
     const about = /^#\s+(HELP|TYPE)\s+(\S+)\s?(.*)$/.exec(line);
     if (about) {
       const [, what, name, rest] = about;
-      if (what === 'HELP') family(name).help = rest.replace(/\\([\\n])/g, (_, c) => (c === 'n' ? '\n' : '\\'));
-      else family(name).type = rest.trim();
+      if (what === 'HELP')
+        family(name).help = rest.replace(/\\([\\n])/g, (_, c) => (c === 'n' ? '\n' : '\\'));
+      else
+        family(name).type = rest.trim();
       continue;
     }
     const sample = line.startsWith('#') ? null : parseSample(line);
     if (sample) family(familyName(families, sample.name)).samples.push(sample);
   }
-  for (const [name, {samples}] of families) if (samples.length === 0) families.delete(name);
+  for (const [name, {samples}] of families)
+    if (samples.length === 0) families.delete(name);
   return families;
 }
 
@@ -29,7 +32,8 @@ function familyName(families, name) {
   return name;
 }
 
-const NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y, LABEL = /\s*,?\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"/y;
+const NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y,
+      LABEL = /\s*,?\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"/y;
 
 function parseSample(line) {
   NAME.lastIndex = 0;
@@ -67,20 +71,19 @@ export function findFamily(families, names) {
   for (const wanted of names)
     for (const [name, family] of families) {
       const short = name.replace(/^[a-z0-9]+:/i, '').replace(/^mica_/, '');
-      if (short === wanted || short === `${wanted}_total` || `${short}_total` === wanted) return family;
+      if (short === wanted || short === `${wanted}_total` || `${short}_total` === wanted)
+        return family;
     }
   return null;
 }
 
 // Over all sets of labels; null when there is no number.
-export function total(family) {
-  return fold(family, (a, b) => a + b);
-}
-export function largest(family) {
-  return fold(family, Math.max);
-}
+export function total(family) { return fold(family, (a, b) => a + b); }
+export function largest(family) { return fold(family, Math.max); }
 function fold(family, join) {
-  const values = (family?.samples ?? []).filter((s) => !/_(bucket|sum|count|created)$/.test(s.name) && Number.isFinite(s.value))
-      .map((s) => s.value);
+  const values =
+      (family?.samples ?? [])
+          .filter((s) => !/_(bucket|sum|count|created)$/.test(s.name) && Number.isFinite(s.value))
+          .map((s) => s.value);
   return values.length > 0 ? values.reduce(join) : null;
 }

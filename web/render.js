@@ -20,8 +20,10 @@ export function renderMarkdown(container, text) {
 function blockElement(block) {
   switch (block.type) {
     // A page has one first heading, and it isn't the model's.
-    case 'heading': return el(`h${Math.min(6, block.level + 2)}`, {class: `level-${block.level}`},
-                              inline(block.inline));
+    case 'heading':
+      return el(
+          `h${Math.min(6, block.level + 2)}`, {class: `level-${block.level}`},
+          inline(block.inline));
     case 'paragraph': return el('p', {}, inline(block.inline));
     case 'rule': return el('hr');
     case 'code': return codeElement(block);
@@ -34,10 +36,11 @@ function blockElement(block) {
 }
 
 export function codeElement({lang, text}) {
-  return el('div', {class: 'code'},
-            el('div', {class: 'code-head'}, el('span', {}, lang || 'text'), copyButton(() => text)),
-            el('pre', {tabindex: 0, 'aria-label': lang ? `Code, ${lang}` : 'Code'},
-               el('code', {}, highlight(text, lang))));
+  return el(
+      'div', {class: 'code'},
+      el('div', {class: 'code-head'}, el('span', {}, lang || 'text'), copyButton(() => text)),
+      el('pre', {tabindex: 0, 'aria-label': lang ? `Code, ${lang}` : 'Code'},
+         el('code', {}, highlight(text, lang))));
 }
 
 function listElement({ordered, start, tight, items}) {
@@ -45,11 +48,17 @@ function listElement({ordered, start, tight, items}) {
   for (const {task, blocks} of items) {
     const item = el('li', {class: task === null ? null : 'task'});
     if (task !== null)
-      item.append(el('input', {type: 'checkbox', disabled: true, checked: task,
-                               'aria-label': task ? 'done' : 'not done'}));
+      item.append(el('input', {
+        type: 'checkbox',
+        disabled: true,
+        checked: task,
+        'aria-label': task ? 'done' : 'not done'
+      }));
     for (const block of blocks) {
-      if (tight && block.type === 'paragraph') item.append(...inline(block.inline));
-      else item.append(blockElement(block));
+      if (tight && block.type === 'paragraph')
+        item.append(...inline(block.inline));
+      else
+        item.append(blockElement(block));
     }
     list.append(item);
   }
@@ -61,21 +70,31 @@ function tableElement({align, head, rows}) {
       el(tag, {class: align[i] ? `to-${align[i]}` : null, scope: tag === 'th' ? 'col' : null},
          inline(nodes));
   // Wide tables scroll in themselves, and a keyboard must reach them for that.
-  return el('div', {class: 'table', tabindex: 0, role: 'region', 'aria-label': 'Table'},
-            el('table', {}, el('thead', {}, el('tr', {}, head.map(cell('th')))),
-               el('tbody', {}, rows.map((row) => el('tr', {}, row.map(cell('td')))))));
+  return el(
+      'div', {class: 'table', tabindex: 0, role: 'region', 'aria-label': 'Table'},
+      el('table', {}, el('thead', {}, el('tr', {}, head.map(cell('th')))),
+         el('tbody', {}, rows.map((row) => el('tr', {}, row.map(cell('td')))))));
 }
 
 function inline(nodes) {
   return nodes.map((node) => {
     if (typeof node === 'string') return document.createTextNode(node);
     switch (node.type) {
-      case 'em': case 'strong': case 'del': return el(node.type, {}, inline(node.children));
+      case 'em':
+      case 'strong':
+      case 'del': return el(node.type, {}, inline(node.children));
       case 'code': return el('code', {}, node.text);
       case 'math': return el('code', {class: 'math'}, node.text);
       case 'break': return el('br');
-      case 'link': return el('a', {href: node.href, target: '_blank', rel: 'noopener noreferrer nofollow',
-                                   title: node.href}, inline(node.children));
+      case 'link':
+        return el(
+            'a', {
+              href: node.href,
+              target: '_blank',
+              rel: 'noopener noreferrer nofollow',
+              title: node.href
+            },
+            inline(node.children));
       default: throw new Error(`no such node: ${node.type}`);
     }
   });

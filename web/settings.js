@@ -1,4 +1,5 @@
-// The panel with instructions and sampling. Empty fields are the server's defaults and are not sent.
+// The panel with instructions and sampling. Empty fields are the server's defaults and are not
+// sent.
 import {apiKey, setApiKey} from './api.js';
 import {el} from './dom.js';
 import {SETTINGS} from './store.js';
@@ -10,7 +11,7 @@ const NUMBERS = [
   {key: 'top_k', label: 'Top k', least: -1, most: 2147483647, step: 1},
   {key: 'min_p', label: 'Min p', least: 0, most: 1, step: 0.01},
   {key: 'repetition_penalty', label: 'Repetition penalty', least: 0, most: 1e6, step: 0.05},
-  {key: 'max_tokens', label: 'Longest answer, tokens', least: 1, most: 2147483647, step: 1},
+  {key: 'max_tokens', label: 'Max tokens', least: 1, most: 2147483647, step: 1},
   {key: 'seed', label: 'Seed', least: -9007199254740991, most: 9007199254740991, step: 1},
 ];
 
@@ -69,7 +70,12 @@ export class SettingsPanel {
       if (event.target === this.key) onKey();
     });
     form.querySelector('#reset').addEventListener('click', () => {
-      this.show({...SETTINGS, system: this.settings.system, tools: this.settings.tools, model: this.settings.model});
+      this.show({
+        ...SETTINGS,
+        system: this.settings.system,
+        tools: this.settings.tools,
+        model: this.settings.model
+      });
       this.onChange(this.settings);
     });
     this.show(SETTINGS);
@@ -77,11 +83,21 @@ export class SettingsPanel {
 
   numberField(number) {
     const id = `set-${number.key}`;
-    return el('div', {class: 'field'},
-              el('label', {for: id}, number.label),
-              el('input', {id, name: number.key, inputmode: number.step === 1 ? 'numeric' : 'decimal',
-                           autocomplete: 'off', placeholder: 'default', 'aria-describedby': `${id}-problem`}),
-              el('p', {class: 'problem', id: `${id}-problem`}));
+    return el(
+        'div', {class: 'field'},
+        el('label',
+           {for: id
+           },
+           number.label),
+        el('input', {
+          id,
+          name: number.key,
+          inputmode: number.step === 1 ? 'numeric' : 'decimal',
+          autocomplete: 'off',
+          placeholder: 'default',
+          'aria-describedby': `${id}-problem`
+        }),
+        el('p', {class: 'problem', id: `${id}-problem`}));
   }
 
   edited(input) {
@@ -103,7 +119,8 @@ export class SettingsPanel {
   }
 
   check() {
-    for (const number of NUMBERS) this.mark(number.key, numberProblem(number, this.settings[number.key]));
+    for (const number of NUMBERS)
+      this.mark(number.key, numberProblem(number, this.settings[number.key]));
     this.mark('tools', parseTools(this.settings.tools).problem);
   }
 
@@ -116,17 +133,18 @@ export class SettingsPanel {
   // More than one model: a choice.
   showModels(ids) {
     const select = this.form.elements.namedItem('model');
-    select.replaceChildren(el('option', {value: ''}, 'The server’s own'), ...ids.map((id) => el('option', {value: id}, id)));
+    select.replaceChildren(
+        el('option', {value: ''}, 'The server’s own'),
+        ...ids.map((id) => el('option', {value: id}, id)));
     this.form.querySelector('#model-field').hidden = ids.length < 2;
     if (!ids.includes(this.settings.model)) this.settings.model = '';
     select.value = this.settings.model;
   }
   addModel(id) {
     const select = this.form.elements.namedItem('model');
-    if (id && ![...select.options].some((option) => option.value === id)) select.append(el('option', {value: id}, id));
+    if (id && ![...select.options].some((option) => option.value === id))
+      select.append(el('option', {value: id}, id));
   }
 
-  focusKey() {
-    this.key.focus();
-  }
+  focusKey() { this.key.focus(); }
 }

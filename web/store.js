@@ -5,8 +5,17 @@ const CHAT = 'mica.chat.', TITLE = 'mica.title.', LAST = 'mica.last', DEFAULTS =
 const ROLES = new Set(['user', 'assistant', 'tool']);
 const STATES = new Set(['done', 'stopped', 'failed', 'cut']);
 export const SETTINGS = {
-  system: '', temperature: '', top_p: '', top_k: '', min_p: '', repetition_penalty: '', max_tokens: '', seed: '',
-  thinking: '', tools: '', model: '',
+  system: '',
+  temperature: '',
+  top_p: '',
+  top_k: '',
+  min_p: '',
+  repetition_penalty: '',
+  max_tokens: '',
+  seed: '',
+  thinking: '',
+  tools: '',
+  model: '',
 };
 
 export function newId() {
@@ -16,11 +25,19 @@ export function newId() {
 
 export function newConversation(settings = {}) {
   const now = Date.now();
-  return {id: newId(), title: '', named: false, created: now, updated: now, settings: settingsOf(settings),
-          messages: []};
+  return {
+    id: newId(),
+    title: '',
+    named: false,
+    created: now,
+    updated: now,
+    settings: settingsOf(settings),
+    messages: []
+  };
 }
 
-const string = (value, most = 10_000_000) => (typeof value === 'string' ? value.slice(0, most) : '');
+const string = (value, most = 10_000_000) =>
+    (typeof value === 'string' ? value.slice(0, most) : '');
 const time = (value) => (Number.isFinite(value) && value > 0 && value < 8e15 ? value : Date.now());
 
 function settingsOf(value) {
@@ -32,11 +49,17 @@ function settingsOf(value) {
 function messageOf(value) {
   if (!value || typeof value !== 'object' || !ROLES.has(value.role)) return null;
   const message = {role: value.role, content: string(value.content)};
-  if (value.role === 'tool') return {...message, toolCallId: string(value.toolCallId, 200), name: string(value.name, 200)};
+  if (value.role === 'tool')
+    return {...message, toolCallId: string(value.toolCallId, 200), name: string(value.name, 200)};
   if (value.role === 'user') return message;
   message.reasoning = string(value.reasoning);
-  message.toolCalls = (Array.isArray(value.toolCalls) ? value.toolCalls : []).slice(0, 128).map((call) => ({
-    id: string(call?.id, 200), name: string(call?.name, 200), arguments: string(call?.arguments)}));
+  message.toolCalls = (Array.isArray(value.toolCalls) ? value.toolCalls : [])
+                          .slice(0, 128)
+                          .map((call) => ({
+                                 id: string(call?.id, 200),
+                                 name: string(call?.name, 200),
+                                 arguments: string(call?.arguments)
+                               }));
   // An answer that was on its way when the page went is cut.
   message.state = STATES.has(value.state) ? value.state : 'cut';
   if (value.model) message.model = string(value.model, 500);
@@ -54,8 +77,12 @@ export function conversation(value) {
   if (!value || typeof value !== 'object' || !Array.isArray(value.messages)) return null;
   const id = /^[0-9a-f]{24}$/.test(value.id) ? value.id : newId();
   return {
-    id, title: string(value.title, 200), named: value.named === true,
-    created: time(value.created), updated: time(value.updated), settings: settingsOf(value.settings),
+    id,
+    title: string(value.title, 200),
+    named: value.named === true,
+    created: time(value.created),
+    updated: time(value.updated),
+    settings: settingsOf(value.settings),
     messages: value.messages.slice(0, 16384).map(messageOf).filter(Boolean),
   };
 }
@@ -69,24 +96,12 @@ export function titleOf(chat) {
 
 // Storage where the browser has none: as long as the page lives.
 class Memory {
-  constructor() {
-    this.map = new Map();
-  }
-  get length() {
-    return this.map.size;
-  }
-  key(i) {
-    return [...this.map.keys()][i] ?? null;
-  }
-  getItem(key) {
-    return this.map.get(key) ?? null;
-  }
-  setItem(key, value) {
-    this.map.set(key, String(value));
-  }
-  removeItem(key) {
-    this.map.delete(key);
-  }
+  constructor() { this.map = new Map(); }
+  get length() { return this.map.size; }
+  key(i) { return [...this.map.keys()][i] ?? null; }
+  getItem(key) { return this.map.get(key) ?? null; }
+  setItem(key, value) { this.map.set(key, String(value)); }
+  removeItem(key) { this.map.delete(key); }
 }
 
 function browserStorage() {
@@ -120,8 +135,11 @@ export class Store {
       const key = this.storage.key(i);
       if (!key?.startsWith(TITLE)) continue;
       const entry = this.read(key);
-      out.push({id: key.slice(TITLE.length), title: string(entry?.title, 200) || 'New conversation',
-                updated: time(entry?.updated)});
+      out.push({
+        id: key.slice(TITLE.length),
+        title: string(entry?.title, 200) || 'New conversation',
+        updated: time(entry?.updated)
+      });
     }
     return out.sort((a, b) => b.updated - a.updated || a.id.localeCompare(b.id));
   }
@@ -137,7 +155,8 @@ export class Store {
   save(chat) {
     try {
       this.storage.setItem(CHAT + chat.id, JSON.stringify(chat));
-      this.storage.setItem(TITLE + chat.id, JSON.stringify({title: titleOf(chat), updated: chat.updated}));
+      this.storage.setItem(
+          TITLE + chat.id, JSON.stringify({title: titleOf(chat), updated: chat.updated}));
       return true;
     } catch {
       return false;
@@ -164,30 +183,24 @@ export class Store {
       throw new Error(`The file is no JSON: ${error.message}`);
     }
     if (file?.format !== 'mica-conversations' || !Array.isArray(file.conversations))
-      throw new Error('The file has no conversations of Mica: “format” is not “mica-conversations”.');
+      throw new Error(
+          'The file has no conversations of Mica: “format” is not “mica-conversations”.');
     let added = 0;
     for (const chat of file.conversations.map(conversation)) {
       if (!chat) continue;
       const known = this.load(chat.id);
       if (known && known.updated >= chat.updated) continue;
-      if (!this.save(chat)) throw new Error(`The browser’s storage is full; ${added} conversations were imported.`);
+      if (!this.save(chat))
+        throw new Error(`The browser’s storage is full; ${added} conversations were imported.`);
       ++added;
     }
     return added;
   }
 
-  get last() {
-    return string(this.storage.getItem(LAST), 100);
-  }
-  set last(id) {
-    this.keep(LAST, id);
-  }
-  get settings() {
-    return settingsOf(this.read(DEFAULTS));
-  }
-  set settings(value) {
-    this.keep(DEFAULTS, JSON.stringify(value));
-  }
+  get last() { return string(this.storage.getItem(LAST), 100); }
+  set last(id) { this.keep(LAST, id); }
+  get settings() { return settingsOf(this.read(DEFAULTS)); }
+  set settings(value) { this.keep(DEFAULTS, JSON.stringify(value)); }
   keep(key, text) {
     try {
       this.storage.setItem(key, text);

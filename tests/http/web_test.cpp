@@ -25,10 +25,10 @@ TEST(Web, EveryFileHasItsTypeAndTag) {
     EXPECT_EQ(reply.status, 200) << path;
     EXPECT_EQ(reply.body, file.content) << path;
     EXPECT_FALSE(reply.body.empty()) << path;
-    const std::string type = path == "/"               ? "text/html; charset=utf-8"
-                             : path.ends_with(".css")  ? "text/css; charset=utf-8"
-                             : path.ends_with(".svg")  ? "image/svg+xml"
-                                                       : "text/javascript; charset=utf-8";
+    const std::string type = path == "/"              ? "text/html; charset=utf-8"
+                             : path.ends_with(".css") ? "text/css; charset=utf-8"
+                             : path.ends_with(".svg") ? "image/svg+xml"
+                                                      : "text/javascript; charset=utf-8";
     EXPECT_EQ(reply.header("Content-Type"), type) << path;
     EXPECT_EQ(reply.header("X-Content-Type-Options"), "nosniff") << path;
     EXPECT_EQ(reply.header("Cache-Control"), "no-cache") << path;
@@ -47,7 +47,8 @@ TEST(Web, PolicyLetsNothingInline) {
   EXPECT_NE(policy.find("frame-ancestors 'none'"), std::string::npos);
   EXPECT_EQ(policy.find("unsafe"), std::string::npos);
   // The page keeps to it: scripts and styles are files, no handler or style stands in a tag.
-  EXPECT_FALSE(std::regex_search(reply.body, std::regex("<script(?![^>]* src=)|<style|[ \n]on[a-z]+=|[ \n]style=")));
+  EXPECT_FALSE(std::regex_search(
+      reply.body, std::regex("<script(?![^>]* src=)|<style|[ \n]on[a-z]+=|[ \n]style=")));
 }
 
 TEST(Web, PageAndModulesNameOnlyFilesThatAreThere) {
@@ -56,8 +57,8 @@ TEST(Web, PageAndModulesNameOnlyFilesThatAreThere) {
   for (const WebFile& file : web_files()) {
     const bool page = file.path == "/";
     const std::string text(file.content);
-    for (std::sregex_iterator i(text.begin(), text.end(), page ? in_page : in_module), end; i != end;
-         ++i) {
+    for (std::sregex_iterator i(text.begin(), text.end(), page ? in_page : in_module), end;
+         i != end; ++i) {
       const std::string path = (page ? "/" : "/web/") + (*i)[1].str();
       EXPECT_NE(find_web_file(path), nullptr) << file.path << " names " << path;
       ++found;

@@ -9,12 +9,32 @@ import subprocess
 import tempfile
 import time
 
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-quic", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-default-apps",
-         "--disable-extensions", "--disable-gpu", "--hide-scrollbars", "--mute-audio",
-         "--force-color-profile=srgb", "--remote-debugging-pipe"]
-KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "ArrowUp": (38, ""),
-        "ArrowDown": (40, ""), "End": (35, ""), "Backspace": (8, ""), " ": (32, " ")}
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--mute-audio",
+    "--force-color-profile=srgb",
+    "--remote-debugging-pipe",
+]
+KEYS = {
+    "Enter": (13, "\r"),
+    "Tab": (9, ""),
+    "Escape": (27, ""),
+    "ArrowUp": (38, ""),
+    "ArrowDown": (40, ""),
+    "End": (35, ""),
+    "Backspace": (8, ""),
+    " ": (32, " "),
+}
 
 
 class Browser:
@@ -32,8 +52,12 @@ class Browser:
             os.dup2(write, 4)
 
         self.process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"], preexec_fn=wire,
-            close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [program, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"],
+            preexec_fn=wire,
+            close_fds=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(theirs_in)
         os.close(theirs_out)
         self.buffer, self.number, self.events = b"", 0, []
@@ -86,10 +110,13 @@ class Page:
 
     def __init__(self, browser, width=1280, height=800, dark=False, touch=False, reduced=False):
         self.browser = browser
-        context = browser.call("Target.createBrowserContext")["browserContextId"]
-        target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)
-        self.session = browser.call("Target.attachToTarget", targetId=target["targetId"],
-                                    flatten=True)["sessionId"]
+        self.context = browser.call("Target.createBrowserContext")["browserContextId"]
+        target = browser.call(
+            "Target.createTarget", url="about:blank", browserContextId=self.context
+        )
+        self.session = browser.call(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.size(width, height, touch)
@@ -99,14 +126,26 @@ class Page:
         return self.browser.call(method, session=self.session, **params)
 
     def size(self, width, height, touch=False):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                  deviceScaleFactor=1, mobile=touch)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=touch,
+        )
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
 
     def media(self, dark=False, reduced=False):
-        self.call("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
-            {"name": "prefers-reduced-motion", "value": "reduce" if reduced else "no-preference"}])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[
+                {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+                {
+                    "name": "prefers-reduced-motion",
+                    "value": "reduce" if reduced else "no-preference",
+                },
+            ],
+        )
 
     def open(self, url):
         self.call("Page.navigate", url=url)
@@ -118,8 +157,13 @@ class Page:
         self.wait("!window.isOld && document.readyState === 'complete'")
 
     def js(self, expression):
-        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True,
-                           returnByValue=True, userGesture=True)
+        result = self.call(
+            "Runtime.evaluate",
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
+        )
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]
             raise RuntimeError(details.get("exception", {}).get("description", details["text"]))
@@ -138,8 +182,12 @@ class Page:
 
     def key(self, key, shift=False):
         code, text = KEYS[key] if key in KEYS else (ord(key.upper()), key)
-        common = {"key": key, "code": key if len(key) > 1 else f"Key{key.upper()}",
-                  "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        common = {
+            "key": key,
+            "code": key if len(key) > 1 else f"Key{key.upper()}",
+            "windowsVirtualKeyCode": code,
+            "modifiers": 8 if shift else 0,
+        }
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
@@ -156,8 +204,14 @@ class Page:
         if not box or box[2] == 0:
             raise RuntimeError(f"nothing to click: {selector}")
         for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left",
-                      clickCount=1)
+            self.call(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=box[0],
+                y=box[1],
+                button="left",
+                clickCount=1,
+            )
 
     def picture(self, path):
         data = self.call("Page.captureScreenshot", format="png")["data"]
@@ -175,16 +229,29 @@ class Page:
             if event["method"] == "Runtime.exceptionThrown":
                 details = params["exceptionDetails"]
                 out.append(details.get("exception", {}).get("description", details["text"]))
-            if event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error" and \
-                    params["entry"]["source"] != "network":
+            if (
+                event["method"] == "Log.entryAdded"
+                and params["entry"]["level"] == "error"
+                and params["entry"]["source"] != "network"
+            ):
                 out.append(params["entry"]["text"])
-            if event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert"):
-                out.append(" ".join(str(a.get("value", a.get("description"))) for a in params["args"]))
+            if event["method"] == "Runtime.consoleAPICalled" and params["type"] in (
+                "error",
+                "assert",
+            ):
+                out.append(
+                    " ".join(str(a.get("value", a.get("description"))) for a in params["args"])
+                )
         return out
 
     # Hosts that requests went to.
     def hosts(self):
         from urllib.parse import urlsplit
-        return {urlsplit(e["params"]["request"]["url"]).netloc for e in self.browser.events
-                if e["method"] == "Network.requestWillBeSent" and e.get("sessionId") == self.session
-                and e["params"]["request"]["url"].startswith("http")}
+
+        return {
+            urlsplit(e["params"]["request"]["url"]).netloc
+            for e in self.browser.events
+            if e["method"] == "Network.requestWillBeSent"
+            and e.get("sessionId") == self.session
+            and e["params"]["request"]["url"].startswith("http")
+        }

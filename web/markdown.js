@@ -7,8 +7,8 @@
 //   {type: 'list', ordered, start, tight, items: [{task: null | boolean, blocks}]}
 //   {type: 'table', align: ['left' | 'center' | 'right' | ''], head: [inline], rows: [[inline]]}
 //
-// `inline` is the tree of inline.js. Blocks of the first level carry `source`, so that a reader of
-// a stream redraws only what has changed.
+// `inline` is the tree of inline.js. Blocks of the first level carry `source` and the place
+// of their `offset` in the text, so that of a stream only what has changed is read and drawn again.
 import {parseInline} from './inline.js';
 
 const MAX_DEPTH = 16;  // of quotes and lists within each other: deeper ones are paragraphs
@@ -23,12 +23,29 @@ const DIVIDER = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$
 const MATH_OPEN = /^ {0,3}(\$\$|\\\[)/;
 
 export function parseMarkdown(text) {
-  const lines = text.replaceAll('\r\n', '\n')
-                    .replaceAll('\r', '\n')
-                    .replaceAll('\0', '\ufffd')
-                    .split('\n')
-                    .map(expandTabs);
-  return new Blocks(lines, 0).read();
+  const lines = normalized(text).split('\n');
+  const blocks = new Blocks(lines.map(expandTabs), 0).read();
+  let at = 0, line = 0;
+  for (const block of blocks) {
+    for (; line < block.line; ++line) at += lines[line].length + 1;
+    block.offset = at;
+  }
+  return blocks;
+}
+
+// The same for a text that has grown from `before.text`, whose `blocks` are known. What comes can
+// change the last block, and whether the one before it ends; all others are as they were.
+export function parseGrown(text, before) {
+  const kept = before && text.startsWith(before.text) ? before.blocks.slice(0, -2) : [];
+  if (kept.length === 0) return parseMarkdown(text);
+  const from = before.blocks[kept.length].offset;
+  const fresh = parseMarkdown(text.slice(from));
+  for (const block of fresh) block.offset += from;
+  return [...kept, ...fresh];
+}
+
+export function normalized(text) {
+  return text.replaceAll('\r\n', '\n').replaceAll('\r', '\n').replaceAll('\0', '\ufffd');
 }
 
 function expandTabs(line) {
@@ -63,7 +80,10 @@ class Blocks {
       gap = false;
       const from = this.at;
       const block = this.block(this.lines[from]);
-      if (this.depth === 0) block.source = this.lines.slice(from, this.at).join('\n');
+      if (this.depth === 0) {
+        block.source = this.lines.slice(from, this.at).join('\n');
+        block.line = from;
+      }
       this.blocks.push(block);
     }
     return this.blocks;

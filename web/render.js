@@ -2,19 +2,21 @@
 // model writes can't become markup.
 import {copyButton, el} from './dom.js';
 import {highlight} from './highlight.js';
-import {parseMarkdown} from './markdown.js';
+import {normalized, parseGrown} from './markdown.js';
 
-// Shows `text` in `container`; blocks that are as they were stay, with selections inside them.
-export function renderMarkdown(container, text) {
-  const blocks = parseMarkdown(text);
-  const shown = container.shownBlocks ?? [];
+// Shows the text in `container`; blocks that are as they were stay, with selections inside them.
+export function renderMarkdown(container, given) {
+  const text = normalized(given);
+  const before = container.shown;
+  if (before?.text === text) return;
+  const blocks = parseGrown(text, before);
+  const shown = before?.blocks ?? [];
   let same = 0;
-  while (same < blocks.length && same < shown.length && blocks[same].source === shown[same] &&
-         same < container.childNodes.length)
+  while (same < blocks.length && same < shown.length && blocks[same].source === shown[same].source)
     ++same;
   while (container.childNodes.length > same) container.lastChild.remove();
   for (const block of blocks.slice(same)) container.append(blockElement(block));
-  container.shownBlocks = blocks.map((block) => block.source);
+  container.shown = {text, blocks};
 }
 
 function blockElement(block) {

@@ -226,7 +226,13 @@ tests.noise = () => {
     let text = '';
     for (let n = random(60); n >= 0; --n) text += parts[random(parts.length)];
     try {
-      inert(shown(text), JSON.stringify(text));
+      const whole = shown(text);
+      inert(whole, JSON.stringify(text));
+      const grown = document.createElement('div');
+      for (let end = random(9); end < text.length; end += 1 + random(9))
+        renderMarkdown(grown, text.slice(0, end));
+      renderMarkdown(grown, text);
+      equal(grown.innerHTML, whole.innerHTML, `grown ${JSON.stringify(text)}`);
     } catch (error) {
       failures.push(`noise ${JSON.stringify(text)}: ${error}`);
     }

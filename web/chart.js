@@ -17,8 +17,7 @@ export function niceTop(value) {
   return 10 * power;
 }
 
-// "M…L…" of the points that are there; a point without neighbours is a short line, so that it is
-// seen.
+// "M…L…" of the points that are there; one without neighbours is a dot.
 export function linePath(points, gap) {
   let path = '', last = null;
   for (const [x, y] of points) {

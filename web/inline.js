@@ -286,13 +286,15 @@ class Reader {
   }
 }
 
+const BRACKETED = '<([^<>\\n]{0,2000})>', BARE = '((?:[^\\s()]|\\([^\\s()]{0,500}\\)){0,2000})';
+const TITLE = `(?:[ \\n]{1,9}(?:"[^"]{0,500}"|'[^']{0,500}'))?`;
+const TARGET = new RegExp(`[ \\n]{0,9}(?:${BRACKETED}|${BARE})${TITLE}[ \\n]{0,9}\\)`, 'y');
+
 // "url "title")" from `at`, after the parenthesis.
 function linkTarget(source, at) {
-  const found =
-      /[ \n]{0,9}(?:<([^<>\n]{0,2000})>|((?:[^\s()]|\([^\s()]{0,500}\)){0,2000}))(?:[ \n]{1,9}(?:"[^"]{0,500}"|'[^']{0,500}'))?[ \n]{0,9}\)/y;
-  found.lastIndex = at;
-  const match = found.exec(source);
-  return match && {url: match[1] ?? match[2] ?? '', end: found.lastIndex};
+  TARGET.lastIndex = at;
+  const match = TARGET.exec(source);
+  return match && {url: match[1] ?? match[2] ?? '', end: TARGET.lastIndex};
 }
 
 function unlinked(nodes) {

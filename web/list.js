@@ -16,8 +16,12 @@ export class ConversationList {
     const kind = document.activeElement?.dataset?.does;
     this.element.replaceChildren(
         ...entries.map((entry) => this.row(entry, entry.id === current, busy.has(entry.id))));
-    if (focused && kind)
-      this.element.querySelector(`li[data-id="${focused}"] [data-does="${kind}"]`)?.focus();
+    if (focused && kind) this.find(focused, kind)?.focus();
+  }
+
+  // A button of a conversation's row.
+  find(id, does) {
+    return this.element.querySelector(`li[data-id="${CSS.escape(id)}"] [data-does="${does}"]`);
   }
 
   row({id, title}, current, busy) {
@@ -55,7 +59,7 @@ export class ConversationList {
   }
 
   rename(id, title) {
-    const row = this.element.querySelector(`li[data-id="${id}"]`);
+    const row = this.element.querySelector(`li[data-id="${CSS.escape(id)}"]`);
     const input = el('input', {'aria-label': 'Name of the conversation', maxlength: 200});
     input.value = title;
     this.renaming = id;
@@ -64,7 +68,7 @@ export class ConversationList {
       this.renaming = '';
       const text = input.value.trim();
       this.handlers.rename(id, keep && text !== '' ? text : null);
-      this.element.querySelector(`li[data-id="${id}"] [data-does="open"]`)?.focus();
+      this.find(id, 'open')?.focus();
     };
     input.addEventListener('keydown', (event) => {
       if (event.isComposing) return;

@@ -147,7 +147,7 @@ export class LoadPage {
       if (text === null) {
         wait = EVERY_WITHOUT;
         this.say(
-            'This server has no /metrics, so there is nothing to show here. It is asked again every 5 seconds.',
+            'This server has no /metrics: there is nothing to show. Asked again every 5 seconds.',
             true);
       } else {
         this.take(parseMetrics(text), Date.now());
@@ -184,7 +184,7 @@ export class LoadPage {
     this.say(
         shown > 0 ?
             'From /metrics, each second while this page is seen. Last five minutes.' :
-            'This server’s /metrics has none of the numbers that are drawn here; all it has is below.');
+            'This server’s /metrics has none of the numbers that are drawn; all are below.');
     this.all.hidden = families.size === 0;
     this.showAll();
   }

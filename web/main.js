@@ -202,8 +202,8 @@ async function askServer() {
   const ok = server.state === 'ok';
   const name = ok ? String(server.model ?? '').split('/').pop() : '';
   $('status').dataset.state = server.state;
-  $('status-text').textContent =
-      ok ? [name, server.device].filter(Boolean).join(' · ') : STATES[server.state] ?? server.state;
+  const place = [name, server.device].filter(Boolean).join(' · ');
+  $('status-text').textContent = ok ? place : STATES[server.state] ?? server.state;
   $('status').title =
       server.reason ?? (ok ? [server.model, server.device].filter(Boolean).join(' on ') : '');
   $('empty-device').textContent =

@@ -12,8 +12,7 @@ export function statsText(stats = {}, device = '') {
   const out = [];
   if (stats.tokens !== undefined) out.push(`${stats.tokens} token${stats.tokens === 1 ? '' : 's'}`);
   if (stats.perSecond !== undefined)
-    out.push(`${
-        stats.perSecond < 10 ? stats.perSecond.toFixed(1) : Math.round(stats.perSecond)} tokens/s`);
+    out.push(`${stats.perSecond.toFixed(stats.perSecond < 10 ? 1 : 0)} tokens/s`);
   if (stats.firstMs !== undefined) out.push(`first after ${(stats.firstMs / 1000).toFixed(2)} s`);
   if (stats.promptTokens !== undefined)
     out.push(
@@ -36,7 +35,6 @@ export class MessageView {
       this.buildAnswer();
     else
       this.buildGiven();
-    this.drawn = '';
   }
 
   buildGiven() {
@@ -92,9 +90,9 @@ export class MessageView {
     if (this.problem.firstChild?.textContent !== trouble)
       this.problem.replaceChildren(...(trouble ? [el('p', {}, trouble)] : []));
     const known = live ? live.stats : message.stats;
+    const stopped = !live && message.state === 'stopped' ? 'stopped' : '';
     const text = statsText(known, !live && known?.tokens ? message.device : '');
-    this.stats.textContent =
-        !live && message.state === 'stopped' ? ['stopped', text].filter(Boolean).join(' · ') : text;
+    this.stats.textContent = [stopped, text].filter(Boolean).join(' · ');
   }
 
   // Thoughts are often long: they are drawn when they are seen.

@@ -56,7 +56,6 @@ HttpResponse web_response(const WebFile& file, std::string_view if_none_match) {
       {"Content-Security-Policy", kContentSecurityPolicy},
       {"X-Content-Type-Options", "nosniff"},
       {"Referrer-Policy", "no-referrer"},
-      {"Cross-Origin-Opener-Policy", "same-origin"},
       {"Cross-Origin-Resource-Policy", "same-origin"},
   };
   if (has_tag(if_none_match, file.etag)) {

@@ -245,7 +245,7 @@ def metrics(t):
         "vllm:time_to_first_token_seconds",
         [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
         6,
-        0.14 + 0.02 * wave,
+        0.14,
         t,
     )
     lines += histogram(

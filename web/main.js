@@ -192,6 +192,7 @@ const STATES = {
   loading: 'The model is loading',
   ending: 'The server is ending',
   error: 'The server has failed',
+  stuck: 'The server is stuck',
   unreachable: 'The server can’t be reached',
 };
 let asking = 0;
@@ -206,8 +207,11 @@ async function askServer() {
   $('status-text').textContent = ok ? place : STATES[server.state] ?? server.state;
   $('status').title =
       server.reason ?? (ok ? [server.model, server.device].filter(Boolean).join(' on ') : '');
+  const failed = ['error', 'stuck'].includes(server.state) && server.reason;
   $('empty-device').textContent =
-      ok && name ? `${name} on ${server.device ?? 'this server'}` : $('status-text').textContent;
+      ok && name ? `${name} on ${server.device ?? 'this server'}` :
+      failed     ? `${$('status-text').textContent}: ${server.reason}` :
+                   $('status-text').textContent;
   if (ok && before !== 'ok') models().then((ids) => settings.showModels(ids), () => {});
   if (before !== server.state && before !== 'unknown') announce($('status-text').textContent);
   clearTimeout(asking);

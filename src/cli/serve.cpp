@@ -279,6 +279,7 @@ void add_serve_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--chat-template", flags->model.chat_template,
                       "A template's text or file instead of the model's own");
+  command->add_flag("!--no-webui", flags->app.webui, "No web page at /");
   add_sampling_defaults(*command, flags->defaults);
   add_engine_flags(*command, *flags);
   add_accepted_flags(*command, *flags);

@@ -9,6 +9,7 @@
 #include "server/openai_endpoint.h"
 #include "server/openai_response.h"
 #include "server/server_error.h"
+#include "server/web_files.h"
 
 namespace mica {
 
@@ -30,6 +31,8 @@ const App::Route App::kRoutes[] = {
     {"POST", "/chat/completions", true, &App::chat_completions},
     {"POST", "/v1/completions", true, &App::completions},
     {"POST", "/completions", true, &App::completions},
+    {"GET", "/", false, &App::web_file},
+    {"GET", "/web/*", false, &App::web_file},
 };
 
 namespace {
@@ -64,7 +67,8 @@ void guarded(const std::shared_ptr<Exchange>& exchange, Work&& work) {
 
 }  // namespace
 
-App::App(const AppOptions& options) : http_(options.http), workers_(std::max(1, options.workers)) {
+App::App(const AppOptions& options)
+    : http_(options.http), workers_(std::max(1, options.workers)), webui_(options.webui) {
   http_.start([this](HttpRequest request, std::shared_ptr<Exchange> exchange) {
     handle(std::move(request), std::move(exchange));
   });
@@ -175,6 +179,12 @@ void App::show_model(const HttpRequest& request, const std::shared_ptr<Exchange>
                                             name.substr(0, 200), model.id),
                                 "model", "model_not_found"});
   exchange->respond(json_response(200, model_json(model)));
+}
+
+void App::web_file(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+  const WebFile* file = webui_ ? find_web_file(request.path) : nullptr;
+  if (!file) throw RequestError(ApiError{404, "there is no " + request.path.substr(0, 200)});
+  exchange->respond(web_response(*file, request.if_none_match));
 }
 
 void App::chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {

@@ -16,6 +16,7 @@ namespace mica {
 struct AppOptions {
   HttpServerOptions http;
   int workers = 2;
+  bool webui = true;  // the page at /
 };
 
 class App {
@@ -49,12 +50,14 @@ class App {
   void health(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void list_models(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void show_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void web_file(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   // On a worker.
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
 
   HttpServer http_;
   WorkerPool workers_;
+  const bool webui_;
   std::atomic<const ServedModel*> model_{nullptr};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;

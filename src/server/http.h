@@ -17,6 +17,7 @@ struct HttpRequest {
   std::string query;   // as sent
   std::string origin;  // the header of this name, or ""
   std::string content_encoding;
+  std::string if_none_match;  // the header of this name, or ""
   std::string body;
   std::shared_ptr<void> lease;  // the body's share of limits::kLargeBodiesInFlight
 };

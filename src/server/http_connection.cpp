@@ -214,6 +214,7 @@ void Connection::handle() {
   request.method = std::string(message.method_string());
   request.origin = std::string(message[http::field::origin]);
   request.content_encoding = std::string(message[http::field::content_encoding]);
+  request.if_none_match = std::string(message[http::field::if_none_match]);
   request.body = std::move(message.body());
   request.lease = std::move(lease_);
   http_1_1_ = message.version() >= 11;

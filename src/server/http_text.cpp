@@ -55,8 +55,8 @@ std::string response_head(const HttpResponse& response, BodyFraming framing, siz
                                  status_text(response.status));
   if (!response.content_type.empty()) head += "Content-Type: " + response.content_type + "\r\n";
   for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";
-  // RFC 9110: an answer with 204 has neither a body nor a length.
-  if (framing == BodyFraming::kLength && response.status != 204)
+  // RFC 9110: answers with 204 and 304 have no body; a length would be that of another answer.
+  if (framing == BodyFraming::kLength && response.status != 204 && response.status != 304)
     head += fmt::format("Content-Length: {}\r\n", length);
   if (framing == BodyFraming::kChunked) head += "Transfer-Encoding: chunked\r\n";
   head += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
@@ -105,6 +105,7 @@ const char* status_text(int status) {
   switch (status) {
     case 200: return "OK";
     case 204: return "No Content";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";

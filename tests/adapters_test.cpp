@@ -1,12 +1,14 @@
 // Sequences with different adapters in one batch, against models into whose weights the same
 // adapters were merged.
+#include "model/adapters.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "engine/engine.h"
 #include "engine/single.h"
 #include "golden_model.h"
-#include "model/adapters.h"
 #include "test_devices.h"
 
 namespace mica {
@@ -32,8 +34,7 @@ Adapter make_adapter(const Model& model, int64_t rank, const std::string& leaf, 
     const double size = 0.5 / std::sqrt(static_cast<double>(rank * layer->columns));
     for (int64_t i = 0; i < rank * layer->columns; ++i)
       module.down.push_back(static_cast<float>(noise(seed++) * size));
-    for (int64_t i = 0; i < layer->rows * rank; ++i)
-      module.up.push_back(noise(seed++));
+    for (int64_t i = 0; i < layer->rows * rank; ++i) module.up.push_back(noise(seed++));
     adapter.modules.push_back(std::move(module));
   }
   return adapter;
@@ -107,8 +108,8 @@ class Adapters : public testing::TestWithParam<std::tuple<ModelDevice, std::stri
   }
 
   const ModelDevice device_ = std::get<0>(GetParam());
-  const Golden golden_ = read_golden(source_path("tests/golden/models") /
-                                     (std::get<1>(GetParam()) + "-f32.json"));
+  const Golden golden_ =
+      read_golden(source_path("tests/golden/models") / (std::get<1>(GetParam()) + "-f32.json"));
   std::unique_ptr<Backend> backend_ =
       make_backend({.device = device_.name, .threads = 2, .deterministic = device_.deterministic});
   std::unique_ptr<Model> model_ = load_golden(golden_, *backend_);
@@ -118,8 +119,8 @@ TEST_P(Adapters, EachSequenceHasItsOwn) {
   const Adapter first = make_adapter(*model_, 8, "down_proj", 1);
   const Adapter second = make_adapter(*model_, 20, "o_proj", 1000000);
   AdapterSet set(*backend_, *model_, kMaxRank);
-  const int32_t a = set.add(first), b = set.add(second);
-  const auto rows = run(set, {a, 0, b});
+  const AdapterId a = set.add(first), b = set.add(second);
+  const auto rows = run(set, {set.slot(a), 0, set.slot(b)});
   const auto base = alone(*model_);
   const auto merged_first = alone(*load_merged(golden_, first, *backend_));
   const auto merged_second = alone(*load_merged(golden_, second, *backend_));
@@ -131,11 +132,13 @@ TEST_P(Adapters, EachSequenceHasItsOwn) {
 
   // A slot that was freed is used again; the other adapter keeps its own.
   set.remove(a);
-  EXPECT_FALSE(set.has(a));
-  const auto without = run(set, {0, 0, b});
+  EXPECT_EQ(set.slot(a), 0);
+  const auto without = run(set, {0, 0, set.slot(b)});
   EXPECT_EQ(without[2], rows[2]);
-  EXPECT_EQ(set.add(second), a);
-  const auto again = run(set, {a, b, 0});
+  const AdapterId c = set.add(second);
+  EXPECT_GT(c, b);
+  EXPECT_EQ(set.slot(c), 1);
+  const auto again = run(set, {set.slot(c), set.slot(b), 0});
   EXPECT_EQ(again[0], again[1]);
 }
 
@@ -161,6 +164,54 @@ TEST_P(Adapters, RefusesWhatDoesNotFit) {
   EXPECT_EQ(set.bytes(), 0u);
   EXPECT_EQ(message(good), "");
   EXPECT_GT(set.bytes(), 0u);
+}
+
+// The greedy answer of each request; all of them run together.
+std::vector<std::vector<int32_t>> answers(Engine& engine, const std::vector<AdapterId>& adapters) {
+  std::vector<std::shared_ptr<EventStream>> streams;
+  for (const AdapterId adapter : adapters) {
+    Request request;
+    for (int i = 0; i < 6; ++i)
+      request.prompt.insert(request.prompt.end(), kTokens.begin(), kTokens.end());
+    request.max_tokens = 6;
+    request.adapter = adapter;
+    streams.push_back(engine.submit(std::move(request)));
+  }
+  std::vector<std::vector<int32_t>> tokens(adapters.size());
+  for (size_t i = 0; i < streams.size(); ++i)
+    for (;;) {
+      const auto event = streams[i]->next(std::chrono::seconds(60));
+      if (!event || event->kind == Event::Kind::kFinished) break;
+      if (event->kind == Event::Kind::kToken) tokens[i].push_back(event->token.token);
+    }
+  return tokens;
+}
+
+TEST_P(Adapters, TheEngineKeepsThemApart) {
+  AdapterSet set(*backend_, *model_, kMaxRank);
+  EngineOptions options;
+  options.max_context = 128;
+  options.adapters = &set;
+  Engine engine(*backend_, *model_, options);
+  AdapterId a = 0, b = 0;
+  engine.call([&] {
+    a = set.add(make_adapter(*model_, 8, "down_proj", 1));
+    b = set.add(make_adapter(*model_, 20, "o_proj", 1000000));
+  });
+  // The same prompt: blocks of one adapter must not serve another, nor the model itself.
+  const auto together = answers(engine, {a, 0, b, a});
+  const auto again = answers(engine, {b, a, 0, b});
+  EXPECT_EQ(together[0].size(), 6u);
+  EXPECT_NE(together[0], together[1]);
+  EXPECT_NE(together[0], together[2]);
+  EXPECT_EQ(together[0], together[3]);
+  EXPECT_EQ(again, (std::vector{together[2], together[0], together[1], together[2]}));
+  EXPECT_GT(engine.stats().cached_tokens, 0u);
+  // One that is gone is missed, and no blocks of its time are found in its place.
+  engine.call([&] { set.remove(a); });
+  EXPECT_EQ(answers(engine, {a, b})[0], std::vector<int32_t>());
+  EXPECT_EQ(engine.stats().failed, 1u);
+  EXPECT_THROW(engine.call([] { throw Error(ErrorKind::kUsage, "no"); }), Error);
 }
 
 std::vector<std::tuple<ModelDevice, std::string>> cases() {

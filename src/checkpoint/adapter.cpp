@@ -14,7 +14,8 @@ constexpr int64_t kLargestRank = 1024;
 
 // The scale of all modules; refuses what is no LoRA.
 float read_scale(const std::filesystem::path& file) {
-  const nlohmann::json parsed = parse_json_object(read_text_file(file, size_t{1} << 20), file.string());
+  const nlohmann::json parsed =
+      parse_json_object(read_text_file(file, size_t{1} << 20), file.string());
   const JsonReader config(parsed, file.string());
   const std::string type = config.string("fine_tune_type", "lora");
   if (type != "lora")

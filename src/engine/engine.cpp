@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -103,6 +104,7 @@ struct Engine::Impl {
   std::condition_variable wake;
   // Under the mutex:
   std::vector<std::unique_ptr<Job>> inbox;
+  std::vector<std::packaged_task<void()>> calls;
   bool stop = false;
   uint64_t accepted = 0;    // requests ever
   uint64_t left_queue = 0;  // of these: began, or ended before
@@ -130,15 +132,19 @@ void Engine::Impl::loop() {
 // Sleeps while there is nothing to do; false when the engine is to end.
 bool Engine::Impl::take_inbox() {
   std::vector<std::unique_ptr<Job>> arrived;
+  std::vector<std::packaged_task<void()>> called;
   bool stopping = false;
   {
     std::unique_lock lock(mutex);
-    if (worker.idle()) wake.wait(lock, [&] { return stop || !inbox.empty(); });
+    if (worker.idle()) wake.wait(lock, [&] { return stop || !inbox.empty() || !calls.empty(); });
     arrived.swap(inbox);
+    called.swap(calls);
     stopping = stop;
   }
   for (auto& job : arrived) worker.add(std::move(job));
-  return !stopping;
+  if (stopping) return false;  // calls that did not run break their promise
+  for (auto& task : called) task();
+  return true;
 }
 
 void Engine::Impl::publish() {
@@ -170,6 +176,7 @@ std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void(
   auto job = std::make_unique<Job>();
   job->priority = request.priority;
   job->use_prefix_cache = request.use_prefix_cache;
+  job->adapter = request.adapter;
   job->tokens = std::move(request.prompt);
   job->prompt_tokens = job->length();
   job->request = std::move(request);
@@ -192,6 +199,21 @@ std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void(
   }
   impl_->wake.notify_one();
   return stream;
+}
+
+void Engine::call(std::function<void()> work) {
+  std::packaged_task<void()> task(std::move(work));
+  std::future<void> done = task.get_future();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->calls.push_back(std::move(task));
+  }
+  impl_->wake.notify_one();
+  try {
+    done.get();
+  } catch (const std::future_error&) {
+    throw Error(ErrorKind::kDevice, "[engine] it has ended");
+  }
 }
 
 EngineStats Engine::stats() const {

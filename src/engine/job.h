@@ -26,8 +26,8 @@ struct Job : Sequence {
 
   // For the sampler, valid within a step: mask i is of the token after i drafts (TokenMasks).
   std::vector<std::vector<uint32_t>> masks;
-  int32_t masked = 0;          // masks that are known
-  int32_t drafts_taken = 0;    // drafts that the constraint has accepted
+  int32_t masked = 0;        // masks that are known
+  int32_t drafts_taken = 0;  // drafts that the constraint has accepted
 
   int32_t generated() const { return length() - prompt_tokens; }
 };

@@ -38,6 +38,7 @@ struct Request {
   std::vector<int32_t> stop_token_ids;  // end of sequence and others: end the answer, are reported
   int32_t top_logprobs = 0;             // alternatives per token in the events
   bool use_prefix_cache = true;
+  int64_t adapter = 0;                          // id in EngineOptions::adapters; 0 = none
   std::shared_ptr<TokenConstraint> constraint;  // null: none
   // stop_token_ids are forbidden before so many tokens, unless the constraint leaves nothing else.
   int32_t min_tokens = 0;

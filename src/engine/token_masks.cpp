@@ -44,8 +44,8 @@ std::span<const uint32_t> TokenMasks::mask(Job& job, int32_t ahead) const {
 
 // False: every token is allowed.
 bool TokenMasks::fill(Job& job, int32_t ahead, std::vector<uint32_t>& words) const {
-  const bool too_short = job.generated() + ahead < job.request.min_tokens &&
-                         !job.request.stop_token_ids.empty();
+  const bool too_short =
+      job.generated() + ahead < job.request.min_tokens && !job.request.stop_token_ids.empty();
   if (!job.request.constraint && !too_short) return false;
   words.assign(mask_words(vocabulary_), 0);
   const bool limited = job.request.constraint && job.request.constraint->mask(words);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "model/adapters.h"
 
 namespace mica {
 
@@ -35,6 +36,7 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
       masks_(vocabulary_),
       model_(model),
+      adapters_(options.adapters),
       weight_bytes_(static_cast<size_t>(options.max_batch_sequences) + 1),
       runner_(backend, model, options, plan),
       scheduler_(scheduler_options(options, plan)) {
@@ -97,6 +99,8 @@ void Worker::sweep() {
       finish(*job, FinishReason::kCancelled);
     else if (now >= job->deadline)
       finish(*job, FinishReason::kTimeout);
+    else if (job->adapter != 0 && (!adapters_ || adapters_->slot(job->adapter) == 0))
+      finish(*job, FinishReason::kError, "[engine] the request's adapter is not loaded any more");
   }
   drop_finished();
 }

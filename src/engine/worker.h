@@ -65,6 +65,7 @@ class Worker {
   const int32_t probe_token_;
   const TokenMasks masks_;
   const Model& model_;
+  const AdapterSet* const adapters_;
   std::vector<double> weight_bytes_;  // that a step of [i] sequences reads; 0 = not asked yet
   Runner runner_;
   Scheduler scheduler_;

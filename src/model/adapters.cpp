@@ -16,10 +16,9 @@ int64_t padded_rank(int64_t rank) {
   return (rank + kRankGrain - 1) / kRankGrain * kRankGrain;
 }
 
-const AdapterModule* module_of(const Adapter* adapter, const std::string& path) {
-  if (!adapter) return nullptr;
-  const auto found = std::ranges::find(adapter->modules, path, &AdapterModule::path);
-  return found == adapter->modules.end() ? nullptr : &*found;
+const AdapterModule* module_of(const Adapter& adapter, const std::string& path) {
+  const auto found = std::ranges::find(adapter.modules, path, &AdapterModule::path);
+  return found == adapter.modules.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -35,10 +34,11 @@ void AdapterSet::check(const Adapter& adapter) const {
   for (const AdapterModule& module : adapter.modules) {
     const auto found = model_.modules().find(module.path);
     if (found == model_.modules().end())
-      throw Error(ErrorKind::kCheckpoint,
-                  "[adapter] {}: the model has no such linear layer; is this the adapter of another "
-                  "model?",
-                  module.path);
+      throw Error(
+          ErrorKind::kCheckpoint,
+          "[adapter] {}: the model has no such linear layer; is this the adapter of another "
+          "model?",
+          module.path);
     const PreparedLinear& layer = *found->second;
     if (layer.experts > 1 || module.path.find(".layers.") == std::string::npos)
       throw Error(ErrorKind::kCheckpoint,
@@ -51,31 +51,32 @@ void AdapterSet::check(const Adapter& adapter) const {
   }
 }
 
-int32_t AdapterSet::add(Adapter adapter) {
+AdapterId AdapterSet::add(Adapter adapter) {
   check(adapter);
-  auto place = std::ranges::find_if(slots_, [](const auto& slot) { return !slot; });
-  if (place == slots_.end()) place = slots_.insert(slots_.end(), nullptr);
-  const auto slot = static_cast<size_t>(place - slots_.begin());
-  slots_[slot] = std::make_unique<Adapter>(std::move(adapter));
+  auto place = std::ranges::find(slots_, 0, &Slot::id);
+  if (place == slots_.end()) place = slots_.insert(slots_.end(), Slot{});
+  *place = {last_id_ + 1, std::move(adapter)};
   try {
     rebuild();
   } catch (...) {
-    slots_[slot] = nullptr;
+    *place = {};
     throw;
   }
-  return static_cast<int32_t>(slot) + 1;
+  return ++last_id_;
 }
 
-void AdapterSet::remove(int32_t slot) {
-  MICA_CHECK(has(slot));
-  slots_[static_cast<size_t>(slot) - 1] = nullptr;
-  while (!slots_.empty() && !slots_.back()) slots_.pop_back();
+void AdapterSet::remove(AdapterId id) {
+  const int32_t at = slot(id);
+  MICA_CHECK(at > 0);
+  slots_[static_cast<size_t>(at) - 1] = {};
+  while (!slots_.empty() && slots_.back().id == 0) slots_.pop_back();
   rebuild();
 }
 
-bool AdapterSet::has(int32_t slot) const {
-  return slot >= 1 && static_cast<size_t>(slot) <= slots_.size() &&
-         slots_[static_cast<size_t>(slot) - 1] != nullptr;
+int32_t AdapterSet::slot(AdapterId id) const {
+  const auto found = std::ranges::find(slots_, id, &Slot::id);
+  if (id == 0 || found == slots_.end()) return 0;
+  return static_cast<int32_t>(found - slots_.begin()) + 1;
 }
 
 const LowRank* AdapterSet::find(const PreparedLinear* layer) const {
@@ -86,12 +87,11 @@ const LowRank* AdapterSet::find(const PreparedLinear* layer) const {
 // All stacks anew, and only then in the place of the old ones.
 void AdapterSet::rebuild() {
   std::map<std::string, int64_t> ranks;  // by path
-  for (const auto& adapter : slots_)
-    if (adapter)
-      for (const AdapterModule& module : adapter->modules) {
-        int64_t& rank = ranks[module.path];
-        rank = std::max(rank, padded_rank(module.rank));
-      }
+  for (const Slot& slot : slots_)
+    for (const AdapterModule& module : slot.adapter.modules) {
+      int64_t& rank = ranks[module.path];
+      rank = std::max(rank, padded_rank(module.rank));
+    }
   std::map<const PreparedLinear*, LowRank> layers;
   size_t bytes = 0;
   for (const auto& [path, rank] : ranks) {
@@ -112,7 +112,7 @@ std::unique_ptr<PreparedLinear> AdapterSet::stack(const std::string& path, bool 
   const auto count = static_cast<int64_t>(slots_.size()) + 1;
   std::vector<float> values(static_cast<size_t>(count * rows * columns));
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
-    const AdapterModule* module = module_of(slots_[slot].get(), path);
+    const AdapterModule* module = module_of(slots_[slot].adapter, path);
     if (!module) continue;
     const std::vector<float>& part = up ? module->up : module->down;
     const int64_t width = up ? module->rank : module->columns;

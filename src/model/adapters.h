@@ -12,6 +12,8 @@
 
 namespace mica {
 
+using AdapterId = int64_t;
+
 // The low-rank parts of one linear layer for all slots, stacked as experts are: slot 0 adds
 // nothing. y += up[slot] · (down[slot] · x)
 struct LowRank {
@@ -22,14 +24,17 @@ struct LowRank {
 // Not thread-safe: belongs to the thread that runs the model. A change waits for the device.
 class AdapterSet {
  public:
-  // `model` and `backend` outlive this. Ranks up to `max_rank` fit the memory that the engine takes.
+  // `model` and `backend` outlive this. Ranks up to `max_rank` fit the memory that the engine
+  // takes.
   AdapterSet(Backend& backend, const Model& model, int64_t max_rank);
 
   // Throws Error(kCheckpoint) for a module that the model does not have, or has in another shape;
-  // nothing has changed then. The returned slot is what Sequence::adapter names.
-  int32_t add(Adapter adapter);
-  void remove(int32_t slot);
-  bool has(int32_t slot) const;
+  // nothing has changed then. Returns the adapter's id, from 1 on and never given again.
+  AdapterId add(Adapter adapter);
+  void remove(AdapterId id);
+  // The adapter's place in the stacks: 0, which adds nothing, for one that is not here (any more).
+  int32_t slot(AdapterId id) const;
+  int64_t max_rank() const { return max_rank_; }
 
   // nullptr where no adapter changes this layer.
   const LowRank* find(const PreparedLinear* layer) const;
@@ -43,7 +48,12 @@ class AdapterSet {
   Backend& backend_;
   const Model& model_;
   const int64_t max_rank_;
-  std::vector<std::unique_ptr<Adapter>> slots_;  // slot i + 1; null: free
+  struct Slot {
+    AdapterId id = 0;  // 0: free
+    Adapter adapter;
+  };
+  std::vector<Slot> slots_;  // slot i + 1
+  AdapterId last_id_ = 0;
   std::map<const PreparedLinear*, LowRank> layers_;
   size_t bytes_ = 0;
 };

@@ -152,13 +152,14 @@ void write_process(PrometheusText& out) {
 }  // namespace
 
 std::string metrics_page(const MetricsSources& sources) {
-  PrometheusText out({{"model_name", sources.model ? sources.model->id : ""}});
+  PrometheusText out(
+      PrometheusText::Labels{{"model_name", sources.model ? sources.model->id : ""}});
   write_engine(out, sources.engine);
   write_answers(out, sources.answers);
   write_steps(out, sources);
   write_http(out, sources);
   write_build(out, sources.model);
-  PrometheusText process({});
+  PrometheusText process(PrometheusText::Labels{});
   write_process(process);
   return out.take() + process.take();
 }

@@ -15,7 +15,7 @@ class PrometheusText {
  public:
   using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
   // common: labels of every sample.
-  explicit PrometheusText(Labels common) : common_(std::move(common)) {}
+  explicit PrometheusText(const Labels& common) : common_(common.begin(), common.end()) {}
 
   void gauge(std::string_view name, std::string_view help, double value);
   // Counters' names end in _total.
@@ -29,7 +29,7 @@ class PrometheusText {
 
  private:
   void label(std::string_view name, std::string_view value, bool& first);
-  const Labels common_;
+  const std::vector<std::pair<std::string, std::string>> common_;
   std::string out_;
 };
 

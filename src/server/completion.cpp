@@ -26,9 +26,11 @@ size_t code_points(std::string_view text) {
 
 // One answer on its way.
 struct Choice {
-  Choice(const Tokenizer& tokenizer, const std::vector<std::string>& stops)
-      : detokenizer(tokenizer), matcher(stops) {}
+  Choice(const Tokenizer& tokenizer, const std::vector<std::string>& stops,
+         std::unique_ptr<AnswerObserver> answer_observer)
+      : observer(std::move(answer_observer)), detokenizer(tokenizer), matcher(stops) {}
 
+  std::unique_ptr<AnswerObserver> observer;
   AnswerChoice answer;  // its text and tokens so far: not yet sent, if the answer is streamed
   std::shared_ptr<EventStream> events;  // shared with the engine; null once finished
   StreamingDetokenizer detokenizer;
@@ -82,6 +84,9 @@ class Completion : public std::enable_shared_from_this<Completion> {
 void Completion::start() {
   if (!exchange_->open()) return;
   exchange_->on_closed([self = shared_from_this()] { self->cancel(); });
+  exchange_->on_abort([self = shared_from_this()](const ApiError& error) {
+    if (!self->done_) self->fail(error);
+  });
   try {
     choices_.reserve(job_.prompts.size() * static_cast<size_t>(job_.choices));
     for (size_t prompt = 0; prompt < job_.prompts.size(); ++prompt)
@@ -89,9 +94,8 @@ void Completion::start() {
   } catch (...) {
     return fail(current_error());
   }
-  if (const auto timeout = model_.defaults.timeout; timeout.count() > 0)
-    deadline_ =
-        Clock::now() + std::min<std::chrono::milliseconds>(timeout, kLongestTimeout) + kGrace;
+  if (job_.timeout.count() > 0)
+    deadline_ = Clock::now() + std::min(job_.timeout, kLongestTimeout) + kGrace;
   watch();
   pump();
 }
@@ -106,12 +110,14 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
   request.max_tokens = std::min(job_.max_tokens, room);
   request.stop_token_ids = model_.text->end_ids();
   request.top_logprobs = job_.top_logprobs;
-  request.timeout = model_.defaults.timeout;
+  request.timeout = job_.timeout;
   return request;
 }
 
 void Completion::submit(size_t prompt, int32_t choice_of_prompt) {
-  Choice& choice = choices_.emplace_back(model_.text->tokenizer(), job_.stop);
+  Choice& choice = choices_.emplace_back(
+      model_.text->tokenizer(), job_.stop,
+      std::make_unique<AnswerObserver>(model_.metrics, exchange_, job_.max_tokens));
   choice.answer.index = static_cast<int32_t>(choices_.size()) - 1;
   if (prompt < job_.echoes.size()) {
     choice.answer.text = job_.echoes[prompt];
@@ -152,7 +158,10 @@ void Completion::pump() {
 }
 
 void Completion::take(Choice& choice, const Event& event) {
-  if (event.kind == Event::Kind::kStarted) choice.cached_tokens = event.cached_tokens;
+  if (event.kind == Event::Kind::kStarted) {
+    choice.cached_tokens = event.cached_tokens;
+    choice.observer->on_started(event);
+  }
   if (event.kind == Event::Kind::kToken) return add_token(choice, event);
   if (event.kind != Event::Kind::kFinished) return;
   switch (event.reason) {
@@ -172,6 +181,7 @@ void Completion::take(Choice& choice, const Event& event) {
 
 void Completion::add_token(Choice& choice, const Event& event) {
   ++choice.completion_tokens;
+  choice.observer->on_token(event);
   if (event.stop_token) return;
   const Tokenizer& tokenizer = model_.text->tokenizer();
   if (job_.logprobs) {
@@ -201,6 +211,8 @@ void Completion::release(Choice& choice, const std::string& text) {
 }
 
 void Completion::finish(Choice& choice, const char* reason) {
+  choice.observer->on_finished(std::string_view(reason) == "length" ? AnswerEnd::kLength
+                                                                    : AnswerEnd::kStop);
   // Tokens without text at the end; after a stop string they belong to what is cut off.
   if (!choice.matcher.stopped())
     std::move(choice.held_tokens.begin(), choice.held_tokens.end(),
@@ -258,7 +270,7 @@ void Completion::watch() {
 
 ApiError Completion::too_late() const {
   return {504, fmt::format("the request took longer than {} seconds",
-                           static_cast<double>(model_.defaults.timeout.count()) / 1000)};
+                           static_cast<double>(job_.timeout.count()) / 1000)};
 }
 
 void Completion::answer() {
@@ -277,6 +289,8 @@ void Completion::answer() {
 }
 
 void Completion::fail(const ApiError& error) {
+  for (Choice& choice : choices_)
+    choice.observer->on_finished(error.status == 504 ? AnswerEnd::kTimeout : AnswerEnd::kError);
   cancel();
   if (streaming_) {
     exchange_->write(job_.format->error(error));
@@ -289,6 +303,7 @@ void Completion::fail(const ApiError& error) {
 void Completion::cancel() {
   done_ = true;
   for (Choice& choice : choices_) {
+    choice.observer->on_finished(AnswerEnd::kAbort);
     if (choice.events) choice.events->cancel();
     choice.events = nullptr;
   }

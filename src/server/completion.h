@@ -1,6 +1,7 @@
 // The life of one request: submission, events, text, stop strings, usage, answer. Knows no dialect.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@ struct CompletionJob {
   bool stream = false;
   bool logprobs = false;
   int32_t top_logprobs = 0;
+  std::chrono::milliseconds timeout{0};  // from submission to the last token; 0 = none
   std::unique_ptr<AnswerFormat> format;
 };
 

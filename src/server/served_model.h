@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/metrics.h"
 #include "text/text_model.h"
 
 namespace mica {
@@ -28,7 +29,11 @@ struct ServedModel {
   std::string device;                // "cpu: AMD EPYC …"
   std::string fingerprint;           // system_fingerprint
   int64_t created = 0;               // unix seconds
+  double bandwidth = 0;              // of the device's memory, bytes per second; 0: not measured
+  double load_seconds = 0;
+  uint64_t weight_bytes = 0;
   RequestDefaults defaults;
+  ServerMetrics* metrics = nullptr;  // null: nothing is counted
 
   // mlx-lm's "default_model", the id or an alias.
   bool answers_to(const std::string& name) const;

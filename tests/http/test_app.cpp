@@ -13,7 +13,8 @@ EngineOptions TestApp::default_engine() {
   return options;
 }
 
-TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults) : text(test_text_model()) {
+TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults, AppOptions app_options)
+    : text(test_text_model()) {
   fake_options.vocabulary = kVocabulary;
   model = std::make_unique<fake::FakeModel>(fake_options);
   model->on_forward = [this](auto) {
@@ -30,9 +31,9 @@ TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults) : text(
   served.fingerprint = "mica-test";
   served.created = 1700000000;
   served.defaults = std::move(defaults);
-  AppOptions options;
-  options.http.port = 0;
-  app = std::make_unique<App>(options);
+  app_options.http.port = 0;
+  app = std::make_unique<App>(std::move(app_options));
+  served.metrics = &app->metrics();
 }
 
 TestApp::~TestApp() {

@@ -21,7 +21,10 @@ namespace mica::test {
 using Json = nlohmann::ordered_json;
 
 struct TestApp {
-  explicit TestApp(EngineOptions engine_options = default_engine(), RequestDefaults defaults = {});
+  explicit TestApp(EngineOptions engine_options = default_engine(), RequestDefaults defaults = {},
+                   AppOptions app_options = {});
+  explicit TestApp(AppOptions app_options)
+      : TestApp(default_engine(), {}, std::move(app_options)) {}
   ~TestApp();
   static EngineOptions default_engine();
 

@@ -1,0 +1,109 @@
+#include "server/watchdog.h"
+
+#include <gtest/gtest.h>
+
+#include "server/access_log.h"
+#include "server/decode_window.h"
+#include "server/prometheus.h"
+
+namespace mica {
+namespace {
+
+using std::chrono::seconds;
+using Change = Watchdog::Change;
+
+EngineStats engine(uint64_t steps, int32_t running) {
+  EngineStats stats;
+  stats.steps = steps;
+  stats.running = running;
+  return stats;
+}
+
+TEST(Watchdog, CountsOnlyTimeWithWork) {
+  Watchdog watchdog(seconds(10));
+  const Watchdog::Clock::time_point start{seconds(1000)};
+  const auto at = [&](int time) { return start + seconds(time); };
+  EXPECT_EQ(watchdog.update(engine(0, 0), at(0)), Change::kNone);
+  EXPECT_EQ(watchdog.update(engine(0, 0), at(100)), Change::kNone);  // idle
+  EXPECT_EQ(watchdog.update(engine(0, 1), at(101)), Change::kNone);
+  EXPECT_EQ(watchdog.update(engine(0, 1), at(110)), Change::kNone);
+  EXPECT_EQ(watchdog.update(engine(1, 1), at(111)), Change::kNone);  // a step
+  EXPECT_EQ(watchdog.update(engine(1, 1), at(120)), Change::kNone);
+  EXPECT_EQ(watchdog.step_age(at(120)).count(), 9);
+  EXPECT_EQ(watchdog.update(engine(1, 1), at(121)), Change::kStuck);
+  EXPECT_TRUE(watchdog.stuck());
+  EXPECT_EQ(watchdog.update(engine(1, 1), at(122)), Change::kNone);
+  EXPECT_EQ(watchdog.update(engine(2, 1), at(123)), Change::kMovesAgain);
+  EXPECT_FALSE(watchdog.stuck());
+  EXPECT_EQ(watchdog.times_stuck(), 1U);
+}
+
+TEST(Watchdog, ZeroMeansNever) {
+  Watchdog watchdog(seconds(0));
+  const Watchdog::Clock::time_point start{seconds(1000)};
+  watchdog.update(engine(1, 1), start);
+  EXPECT_EQ(watchdog.update(engine(1, 1), start + seconds(100000)), Change::kNone);
+}
+
+TEST(DecodeWindow, IsAboutTheLastSeconds) {
+  DecodeWindow window;
+  EXPECT_EQ(window.rate().step_seconds, 0);
+  EngineStats stats;
+  stats.decode_steps = 1000000;  // long ago, slow
+  stats.decode_seconds = 1e6;
+  window.add(stats);
+  for (int i = 0; i < 20; ++i) {
+    stats.decode_steps += 100;
+    stats.decode_seconds += 0.5;
+    stats.decode_bytes += 1e11;
+    window.add(stats);
+  }
+  EXPECT_DOUBLE_EQ(window.rate().step_seconds, 0.005);
+  EXPECT_DOUBLE_EQ(window.rate().bytes_per_second, 2e11);
+}
+
+TEST(Prometheus, EscapesAndNumbers) {
+  PrometheusText text(PrometheusText::Labels{{"m", "a\"b\\c\nd"}});
+  text.counter("x_total", "Back\\slash.", 12345678901234);
+  text.family("y", "gauge", "Y.");
+  text.sample("y", {{"k", "v"}}, 0.25);
+  EXPECT_EQ(text.take(),
+            "# HELP x_total Back\\\\slash.\n# TYPE x_total counter\n"
+            "x_total{m=\"a\\\"b\\\\c\\nd\"} 12345678901234\n"
+            "# HELP y Y.\n# TYPE y gauge\ny{m=\"a\\\"b\\\\c\\nd\",k=\"v\"} 0.25\n");
+  PrometheusText plain(PrometheusText::Labels{});
+  const double bounds[] = {0.1, 1};
+  Histogram histogram(bounds);
+  for (const double value : {0.05, 0.1, 0.5, 3.0}) histogram.observe(value);
+  plain.histogram("h", "H.", histogram);
+  EXPECT_EQ(plain.take(),
+            "# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"0.1\"} 2\nh_bucket{le=\"1\"} 3\n"
+            "h_bucket{le=\"+Inf\"} 4\nh_sum 3.65\nh_count 4\n");
+}
+
+TEST(AccessLog, HasTheNumbersOfACompletion) {
+  RequestRecord record;
+  record.id = "req-1";
+  record.peer = "127.0.0.1";
+  record.method = "POST";
+  record.route = "/v1/completions";
+  record.status = 200;
+  record.complete = true;
+  record.answers = 1;
+  record.prompt_tokens = 7;
+  record.completion_tokens = 3;
+  record.first_token_seconds = 0.0125;
+  record.finish_reason = "length";
+  const AccessLine line = access_line(record);
+  EXPECT_EQ(line.text.rfind("[access] req-1 127.0.0.1 POST /v1/completions 200 ", 0), 0U);
+  EXPECT_NE(line.text.find("0 of 7 prompt tokens cached, 3 tokens, first after 12.5 ms: length"),
+            std::string::npos)
+      << line.text;
+  EXPECT_NE(line.fields.find("\"first_token_ms\":12.5,\"finish_reason\":\"length\""),
+            std::string::npos)
+      << line.fields;
+  EXPECT_EQ(line.fields.front(), '"');
+}
+
+}  // namespace
+}  // namespace mica

@@ -29,7 +29,7 @@ class HarmonyMessage : public CallParser {
 
   bool finish(bool complete, CallSink& sink) override {
     switch (state_) {
-      case State::kHeader: return header_.find('<') != std::string::npos || !plain();
+      case State::kHeader: return no_text();
       case State::kBody:
         // The marker that ends a call is a stop token: nothing more was to come.
         if (!complete || expect_.begun()) return false;
@@ -50,6 +50,7 @@ class HarmonyMessage : public CallParser {
 
   // Whether the header so far is rather text of an answer.
   bool plain() const {
+    if (started_) return false;
     const size_t from = header_.find_first_not_of(" \t\r\n");
     if (from == std::string::npos) return false;
     const std::string_view text = std::string_view(header_).substr(from);
@@ -62,10 +63,19 @@ class HarmonyMessage : public CallParser {
     return true;
   }
 
+  // Whether a header that is cut was surely one.
+  bool no_text() const {
+    const size_t from = header_.find_first_not_of(" \t\r\n");
+    return started_ || from == std::string::npos || header_.compare(from, 2, "<|") == 0 ||
+           header_.compare(from, 3, "to=") == 0 || header_.compare(from, 11, "assistant<|") == 0 ||
+           header_.compare(from, 13, "assistant to=") == 0;
+  }
+
   CallStatus header(char c) {
     header_ += c;
     if (header_.ends_with(kMessage)) return decide();
     if (header_.ends_with(kStart)) {
+      started_ = true;
       header_.clear();
       return CallStatus::kMore;
     }
@@ -128,6 +138,7 @@ class HarmonyMessage : public CallParser {
   }
 
   bool parse_tools_;
+  bool started_ = false;  // the header had its <|start|>
   State state_ = State::kHeader;
   std::string header_, name_;
   Expect expect_;

@@ -79,10 +79,10 @@ class ToolGrammar {
   }
 
   std::string json_call(const Json& function, std::string_view key) const {
-    return fmt::format("{} {} \"}}\"",
-                       literal(fmt::format("{{\"name\": {}, \"{}\": ",
-                                           json_string(name_of(function)), key)),
-                       arguments(function));
+    return fmt::format(
+        "{} {} \"}}\"",
+        literal(fmt::format("{{\"name\": {}, \"{}\": ", json_string(name_of(function)), key)),
+        arguments(function));
   }
   static std::string name_of(const Json& function) {
     return function.at("name").get<std::string>();
@@ -291,8 +291,8 @@ std::string ToolGrammar::value(const Json& schema, const Json& root, const Param
   const TypeMask types = allowed_types(schema, root);
   const bool quoted = form.close_text == "<|\"|>" || form.close_text == "<escape>";
   const std::string quote = quoted ? token(form.close_text) : "";
-  const bool text = !form.close_text.empty() &&
-                    (types == kStringType || (!quoted && (types & kStringType) != 0));
+  const bool text =
+      !form.close_text.empty() && (types == kStringType || (!quoted && (types & kStringType) != 0));
   if (text) {
     std::string body = text_without(form.close_text);
     auto values = schema.is_object() ? schema.find("enum") : schema.end();
@@ -306,12 +306,14 @@ std::string ToolGrammar::value(const Json& schema, const Json& root, const Param
     }
     return quote.empty() ? body : quote + " " + body + " " + quote;
   }
-  if (types == kBooleanType && style_.tools == ToolStyle::kLfm2) return "( \"True\" | \"False\" )";
   Json embedded = schema.is_object() ? schema : Json::object();
   for (const char* key : {"$defs", "definitions"}) {
     if (root.contains(key) && !embedded.contains(key)) embedded[key] = root[key];
   }
-  return "%json_schema" + embedded.dump();
+  const std::string json = "%json_schema" + embedded.dump();
+  if (style_.tools != ToolStyle::kLfm2) return json;
+  if (types == kBooleanType) return "( \"True\" | \"False\" )";
+  return (types & kNullType) != 0 ? "( \"None\" | " + json + " )" : json;
 }
 
 std::string ToolGrammar::any_parameters(const ParameterForm& form) {
@@ -332,9 +334,10 @@ std::string ToolGrammar::any_parameters(const ParameterForm& form) {
 
 std::string tool_grammar(AnswerStyle style, const Json& tools, const ToolChoice& choice) {
   if (style.tools == ToolStyle::kNone) {
-    throw Error(ErrorKind::kUsage,
-                "[tools] the model's chat template shows no way to write tool calls; name one of its "
-                "tool call styles if it has one");
+    throw Error(
+        ErrorKind::kUsage,
+        "[tools] the model's chat template shows no way to write tool calls; name one of its "
+        "tool call styles if it has one");
   }
   std::vector<const Json*> functions;
   std::vector<std::string> names;

@@ -51,14 +51,14 @@ TEST(AnswerParser, Reasoning) {
             "R{Hm.}C{Yes.}");
   EXPECT_EQ(parts_of({ReasoningStyle::kMistral, ToolStyle::kMistral}, "[THINK]Hm.[/THINK]Yes."),
             "R{Hm.}C{Yes.}");
-  EXPECT_EQ(parts_of({ReasoningStyle::kSeed, ToolStyle::kNone},
-                     "<seed:think>Hm.</seed:think>Yes."),
+  EXPECT_EQ(parts_of({ReasoningStyle::kSeed, ToolStyle::kNone}, "<seed:think>Hm.</seed:think>Yes."),
             "R{Hm.}C{Yes.}");
   EXPECT_EQ(parts_of({ReasoningStyle::kGemma, ToolStyle::kGemma},
                      "<|channel>thought\nHm.\n<channel|>Yes."),
             "R{Hm.}C{Yes.}");
-  EXPECT_EQ(parts_of({ReasoningStyle::kGemma, ToolStyle::kGemma}, "<|channel>thought<channel|>Yes."),
-            "C{Yes.}");
+  EXPECT_EQ(
+      parts_of({ReasoningStyle::kGemma, ToolStyle::kGemma}, "<|channel>thought<channel|>Yes."),
+      "C{Yes.}");
 }
 
 TEST(AnswerParser, AnEndOfReasoningThatHadNoBegin) {
@@ -86,27 +86,30 @@ TEST(AnswerParser, SpecialTokensAreDropped) {
   EXPECT_EQ(parts_of(kQwen, "<think>a<|im_start|>b</think>c<|im_end|> d<|im_en", options),
             "R{ab}C{c dim_en}");
   EXPECT_EQ(parts_of({}, "x<|im_end|>", options), "C{x}");
-  EXPECT_EQ(parts_of(kQwen, "<tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"<|im_end|>\"}}"
-                            "</tool_call>",
+  EXPECT_EQ(parts_of(kQwen,
+                     "<tool_call>{\"name\": \"now\", \"arguments\": {\"a\": \"<|im_end|>\"}}"
+                     "</tool_call>",
                      options),
             "B{now}A{{\"a\": \"<|im_end|>\"}}E");
 }
 
 TEST(AnswerParser, Hermes) {
-  EXPECT_EQ(parts_of(kQwen,
-                     "<think>\nI call.\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"get_weather\", "
-                     "\"arguments\": {\"city\": \"Zürich\", \"days\": 2}}\n</tool_call>\n<tool_call>\n"
-                     "{\"arguments\": {\"deep\": {\"a\": [1.0, null, true]}}, \"name\": \"now\"}\n"
-                     "</tool_call>\nBoth asked."),
-            "R{I call.}C{I look.}B{get_weather}A{{\"city\": \"Zürich\", \"days\": 2}}E"
-            "B{now}A{{\"deep\": {\"a\": [1.0, null, true]}}}EC{\nBoth asked.}");
+  EXPECT_EQ(
+      parts_of(kQwen,
+               "<think>\nI call.\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"get_weather\", "
+               "\"arguments\": {\"city\": \"Zürich\", \"days\": 2}}\n</tool_call>\n<tool_call>\n"
+               "{\"arguments\": {\"deep\": {\"a\": [1.0, null, true]}}, \"name\": \"now\"}\n"
+               "</tool_call>\nBoth asked."),
+      "R{I call.}C{I look.}B{get_weather}A{{\"city\": \"Zürich\", \"days\": 2}}E"
+      "B{now}A{{\"deep\": {\"a\": [1.0, null, true]}}}EC{\nBoth asked.}");
   // A list, arguments as text, none at all, an inner object, one bracket too many.
-  EXPECT_EQ(parts_of(kQwen,
-                     "<tool_call>[{\"name\":\"a\",\"arguments\":\"{\\\"x\\\": \\\"é\\\"}\"},"
-                     "{\"name\":\"b\"}, {\"type\":\"function\",\"function\":{\"name\":\"c\","
-                     "\"arguments\":null}}]</tool_call><tool_call>{\"name\":\"d\",\"arguments\":{}}}"
-                     "</tool_call>"),
-            "B{a}A{{\"x\": \"é\"}}EB{b}A{{}}EB{c}A{{}}EB{d}A{{}}E");
+  EXPECT_EQ(
+      parts_of(kQwen,
+               "<tool_call>[{\"name\":\"a\",\"arguments\":\"{\\\"x\\\": \\\"é\\\"}\"},"
+               "{\"name\":\"b\"}, {\"type\":\"function\",\"function\":{\"name\":\"c\","
+               "\"arguments\":null}}]</tool_call><tool_call>{\"name\":\"d\",\"arguments\":{}}}"
+               "</tool_call>"),
+      "B{a}A{{\"x\": \"é\"}}EB{b}A{{}}EB{c}A{{}}EB{d}A{{}}E");
 }
 
 TEST(AnswerParser, HermesAsItComes) {
@@ -121,17 +124,19 @@ TEST(AnswerParser, HermesAsItComes) {
 }
 
 TEST(AnswerParser, Qwen3Coder) {
-  EXPECT_EQ(parts_of(kCoder,
-                     "I look.\n\n<tool_call>\n<function=get_weather>\n<parameter=city>\nSan\n"
-                     "\"Francisco\" <x>\n</parameter>\n<parameter=days>\n3\n</parameter>\n"
-                     "<parameter=tags>\n[\"a\", \"b\"]\n</parameter>\n<parameter=metric>\nTrue\n"
-                     "</parameter>\n<parameter=note>\nnull\n</parameter>\n</function>\n</tool_call>\n"
-                     "<tool_call>\n<function=now>\n</function>\n</tool_call>"),
-            "C{I look.}B{get_weather}A{{\"city\": \"San\\n\\\"Francisco\\\" <x>\", \"days\": 3, "
-            "\"tags\": [\"a\", \"b\"], \"metric\": true, \"note\": null}}EB{now}A{{}}E");
+  EXPECT_EQ(
+      parts_of(kCoder,
+               "I look.\n\n<tool_call>\n<function=get_weather>\n<parameter=city>\nSan\n"
+               "\"Francisco\" <x>\n</parameter>\n<parameter=days>\n3\n</parameter>\n"
+               "<parameter=tags>\n[\"a\", \"b\"]\n</parameter>\n<parameter=metric>\nTrue\n"
+               "</parameter>\n<parameter=note>\nnull\n</parameter>\n</function>\n</tool_call>\n"
+               "<tool_call>\n<function=now>\n</function>\n</tool_call>"),
+      "C{I look.}B{get_weather}A{{\"city\": \"San\\n\\\"Francisco\\\" <x>\", \"days\": 3, "
+      "\"tags\": [\"a\", \"b\"], \"metric\": true, \"note\": null}}EB{now}A{{}}E");
   // Without <tool_call>, as the model also writes it; JSON in its place; JSON inside the function.
-  EXPECT_EQ(parts_of(kCoder, "<function=get_weather>\n<parameter=city>\n5\n</parameter>\n"
-                             "</function>\n</tool_call> ok"),
+  EXPECT_EQ(parts_of(kCoder,
+                     "<function=get_weather>\n<parameter=city>\n5\n</parameter>\n"
+                     "</function>\n</tool_call> ok"),
             "B{get_weather}A{{\"city\": \"5\"}}EC{ok}");
   EXPECT_EQ(parts_of(kCoder, "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>"),
             "B{now}A{{}}E");
@@ -151,13 +156,15 @@ TEST(AnswerParser, StringsInTagsComeAsTheyArrive) {
 TEST(AnswerParser, GlmAndLongcat) {
   const AnswerStyle glm{ReasoningStyle::kThink, ToolStyle::kGlm};
   const std::string call =
-      "get_weather\n<arg_key>city</arg_key>\n<arg_value>New York</arg_value>\n<arg_key>days</arg_key>"
+      "get_weather\n<arg_key>city</arg_key>\n<arg_value>New "
+      "York</arg_value>\n<arg_key>days</arg_key>"
       "\n<arg_value>2</arg_value>\n";
   const std::string expected = "B{get_weather}A{{\"city\": \"New York\", \"days\": 2}}E";
   EXPECT_EQ(parts_of(glm, "<think>Hm.</think>\n<tool_call>" + call + "</tool_call>"),
             "R{Hm.}" + expected);
-  EXPECT_EQ(parts_of(glm, "<tool_call>now</tool_call><tool_call>now<arg_key>a</arg_key><arg_value>"
-                          "</arg_value></tool_call>"),
+  EXPECT_EQ(parts_of(glm,
+                     "<tool_call>now</tool_call><tool_call>now<arg_key>a</arg_key><arg_value>"
+                     "</arg_value></tool_call>"),
             "B{now}A{{}}EB{now}A{{\"a\": \"\"}}E");
   const AnswerStyle longcat{ReasoningStyle::kLongcat, ToolStyle::kLongcat};
   EXPECT_EQ(parts_of(longcat,
@@ -184,7 +191,8 @@ TEST(AnswerParser, Llama3) {
   EXPECT_EQ(parts_of(llama, "<|python_tag|>" + call), expected);
   EXPECT_EQ(parts_of(llama, "Sure.\n<|python_tag|>" + call + "; " + call),
             "C{Sure.}" + expected + expected);
-  EXPECT_EQ(parts_of(llama, "\n" + call + ";" + call + "\n" + call), expected + expected + expected);
+  EXPECT_EQ(parts_of(llama, "\n" + call + ";" + call + "\n" + call),
+            expected + expected + expected);
   EXPECT_EQ(parts_of(llama, "{\"type\": \"function\", \"name\": \"now\", \"parameters\": {}}"),
             "B{now}A{{}}E");
   EXPECT_EQ(parts_of(llama, "<|python_tag|>get_weather.call(city=\"Oslo\", days=2)"),
@@ -205,13 +213,14 @@ TEST(AnswerParser, Mistral) {
                      "Hm.[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": "
                      "\"Oslo\"}}, {\"name\": \"now\", \"arguments\": {}}]"),
             "C{Hm.}B{get_weather}A{{\"city\": \"Oslo\"}}EB{now}A{{}}E");
-  EXPECT_EQ(parts_of(mistral, "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Oslo\"}[TOOL_CALLS]now"
-                              "[CALL_ID]abc123XYZ[ARGS]{}"),
+  EXPECT_EQ(parts_of(mistral,
+                     "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Oslo\"}[TOOL_CALLS]now"
+                     "[CALL_ID]abc123XYZ[ARGS]{}"),
             "B{get_weather}A{{\"city\": \"Oslo\"}}EB{now}A{{}}E");
   EXPECT_EQ(parts_of(mistral, "[TOOL_CALLS]now{\"a\": [1]}"), "B{now}A{{\"a\": [1]}}E");
-  const Parts parts =
-      parse(mistral, weather(), {"[TOOL_CALLS]now[CALL_ID]abc123XYZ[ARGS]{}[TOOL_CALLS]now[ARGS]{}"})
-          .parts;
+  const Parts parts = parse(mistral, weather(),
+                            {"[TOOL_CALLS]now[CALL_ID]abc123XYZ[ARGS]{}[TOOL_CALLS]now[ARGS]{}"})
+                          .parts;
   ASSERT_EQ(parts.size(), 6u);
   EXPECT_EQ(parts[0].id, "abc123XYZ");
   EXPECT_EQ(parts[3].id.size(), 9u);
@@ -231,8 +240,9 @@ TEST(AnswerParser, Kimi) {
   const Parts parts = parse(kimi, weather(), {text}).parts;
   EXPECT_EQ(parts[1].id, "functions.get_weather:3");
   EXPECT_EQ(parts[4].id, "functions.now:4");
-  EXPECT_EQ(parse(kimi, weather(), {"<|tool_call_begin|>now<|tool_call_argument_begin|>{}"
-                                    "<|tool_call_end|>"})
+  EXPECT_EQ(parse(kimi, weather(),
+                  {"<|tool_call_begin|>now<|tool_call_argument_begin|>{}"
+                   "<|tool_call_end|>"})
                 .parts[0]
                 .id,
             "functions.now:0");
@@ -241,12 +251,13 @@ TEST(AnswerParser, Kimi) {
 TEST(AnswerParser, DeepSeek) {
   const AnswerStyle deepseek{ReasoningStyle::kThink, ToolStyle::kDeepSeek};
   const std::string expected = "B{get_weather}A{{\"city\": \"Oslo\"}}EB{now}A{{}}E";
-  EXPECT_EQ(parts_of(deepseek,
-                     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n"
-                     "```json\n{\"city\": \"Oslo\"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>"
-                     "function<｜tool▁sep｜>now\n```json\n{}\n```<｜tool▁call▁end｜>"
-                     "<｜tool▁calls▁end｜>"),
-            expected);
+  EXPECT_EQ(
+      parts_of(deepseek,
+               "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n"
+               "```json\n{\"city\": \"Oslo\"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>"
+               "function<｜tool▁sep｜>now\n```json\n{}\n```<｜tool▁call▁end｜>"
+               "<｜tool▁calls▁end｜>"),
+      expected);
   EXPECT_EQ(parts_of(deepseek,
                      "Hm.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>"
                      "{\"city\": \"Oslo\"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>"
@@ -256,13 +267,16 @@ TEST(AnswerParser, DeepSeek) {
 
 TEST(AnswerParser, Lfm2) {
   const AnswerStyle lfm{ReasoningStyle::kThink, ToolStyle::kLfm2};
+  EXPECT_EQ(
+      parts_of(
+          lfm,
+          "<|tool_call_start|>[get_weather(city=\"O'slo\\n\", days=-2, tags=['a', \"b\\x41\"], "
+          "metric=True, note=None, d={'k': (1, 2.5)}), now()]<|tool_call_end|>Asked."),
+      "B{get_weather}A{{\"city\": \"O'slo\\n\", \"days\": -2, \"tags\": [\"a\", \"bA\"], "
+      "\"metric\": true, \"note\": null, \"d\": {\"k\": [1, 2.5]}}}EB{now}A{{}}EC{Asked.}");
   EXPECT_EQ(parts_of(lfm,
-                     "<|tool_call_start|>[get_weather(city=\"O'slo\\n\", days=-2, tags=['a', \"b\\x41\"], "
-                     "metric=True, note=None, d={'k': (1, 2.5)}), now()]<|tool_call_end|>Asked."),
-            "B{get_weather}A{{\"city\": \"O'slo\\n\", \"days\": -2, \"tags\": [\"a\", \"bA\"], "
-            "\"metric\": true, \"note\": null, \"d\": {\"k\": [1, 2.5]}}}EB{now}A{{}}EC{Asked.}");
-  EXPECT_EQ(parts_of(lfm, "<|tool_call_start|>[{\"name\": \"now\", \"arguments\": {}}]"
-                          "<|tool_call_end|>"),
+                     "<|tool_call_start|>[{\"name\": \"now\", \"arguments\": {}}]"
+                     "<|tool_call_end|>"),
             "B{now}A{{}}E");
   EXPECT_EQ(parts_of(lfm, "[now(), get_weather(city='a')]"),
             "B{now}A{{}}EB{get_weather}A{{\"city\": \"a\"}}E");
@@ -273,12 +287,13 @@ TEST(AnswerParser, Lfm2) {
 
 TEST(AnswerParser, Gemma) {
   const AnswerStyle gemma{ReasoningStyle::kGemma, ToolStyle::kGemma};
-  EXPECT_EQ(parts_of(gemma,
-                     "<|channel>thought\nHm.<channel|><|tool_call>call:get_weather{city:<|\"|>New "
-                     "\"York\" <|x<|\"|>,days:2,d:{a:[1,<|\"|>b<|\"|>],e:true}}<tool_call|><|tool_call>"
-                     "call:now{}<tool_call|>"),
-            "R{Hm.}B{get_weather}A{{\"city\": \"New \\\"York\\\" <|x\", \"days\": 2, \"d\": {\"a\": "
-            "[1, \"b\"], \"e\": true}}}EB{now}A{{}}E");
+  EXPECT_EQ(
+      parts_of(gemma,
+               "<|channel>thought\nHm.<channel|><|tool_call>call:get_weather{city:<|\"|>New "
+               "\"York\" <|x<|\"|>,days:2,d:{a:[1,<|\"|>b<|\"|>],e:true}}<tool_call|><|tool_call>"
+               "call:now{}<tool_call|>"),
+      "R{Hm.}B{get_weather}A{{\"city\": \"New \\\"York\\\" <|x\", \"days\": 2, \"d\": {\"a\": "
+      "[1, \"b\"], \"e\": true}}}EB{now}A{{}}E");
   const AnswerStyle function{ReasoningStyle::kNone, ToolStyle::kFunctionGemma};
   EXPECT_EQ(parts_of(function,
                      "<start_function_call>call:get_weather{city:<escape>Oslo<escape>,days:2}"
@@ -291,25 +306,29 @@ TEST(AnswerParser, Harmony) {
                      "<|channel|>analysis<|message|>The user asks.<|end|><|start|>assistant"
                      "<|channel|>final<|message|>It is **sunny**."),
             "R{The user asks.}C{It is **sunny**.}");
-  EXPECT_EQ(parts_of(kHarmony,
-                     "<|channel|>analysis<|message|>I look.<|end|><|start|>assistant<|channel|>"
-                     "commentary<|message|>One moment.<|end|><|start|>assistant<|channel|>commentary "
-                     "to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Oslo\"}"),
-            "R{I look.}C{One moment.}B{get_weather}A{{\"city\": \"Oslo\"}}E");
+  EXPECT_EQ(
+      parts_of(kHarmony,
+               "<|channel|>analysis<|message|>I look.<|end|><|start|>assistant<|channel|>"
+               "commentary<|message|>One moment.<|end|><|start|>assistant<|channel|>commentary "
+               "to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Oslo\"}"),
+      "R{I look.}C{One moment.}B{get_weather}A{{\"city\": \"Oslo\"}}E");
   EXPECT_EQ(parts_of(kHarmony,
                      " to=functions.now<|channel|>commentary json<|message|>{}<|call|><|start|>"
                      "assistant to=functions.now<|channel|>commentary<|message|><|call|>"),
             "B{now}A{{}}EB{now}A{{}}E");
-  EXPECT_EQ(parts_of(kHarmony, "<|channel|>commentary to=functions.now<|message|>"), "B{now}A{{}}E");
+  EXPECT_EQ(parts_of(kHarmony, "<|channel|>commentary to=functions.now<|message|>"),
+            "B{now}A{{}}E");
   AnswerParserOptions opened = weather();
   opened.starts_in_reasoning = true;
-  EXPECT_EQ(parts_of(kHarmony, "Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
-                     opened),
-            "R{Hm.}C{Yes.}");
+  EXPECT_EQ(
+      parts_of(kHarmony, "Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
+               opened),
+      "R{Hm.}C{Yes.}");
   // A header that is cut says nothing; two messages for the user are told apart.
   EXPECT_EQ(parts_of(kHarmony, "<|channel|>fin"), "");
-  EXPECT_EQ(parts_of(kHarmony, "<|channel|>commentary<|message|>A.<|end|><|start|>assistant<|channel|>"
-                               "final<|message|>B."),
+  EXPECT_EQ(parts_of(kHarmony,
+                     "<|channel|>commentary<|message|>A.<|end|><|start|>assistant<|channel|>"
+                     "final<|message|>B."),
             "C{A.\nB.}");
 }
 
@@ -320,8 +339,9 @@ TEST(AnswerParser, OptionsOfCalls) {
   EXPECT_EQ(parts_of(kQwen, "a " + call + call + " b", options), "C{a}B{now}A{{}}EC{ b}");
   options.parse_tools = false;
   EXPECT_EQ(parts_of(kQwen, "<think>x</think>a " + call, options), "R{x}C{a " + call + "}");
-  EXPECT_EQ(parts_of(kHarmony, "<|channel|>commentary to=functions.now<|message|>{}<|call|>", options),
-            "C{{}}");
+  EXPECT_EQ(
+      parts_of(kHarmony, "<|channel|>commentary to=functions.now<|message|>{}<|call|>", options),
+      "C{{}}");
 }
 
 TEST(AnswerParser, IdsAreOfTheRequest) {

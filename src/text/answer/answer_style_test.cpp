@@ -44,7 +44,8 @@ TEST(AnswerStyle, Names) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_NE(std::string(error.what()).find("'hermès'; known are none, hermes"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("'hermès'; known are none, hermes"),
+              std::string::npos);
   }
 }
 
@@ -55,15 +56,16 @@ TEST(AnswerStyle, PromptsThatOpenReasoning) {
   EXPECT_FALSE(prompt_opens_reasoning("use <think> tags\n<|assistant|>", R::kThink));
   EXPECT_FALSE(prompt_opens_reasoning("<|assistant|>", R::kThink));
   EXPECT_FALSE(prompt_opens_reasoning("<think>", R::kNone));
-  EXPECT_TRUE(prompt_opens_reasoning("<|start|>assistant<|channel|>analysis<|message|>", R::kHarmony));
+  EXPECT_TRUE(
+      prompt_opens_reasoning("<|start|>assistant<|channel|>analysis<|message|>", R::kHarmony));
   EXPECT_FALSE(prompt_opens_reasoning("<|start|>assistant", R::kHarmony));
   EXPECT_TRUE(prompt_opens_reasoning("<|turn>model\n<|channel>thought\n", R::kGemma));
 }
 
 TEST(AnswerStyle, Markers) {
   const auto markers = answer_markers({ReasoningStyle::kThink, ToolStyle::kHermes});
-  EXPECT_EQ(markers, (std::vector<std::string_view>{"</think>", "</tool_call>", "<think>",
-                                                    "<tool_call>"}));
+  EXPECT_EQ(markers,
+            (std::vector<std::string_view>{"</think>", "</tool_call>", "<think>", "<tool_call>"}));
   EXPECT_TRUE(answer_markers({}).empty());
 }
 

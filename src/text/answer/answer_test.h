@@ -1,4 +1,5 @@
-// What the tests of the answer parser share: parts put together, cuttings, calls rendered per style.
+// What the tests of the answer parser share: parts put together, cuttings, calls rendered per
+// style.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +10,6 @@
 #include <vector>
 
 #include "text/answer/answer_parser.h"
-#include "text/template/chat_template.h"
 
 namespace mica::answer_test {
 
@@ -24,101 +24,25 @@ struct Style {
 inline std::vector<Style> all_styles() {
   using R = ReasoningStyle;
   using T = ToolStyle;
-  return {{"hermes", {R::kThink, T::kHermes}},     {"qwen3_coder", {R::kThink, T::kQwen3Coder}},
-          {"glm", {R::kThink, T::kGlm}},           {"longcat", {R::kLongcat, T::kLongcat}},
-          {"minimax", {R::kThink, T::kMiniMax}},   {"llama3", {R::kNone, T::kLlama3}},
-          {"mistral", {R::kMistral, T::kMistral}}, {"kimi", {R::kThink, T::kKimi}},
-          {"deepseek", {R::kThink, T::kDeepSeek}}, {"lfm2", {R::kThink, T::kLfm2}},
-          {"gemma", {R::kGemma, T::kGemma}},       {"function_gemma", {R::kNone, T::kFunctionGemma}},
-          {"harmony", {R::kHarmony, T::kHarmony}}};
+  return {
+      {"hermes", {R::kThink, T::kHermes}},     {"qwen3_coder", {R::kThink, T::kQwen3Coder}},
+      {"glm", {R::kThink, T::kGlm}},           {"longcat", {R::kLongcat, T::kLongcat}},
+      {"minimax", {R::kThink, T::kMiniMax}},   {"llama3", {R::kNone, T::kLlama3}},
+      {"mistral", {R::kMistral, T::kMistral}}, {"kimi", {R::kThink, T::kKimi}},
+      {"deepseek", {R::kThink, T::kDeepSeek}}, {"lfm2", {R::kThink, T::kLfm2}},
+      {"gemma", {R::kGemma, T::kGemma}},       {"function_gemma", {R::kNone, T::kFunctionGemma}},
+      {"harmony", {R::kHarmony, T::kHarmony}}};
 }
 
 // The template that writes the calls of messages[0] in a style, as models' templates do.
-inline std::string call_template(ToolStyle style) {
-  const std::string each = "{%- for c in messages[0].tool_calls -%}{%- set f = c.function -%}";
-  const std::string pairs = "{%- for k, v in f.arguments.items() -%}";
-  const std::string text = "{{ v if v is string else v | tojson }}";
-  const std::string gemma =
-      "{%- macro g(v) -%}{%- if v is string -%}{{ q ~ v ~ q }}{%- elif v is mapping -%}{"
-      "{%- for k, w in v.items() -%}{{ k ~ ':' ~ g(w) ~ ('' if loop.last else ',') }}{%- endfor -%}}"
-      "{%- elif v is iterable -%}[{%- for w in v -%}{{ g(w) ~ ('' if loop.last else ',') }}"
-      "{%- endfor -%}]{%- else -%}{{ v | tojson }}{%- endif -%}{%- endmacro -%}";
-  const std::string python =
-      "{%- macro p(v) -%}{%- if v is string -%}{{ v | tojson }}{%- elif v is mapping -%}{"
-      "{%- for k, w in v.items() -%}{{ k | tojson ~ ': ' ~ p(w) ~ ('' if loop.last else ', ') }}"
-      "{%- endfor -%}}{%- elif v is sequence -%}[{%- for w in v -%}{{ p(w) ~ ('' if loop.last else "
-      "', ') }}{%- endfor -%}]{%- elif v is none -%}None{%- elif v is true -%}True{%- elif v is "
-      "false -%}False{%- else -%}{{ v | tojson }}{%- endif -%}{%- endmacro -%}";
-  switch (style) {
-    case ToolStyle::kHermes:
-      return each + "{{ '\n<tool_call>\n{\"name\": ' ~ f.name | tojson ~ ', \"arguments\": ' ~ "
-                    "f.arguments | tojson ~ '}\n</tool_call>' }}{%- endfor -%}";
-    case ToolStyle::kQwen3Coder:
-      return each + "{{ '\n<tool_call>\n<function=' ~ f.name ~ '>\n' }}" + pairs +
-             "{{ '<parameter=' ~ k ~ '>\n' }}" + text +
-             "{{ '\n</parameter>\n' }}{%- endfor -%}{{ '</function>\n</tool_call>' }}{%- endfor -%}";
-    case ToolStyle::kGlm:
-    case ToolStyle::kLongcat: {
-      const std::string p = style == ToolStyle::kGlm ? "" : "longcat_";
-      return each + "{{ '\n<" + p + "tool_call>' ~ f.name }}" + pairs + "{{ '\n<" + p +
-             "arg_key>' ~ k ~ '</" + p + "arg_key>\n<" + p + "arg_value>' }}" + text + "{{ '</" + p +
-             "arg_value>' }}{%- endfor -%}{{ '\n</" + p + "tool_call>' }}{%- endfor -%}";
-    }
-    case ToolStyle::kMiniMax:
-      return "{{ '\n<minimax:tool_call>' }}" + each + "{{ '\n<invoke name=\"' ~ f.name ~ '\">' }}" +
-             pairs + "{{ '\n<parameter name=\"' ~ k ~ '\">' }}" + text +
-             "{{ '</parameter>' }}{%- endfor -%}{{ '\n</invoke>' }}{%- endfor -%}"
-             "{{ '\n</minimax:tool_call>' }}";
-    case ToolStyle::kLlama3:
-      return "{{ '<|python_tag|>' }}" + each +
-             "{{ '{\"name\": ' ~ f.name | tojson ~ ', \"parameters\": ' ~ f.arguments | tojson ~ '}' ~ "
-             "('' if loop.last else '; ') }}{%- endfor -%}";
-    case ToolStyle::kMistral:
-      return each + "{{ '[TOOL_CALLS]' ~ f.name ~ '[ARGS]' ~ f.arguments | tojson }}{%- endfor -%}";
-    case ToolStyle::kKimi:
-      return "{{ '<|tool_calls_section_begin|>' }}" + each +
-             "{{ '<|tool_call_begin|>functions.' ~ f.name ~ ':' ~ loop.index0 ~ "
-             "'<|tool_call_argument_begin|>' ~ f.arguments | tojson ~ '<|tool_call_end|>' }}"
-             "{%- endfor -%}{{ '<|tool_calls_section_end|>' }}";
-    case ToolStyle::kDeepSeek:
-      return "{{ '<｜tool▁calls▁begin｜>' }}" + each +
-             "{{ '<｜tool▁call▁begin｜>' ~ f.name ~ '<｜tool▁sep｜>' ~ f.arguments | tojson ~ "
-             "'<｜tool▁call▁end｜>' }}{%- endfor -%}{{ '<｜tool▁calls▁end｜>' }}";
-    case ToolStyle::kLfm2:
-      return python + "{{ '<|tool_call_start|>[' }}" + each + "{{ f.name ~ '(' }}" + pairs +
-             "{{ k ~ '=' ~ p(v) ~ ('' if loop.last else ', ') }}{%- endfor -%}"
-             "{{ ')' ~ ('' if loop.last else ', ') }}{%- endfor -%}{{ ']<|tool_call_end|>' }}";
-    case ToolStyle::kGemma:
-    case ToolStyle::kFunctionGemma: {
-      const bool four = style == ToolStyle::kGemma;
-      const std::string open = four ? "<|tool_call>" : "<start_function_call>";
-      const std::string close = four ? "<tool_call|>" : "<end_function_call>";
-      return std::string("{%- set q = '") + (four ? "<|\"|>" : "<escape>") + "' -%}" + gemma + each +
-             "{{ '" + open + "call:' ~ f.name ~ g(f.arguments) ~ '" + close + "' }}{%- endfor -%}";
-    }
-    case ToolStyle::kHarmony:
-      return each + "{{ ('<|start|>assistant' if not loop.first else '') ~ "
-                    "'<|channel|>commentary to=functions.' ~ f.name ~ ' <|constrain|>json<|message|>' "
-                    "~ f.arguments | tojson ~ '<|call|>' }}{%- endfor -%}";
-    case ToolStyle::kNone: break;
-  }
-  return "";
-}
+std::string call_template(ToolStyle style);
 
 struct Call {
   std::string name;
   Json arguments;
 };
 
-inline std::string rendered(ToolStyle style, const std::vector<Call>& calls) {
-  Json list = Json::array();
-  for (const Call& call : calls) {
-    list.push_back({{"function", {{"name", call.name}, {"arguments", call.arguments}}}});
-  }
-  const Json messages = Json::array({{{"role", "assistant"}, {"content", ""}, {"tool_calls", list}}});
-  return ChatTemplate::from_source(call_template(style), Json::object())
-      ->render(messages, nullptr, nullptr, {.add_generation_prompt = false});
-}
+std::string rendered(ToolStyle style, const std::vector<Call>& calls);
 
 // Neighbours of one kind put together.
 inline Parts joined(const Parts& parts) {

@@ -55,11 +55,8 @@ TEST(ThinkingBudget, AnEndInTimeIsLeftAlone) {
 }
 
 TEST(ThinkingBudget, NoThoughtAtAll) {
-  ThinkingBudget opened({.open = {1},
-                         .close = {2},
-                         .forced_close = {2},
-                         .budget = 0,
-                         .starts_in_reasoning = true});
+  ThinkingBudget opened(
+      {.open = {1}, .close = {2}, .forced_close = {2}, .budget = 0, .starts_in_reasoning = true});
   EXPECT_EQ(opened.forced(), 2);
   ThinkingBudget closed({.open = {1, 4}, .close = {2}, .forced_close = {2}, .budget = 0});
   EXPECT_EQ(follow(closed, {1, 1, 4, 8}, 5), (Tokens{1, 1, 4, 2, 8}));

@@ -313,16 +313,21 @@ void AnswerParser::Impl::rescan() {
 }
 
 void AnswerParser::Impl::fail(std::string_view why) {
-  add_warning(open ? fmt::format("call '{}' is malformed and given as content: {}", call_name, why)
-                   : fmt::format("a malformed call is given as content: {}", why));
+  const bool left_out = open && suppressed;
+  if (!left_out) {
+    add_warning(open
+                    ? fmt::format("call '{}' is malformed and given as content: {}", call_name, why)
+                    : fmt::format("a malformed call is given as content: {}", why));
+  }
   held.clear();
   call.reset();
   open = false;
   gap[0] = saved_gap;
   strip = false;
   state = State::kContent;
-  after_failure = true;
-  put(std::exchange(raw, ""));
+  after_failure = !left_out;
+  const std::string text = std::exchange(raw, "");
+  if (!left_out) put(text);
 }
 
 void AnswerParser::Impl::end_of_text(bool complete) {

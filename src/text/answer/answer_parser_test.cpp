@@ -337,6 +337,8 @@ TEST(AnswerParser, OptionsOfCalls) {
   AnswerParserOptions options = weather();
   options.parallel_calls = false;
   EXPECT_EQ(parts_of(kQwen, "a " + call + call + " b", options), "C{a}B{now}A{{}}EC{ b}");
+  EXPECT_EQ(parts_of(kQwen, call + "<tool_call>{\"name\": \"now\", \"argu", options),
+            "B{now}A{{}}E");
   options.parse_tools = false;
   EXPECT_EQ(parts_of(kQwen, "<think>x</think>a " + call, options), "R{x}C{a " + call + "}");
   EXPECT_EQ(

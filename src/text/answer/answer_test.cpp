@@ -36,8 +36,9 @@ std::string in_tags(ToolStyle style) {
              p + "arg_value>' }}{%- endfor -%}{{ '\n</" + p + "tool_call>' }}{%- endfor -%}";
     }
     case ToolStyle::kMiniMax:
-      return "{{ '\n<minimax:tool_call>' }}" + kEach + "{{ '\n<invoke name=\"' ~ f.name ~ '\">' }}" +
-             kPairs + "{{ '\n<parameter name=\"' ~ k ~ '\">' }}" + kText +
+      return "{{ '\n<minimax:tool_call>' }}" + kEach +
+             "{{ '\n<invoke name=\"' ~ f.name ~ '\">' }}" + kPairs +
+             "{{ '\n<parameter name=\"' ~ k ~ '\">' }}" + kText +
              "{{ '</parameter>' }}{%- endfor -%}{{ '\n</invoke>' }}{%- endfor -%}"
              "{{ '\n</minimax:tool_call>' }}";
     default: return "";
@@ -77,7 +78,8 @@ std::string call_template(ToolStyle style) {
              "'}' ~ "
              "('' if loop.last else '; ') }}{%- endfor -%}";
     case ToolStyle::kMistral:
-      return kEach + "{{ '[TOOL_CALLS]' ~ f.name ~ '[ARGS]' ~ f.arguments | tojson }}{%- endfor -%}";
+      return kEach +
+             "{{ '[TOOL_CALLS]' ~ f.name ~ '[ARGS]' ~ f.arguments | tojson }}{%- endfor -%}";
     case ToolStyle::kKimi:
       return "{{ '<|tool_calls_section_begin|>' }}" + kEach +
              "{{ '<|tool_call_begin|>functions.' ~ f.name ~ ':' ~ loop.index0 ~ "

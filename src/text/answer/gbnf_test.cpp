@@ -30,7 +30,8 @@ Grammar::Grammar(std::string text) : source_(std::move(text)) {
     const std::string name = source_.substr(at_, arrow - at_);
     at_ = arrow + 5;
     if (!rules_.emplace(name, choice()).second) throw std::runtime_error("twice: " + name);
-    if (source_.at(at_++) != '\n') throw std::runtime_error("left over: " + source_.substr(at_ - 1));
+    if (source_.at(at_++) != '\n')
+      throw std::runtime_error("left over: " + source_.substr(at_ - 1));
   }
 }
 

@@ -37,11 +37,13 @@ TEST(MalformedCalls, BrokenBeforeTheNameAreContent) {
   expect_content(kCoder, "<tool_call>\n<function=>\n</function>\n</tool_call>");
   expect_content({ReasoningStyle::kNone, ToolStyle::kMiniMax},
                  "<minimax:tool_call>\n<call name=\"f\"></call></minimax:tool_call>");
-  expect_content({ReasoningStyle::kNone, ToolStyle::kGlm}, "<tool_call>I would call it</tool_call>");
+  expect_content({ReasoningStyle::kNone, ToolStyle::kGlm},
+                 "<tool_call>I would call it</tool_call>");
   expect_content({ReasoningStyle::kNone, ToolStyle::kMistral}, "[TOOL_CALLS]f(x=1)");
   expect_content({ReasoningStyle::kNone, ToolStyle::kKimi},
                  "<|tool_calls_section_begin|><|tool_call_begin|>f<|tool_call_end|>");
-  expect_content({ReasoningStyle::kNone, ToolStyle::kLfm2}, "<|tool_call_start|>[1]<|tool_call_end|>");
+  expect_content({ReasoningStyle::kNone, ToolStyle::kLfm2},
+                 "<|tool_call_start|>[1]<|tool_call_end|>");
   expect_content({ReasoningStyle::kNone, ToolStyle::kGemma}, "<|tool_call>f{}<tool_call|>");
   expect_content({ReasoningStyle::kNone, ToolStyle::kLlama3}, "<|python_tag|>print(\"x\")");
   expect_content({ReasoningStyle::kHarmony, ToolStyle::kHarmony},
@@ -52,8 +54,7 @@ TEST(MalformedCalls, BrokenAfterTheNameHaveNoEnd) {
   const std::string bad = "<tool_call>{\"name\": \"f\", \"arguments\": {\"s\": no}}</tool_call>";
   const Result result = parsed(kQwen, "a " + bad + " b");
   EXPECT_EQ(result.parts, "C{a}B{f}A{{\"s\": }C{ " + bad + " b}");
-  EXPECT_EQ(result.warning,
-            "call 'f' is malformed and given as content: a word that is no value");
+  EXPECT_EQ(result.warning, "call 'f' is malformed and given as content: a word that is no value");
   EXPECT_EQ(result.tools, 0);
   // The calls around are calls.
   const std::string good = "<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>";
@@ -67,8 +68,9 @@ TEST(MalformedCalls, BrokenAfterTheNameHaveNoEnd) {
 TEST(MalformedCalls, WholeCallsShowNothingOfABrokenOne) {
   AnswerParserOptions options{.whole_calls = true};
   const std::string bad = "<tool_call>{\"name\": \"f\", \"arguments\": {\"s\": no}}</tool_call>";
-  const Outcome outcome = parse(
-      kQwen, options, {"<tool_call>{\"name\": \"g\"}</tool_call>" + bad + "<tool_call>{\"name\": \"h\"}"});
+  const Outcome outcome =
+      parse(kQwen, options,
+            {"<tool_call>{\"name\": \"g\"}</tool_call>" + bad + "<tool_call>{\"name\": \"h\"}"});
   EXPECT_EQ(described(outcome.parts), "B{g}A{{}}EC{" + bad + "}B{h}A{{}}E");
   EXPECT_EQ(outcome.parts.back().tool, 1);
 }
@@ -96,17 +98,24 @@ TEST(MalformedCalls, EndsThatAloneAreMissing) {
       {kQwen, "<tool_call>{\"name\": \"f\", \"arguments\": {\"i\": 1}", "B{f}A{{\"i\": 1}}E", true},
       {kQwen, "<tool_call>{\"name\": \"f\", \"arguments\": {\"i\": [1, {\"a\": 2",
        "B{f}A{{\"i\": [1, {\"a\": 2}]}}E", false},
-      {kCoder, "<tool_call><function=f><parameter=s>a</parameter>", "B{f}A{{\"s\": \"a\"}}E", false},
+      {kCoder, "<tool_call><function=f><parameter=s>a</parameter>", "B{f}A{{\"s\": \"a\"}}E",
+       false},
       {{ReasoningStyle::kNone, ToolStyle::kGlm},
        "<tool_call>f<arg_key>s</arg_key><arg_value>a</arg_value>",
        "B{f}A{{\"s\": \"a\"}}E",
        false},
-      {{ReasoningStyle::kNone, ToolStyle::kMistral}, "[TOOL_CALLS]f[ARGS]{\"i\": 12",
-       "B{f}A{{\"i\": 12}}E", false},
-      {{ReasoningStyle::kNone, ToolStyle::kLfm2}, "<|tool_call_start|>[f(i=1, s='a'",
-       "B{f}A{{\"i\": 1, \"s\": \"a\"}}E", false},
-      {{ReasoningStyle::kNone, ToolStyle::kGemma}, "<|tool_call>call:f{i:1,s:<|\"|>a<|\"|>",
-       "B{f}A{{\"i\": 1, \"s\": \"a\"}}E", false},
+      {{ReasoningStyle::kNone, ToolStyle::kMistral},
+       "[TOOL_CALLS]f[ARGS]{\"i\": 12",
+       "B{f}A{{\"i\": 12}}E",
+       false},
+      {{ReasoningStyle::kNone, ToolStyle::kLfm2},
+       "<|tool_call_start|>[f(i=1, s='a'",
+       "B{f}A{{\"i\": 1, \"s\": \"a\"}}E",
+       false},
+      {{ReasoningStyle::kNone, ToolStyle::kGemma},
+       "<|tool_call>call:f{i:1,s:<|\"|>a<|\"|>",
+       "B{f}A{{\"i\": 1, \"s\": \"a\"}}E",
+       false},
       {{ReasoningStyle::kNone, ToolStyle::kKimi},
        "<|tool_call_begin|>f<|tool_call_argument_begin|>{\"i\": 1",
        "B{f}A{{\"i\": 1}}E",
@@ -129,9 +138,10 @@ TEST(MalformedCalls, WholeCallsWithoutTheirMarkersEnd) {
   for (bool complete : {true, false}) {
     EXPECT_EQ(parsed(kQwen, "<tool_call>{\"name\": \"f\"}", complete).parts, "B{f}A{{}}E");
     EXPECT_EQ(parsed(kCoder, "<tool_call><function=f></function>", complete).parts, "B{f}A{{}}E");
-    EXPECT_EQ(parsed(kQwen, "<tool_call>{\"name\": \"f\"}<tool_call>{\"name\": \"f\"} and", complete)
-                  .parts,
-              "B{f}A{{}}EB{f}A{{}}EC{and}");
+    EXPECT_EQ(
+        parsed(kQwen, "<tool_call>{\"name\": \"f\"}<tool_call>{\"name\": \"f\"} and", complete)
+            .parts,
+        "B{f}A{{}}EB{f}A{{}}EC{and}");
   }
   EXPECT_EQ(parsed(kCoder, "<tool_call><function=f><parameter=s>a</parameter></tool_call>").parts,
             "B{f}A{{\"s\": \"a\"}}E");
@@ -146,9 +156,10 @@ TEST(MalformedCalls, StrayMarkersAreNoContent) {
 TEST(MalformedCalls, HeadersOfHarmony) {
   const AnswerStyle harmony{ReasoningStyle::kHarmony, ToolStyle::kHarmony};
   EXPECT_EQ(parsed(harmony, "<|start|>x<|message|>Yes.<|end|>").parts, "C{Yes.}");
-  EXPECT_EQ(parsed(harmony, "<|channel|>analysis<|message|>Hm.<|start|>y<|channel|>final<|message|>Yes.")
-                .parts,
-            "R{Hm.}C{Yes.}");
+  EXPECT_EQ(
+      parsed(harmony, "<|channel|>analysis<|message|>Hm.<|start|>y<|channel|>final<|message|>Yes.")
+          .parts,
+      "R{Hm.}C{Yes.}");
   EXPECT_EQ(parsed(harmony, "Yes.").parts, "C{Yes.}");
   EXPECT_EQ(parsed(harmony, "assist").parts, "C{assist}");
   expect_content(harmony, "<|start|>" + std::string(2000, 'x'));

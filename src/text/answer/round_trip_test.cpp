@@ -13,8 +13,9 @@ class Random {
 
   std::string text() {
     static const std::vector<std::string> kParts = {
-        "a", "Z", "7", " ", "\n", "\t", "\"", "\\", "'", "é", "日", "🙂", "<", ">", "</", "{", "}",
-        "[", "]", ",", ":", "=", "|", "<|", "/", "#", "null", "true", "12", "&amp;", "`", ";"};
+        "a",    "Z",  "7", " ",  "\n",   "\t",   "\"", "\\",    "'", "é", "日",
+        "🙂", "<",  ">", "</", "{",    "}",    "[",  "]",     ",", ":", "=",
+        "|",    "<|", "/", "#",  "null", "true", "12", "&amp;", "`", ";"};
     std::string out;
     for (uint64_t i = below(12); i > 0; --i) out += kParts[below(kParts.size())];
     return out;
@@ -75,12 +76,11 @@ Example example(Random& random, int depth) {
       call.arguments[key] = random.value(depth);
       properties[key] = {{"type", type_name(call.arguments[key])}};
     }
-    made.tools.push_back(
-        {{"type", "function"},
-         {"function",
-          {{"name", call.name},
-           {"strict", true},
-           {"parameters", {{"type", "object"}, {"properties", properties}}}}}});
+    made.tools.push_back({{"type", "function"},
+                          {"function",
+                           {{"name", call.name},
+                            {"strict", true},
+                            {"parameters", {{"type", "object"}, {"properties", properties}}}}}});
     made.calls.push_back(std::move(call));
   }
   return made;

@@ -22,7 +22,8 @@ TEST(ToolGrammar, TextWithoutAMarker) {
     for (int i = 0; i < 300; ++i) {
       std::string text;
       for (uint64_t k = random() % 9; k > 0; --k) {
-        text += random() % 3 == 0 ? marker.substr(0, marker.find('>')) : parts[random() % parts.size()];
+        text +=
+            random() % 3 == 0 ? marker.substr(0, marker.find('>')) : parts[random() % parts.size()];
       }
       EXPECT_EQ(grammar.matches(text), text.find(marker) == std::string::npos) << marker << text;
     }
@@ -51,14 +52,14 @@ TEST(ToolGrammar, ParametersInTags) {
   EXPECT_TRUE(grammar.matches(call(s)));
   EXPECT_TRUE(grammar.matches(call(s + parameter("unit", "f") + parameter("i", "12"))));
   EXPECT_TRUE(grammar.matches(call(s + parameter("i", "12"))));
-  EXPECT_FALSE(grammar.matches(call("")));                                // "s" is required
-  EXPECT_FALSE(grammar.matches(call(s + parameter("unit", "kelvin"))));   // not of the list
-  EXPECT_FALSE(grammar.matches(call(s + parameter("i", "many"))));        // no JSON
+  EXPECT_FALSE(grammar.matches(call("")));                               // "s" is required
+  EXPECT_FALSE(grammar.matches(call(s + parameter("unit", "kelvin"))));  // not of the list
+  EXPECT_FALSE(grammar.matches(call(s + parameter("i", "many"))));       // no JSON
   EXPECT_FALSE(grammar.matches(call(s + parameter("other", "x"))));
-  EXPECT_FALSE(grammar.matches(call(parameter("i", "12") + s)));          // the schema's order
+  EXPECT_FALSE(grammar.matches(call(parameter("i", "12") + s)));  // the schema's order
   EXPECT_TRUE(grammar.matches(call(s) + "\n" + call(s)));
-  const Grammar one(tool_grammar({ReasoningStyle::kNone, ToolStyle::kQwen3Coder}, tools(),
-                                 {.parallel = false}));
+  const Grammar one(
+      tool_grammar({ReasoningStyle::kNone, ToolStyle::kQwen3Coder}, tools(), {.parallel = false}));
   EXPECT_TRUE(one.matches(call(s)));
   EXPECT_FALSE(one.matches(call(s) + "\n" + call(s)));
 }
@@ -92,8 +93,8 @@ TEST(ToolGrammar, Reasoning) {
   EXPECT_TRUE(may.matches("<think>\nHm.\n</think>\n\n" + call));
   EXPECT_TRUE(may.matches(call));
   EXPECT_FALSE(may.matches("Hm.</think>" + call));
-  const Grammar harmony(tool_grammar({ReasoningStyle::kHarmony, ToolStyle::kHarmony}, tools(),
-                                     {.may_reason = true}));
+  const Grammar harmony(
+      tool_grammar({ReasoningStyle::kHarmony, ToolStyle::kHarmony}, tools(), {.may_reason = true}));
   const std::string to_g = "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{}";
   EXPECT_TRUE(harmony.matches("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant" + to_g));
   EXPECT_TRUE(harmony.matches(to_g));
@@ -103,8 +104,8 @@ TEST(ToolGrammar, AutoBindsStrictToolsOnly) {
   const Grammar grammar(tool_grammar({ReasoningStyle::kNone, ToolStyle::kGlm}, tools(),
                                      {.kind = ToolChoice::Kind::kAuto}));
   auto call = [](const std::string& name, const std::string& key) {
-    return "Text. <tool_call>" + name + "\n<arg_key>" + key + "</arg_key>\n<arg_value>x</arg_value>\n" +
-           "</tool_call>";
+    return "Text. <tool_call>" + name + "\n<arg_key>" + key +
+           "</arg_key>\n<arg_value>x</arg_value>\n" + "</tool_call>";
   };
   EXPECT_TRUE(grammar.matches(call("f", "s")));
   EXPECT_FALSE(grammar.matches(call("f", "x")));

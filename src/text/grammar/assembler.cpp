@@ -113,7 +113,8 @@ void Assembler::add_bytes(const Nfa& nfa, const Set& set, uint32_t state) {
   cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
   std::vector<Set> targets(cuts.size());
   for (const ByteEdge& edge : edges) {
-    auto i = static_cast<size_t>(std::lower_bound(cuts.begin(), cuts.end(), edge.lo) - cuts.begin());
+    auto i =
+        static_cast<size_t>(std::lower_bound(cuts.begin(), cuts.end(), edge.lo) - cuts.begin());
     for (; cuts[i] <= edge.hi; i++) targets[i].push_back(edge.target);
   }
   const size_t begin = program_.states_[state].bytes_begin;

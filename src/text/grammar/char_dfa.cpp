@@ -40,7 +40,8 @@ class Alphabet {
 
   const std::vector<CodePoints>& classes() const { return classes_; }
   const std::vector<uint32_t>& members(const CodePoints& set) const {
-    return members_[static_cast<size_t>(std::find(sets_.begin(), sets_.end(), set) - sets_.begin())];
+    return members_[static_cast<size_t>(std::find(sets_.begin(), sets_.end(), set) -
+                                        sets_.begin())];
   }
 
  private:
@@ -61,9 +62,7 @@ class CharNfa {
   }
 
   Set start() { return close({0}); }
-  bool accepts(const Set& set) const {
-    return std::binary_search(set.begin(), set.end(), final_);
-  }
+  bool accepts(const Set& set) const { return std::binary_search(set.begin(), set.end(), final_); }
   // What follows each class, by class.
   void step(const Set& set, std::vector<Set>& out) const {
     for (const uint32_t state : set)
@@ -143,7 +142,8 @@ class CharNfa {
     }
     states_[from].empty.push_back(states[0]);
     for (const Machine::Edge& edge : machine.edges)
-      build(edge.expr, states[static_cast<size_t>(edge.from)], states[static_cast<size_t>(edge.to)]);
+      build(edge.expr, states[static_cast<size_t>(edge.from)],
+            states[static_cast<size_t>(edge.to)]);
   }
 
   const Grammar& grammar_;
@@ -160,7 +160,8 @@ void collect_sets(const Grammar& grammar, ExprId id, Alphabet& alphabet) {
   if (expr.kind == ExprKind::kClass) alphabet.add(expr.set);
   for (const ExprId child : expr.children) collect_sets(grammar, child, alphabet);
   if (expr.machine)
-    for (const Machine::Edge& edge : expr.machine->edges) collect_sets(grammar, edge.expr, alphabet);
+    for (const Machine::Edge& edge : expr.machine->edges)
+      collect_sets(grammar, edge.expr, alphabet);
 }
 
 // Removes the states from which nothing is accepted.
@@ -199,7 +200,8 @@ CharDfa intersect(const Grammar& grammar, const std::vector<CharTerm>& terms,
   std::vector<const std::vector<Set>*> states;
   size_t work = 0;
   const auto state_of = [&](std::vector<Set> sets) {
-    const auto [it, fresh] = known.try_emplace(std::move(sets), static_cast<uint32_t>(known.size()));
+    const auto [it, fresh] =
+        known.try_emplace(std::move(sets), static_cast<uint32_t>(known.size()));
     if (fresh) {
       states.push_back(&it->first);
       bool accepting = true;

@@ -26,8 +26,8 @@ struct CharDfa {
   bool matches(std::string_view text) const;
 };
 
-// Expressions of classes, sequences, choices and repetitions of `grammar`. Throws Error(kUsage) with
-// `place` when the automaton grows over kMaxDfaStates.
+// Expressions of classes, sequences, choices and repetitions of `grammar`. Throws Error(kUsage)
+// with `place` when the automaton grows over kMaxDfaStates.
 CharDfa intersect(const Grammar& grammar, const std::vector<CharTerm>& terms,
                   const std::string& place);
 

@@ -66,7 +66,8 @@ std::string key_of(const GrammarSpec& spec) {
   std::string key{static_cast<char>('0' + static_cast<int>(spec.kind)),
                   spec.any_whitespace ? 'w' : 'c', spec.open_objects ? 'o' : 's'};
   if (spec.kind == GrammarSpec::Kind::kChoice)
-    for (const std::string& choice : spec.choices) key += std::to_string(choice.size()) + ":" + choice;
+    for (const std::string& choice : spec.choices)
+      key += std::to_string(choice.size()) + ":" + choice;
   else if (spec.kind != GrammarSpec::Kind::kJsonObject)
     key += spec.text;
   return key;

@@ -29,18 +29,19 @@ enum class ExprKind : uint8_t { kBytes, kClass, kSequence, kChoice, kRepeat, kRu
 
 struct Expr {
   ExprKind kind = ExprKind::kSequence;
-  int32_t min = 0, max = 0;      // kRepeat; max may be kNoMaximum
-  int32_t rule = 0;              // kRule
-  std::string bytes;             // kBytes
-  CodePoints set;                // kClass
-  std::vector<ExprId> children;  // kSequence (none: the empty text), kChoice (none: nothing), kRepeat
+  int32_t min = 0, max = 0;  // kRepeat; max may be kNoMaximum
+  int32_t rule = 0;          // kRule
+  std::string bytes;         // kBytes
+  CodePoints set;            // kClass
+  std::vector<ExprId>
+      children;  // kSequence (none: the empty text), kChoice (none: nothing), kRepeat
   std::unique_ptr<Machine> machine;
 };
 
 struct Rule {
-  std::string name;           // as its author knows it: a symbol or a JSON pointer, for messages
-  ExprId body = kEmptyEdge;   // kEmptyEdge while it is not known
-  bool shared = false;        // kept as one rule: its masks are worth sharing between callers
+  std::string name;          // as its author knows it: a symbol or a JSON pointer, for messages
+  ExprId body = kEmptyEdge;  // kEmptyEdge while it is not known
+  bool shared = false;       // kept as one rule: its masks are worth sharing between callers
 };
 
 // Owns the expressions. Sub-expressions may be shared.

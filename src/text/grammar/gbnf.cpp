@@ -335,8 +335,12 @@ Grammar parse_gbnf(std::string_view text, const GbnfContext& context) {
 
 namespace mica {
 
-std::string gbnf_literal(std::string_view text) { return grammar::quoted(text); }
-std::string gbnf_token(std::string_view text) { return "%token" + grammar::quoted(text); }
+std::string gbnf_literal(std::string_view text) {
+  return grammar::quoted(text);
+}
+std::string gbnf_token(std::string_view text) {
+  return "%token" + grammar::quoted(text);
+}
 
 std::string gbnf_json_schema(std::string_view schema) {
   const auto first = schema.find_first_not_of(" \t\r\n");

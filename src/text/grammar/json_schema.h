@@ -1,5 +1,5 @@
-// JSON schemas as grammars. The subset is stated in docs/structured-output.md; whatever is outside is
-// an Error(kUsage) with the JSON pointer of the place.
+// JSON schemas as grammars. The subset is stated in docs/structured-output.md; whatever is outside
+// is an Error(kUsage) with the JSON pointer of the place.
 #pragma once
 
 #include <string_view>

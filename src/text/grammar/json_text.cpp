@@ -37,40 +37,54 @@ ExprId JsonText::once(ExprId& known, ExprId (JsonText::*make)()) {
   return known;
 }
 
-ExprId JsonText::space() { return once(space_, &JsonText::make_space); }
+ExprId JsonText::space() {
+  return once(space_, &JsonText::make_space);
+}
 
 ExprId JsonText::make_space() {
   if (!spaced_) return grammar_.empty();
   const ExprId spaces = grammar_.repeat(grammar_.bytes(" "), 0, 2);
-  const ExprId line = grammar_.sequence(
-      {grammar_.optional(grammar_.bytes("\r")), grammar_.bytes("\n"),
-       grammar_.choice({grammar_.repeat(grammar_.bytes(" "), 0, 32),
-                        grammar_.repeat(grammar_.bytes("\t"), 1, 16)})});
+  const ExprId line =
+      grammar_.sequence({grammar_.optional(grammar_.bytes("\r")), grammar_.bytes("\n"),
+                         grammar_.choice({grammar_.repeat(grammar_.bytes(" "), 0, 32),
+                                          grammar_.repeat(grammar_.bytes("\t"), 1, 16)})});
   return grammar_.choice({spaces, line});
 }
 
-ExprId JsonText::any_character() { return once(character_, &JsonText::make_any_character); }
+ExprId JsonText::any_character() {
+  return once(character_, &JsonText::make_any_character);
+}
 
 ExprId JsonText::make_any_character() {
   Grammar& g = grammar_;
-  const auto set = [&](std::vector<CodePoints::Range> r) { return g.one_of(CodePoints(std::move(r))); };
+  const auto set = [&](std::vector<CodePoints::Range> r) {
+    return g.one_of(CodePoints(std::move(r)));
+  };
   const ExprId hex = g.one_of(kHex);
   const ExprId d = set({{'D', 'D'}, {'d', 'd'}});
   const ExprId high = set({{'8', '9'}, {'A', 'B'}, {'a', 'b'}});
   const ExprId low = set({{'C', 'F'}, {'c', 'f'}});
   const ExprId not_d = g.one_of(kHex & ~CodePoints({{'D', 'D'}, {'d', 'd'}}));
   // \u of one character, or of two surrogates that belong together.
-  const ExprId single = g.choice({g.sequence({not_d, hex, hex, hex}),
-                                  g.sequence({d, set({{'0', '7'}}), hex, hex})});
+  const ExprId single =
+      g.choice({g.sequence({not_d, hex, hex, hex}), g.sequence({d, set({{'0', '7'}}), hex, hex})});
   const ExprId pair = g.sequence({d, high, hex, hex, g.bytes("\\u"), d, low, hex, hex});
-  const ExprId escape = g.sequence(
-      {g.bytes("\\"), g.choice({set({{'"', '"'}, {'/', '/'}, {'\\', '\\'}, {'b', 'b'}, {'f', 'f'},
-                                     {'n', 'n'}, {'r', 'r'}, {'t', 't'}}),
-                                g.sequence({g.bytes("u"), g.choice({single, pair})})})});
+  const ExprId escape =
+      g.sequence({g.bytes("\\"), g.choice({set({{'"', '"'},
+                                                {'/', '/'},
+                                                {'\\', '\\'},
+                                                {'b', 'b'},
+                                                {'f', 'f'},
+                                                {'n', 'n'},
+                                                {'r', 'r'},
+                                                {'t', 't'}}),
+                                           g.sequence({g.bytes("u"), g.choice({single, pair})})})});
   return g.choice({g.one_of(kPlain), escape});
 }
 
-ExprId JsonText::any_string() { return once(string_, &JsonText::make_any_string); }
+ExprId JsonText::any_string() {
+  return once(string_, &JsonText::make_any_string);
+}
 
 ExprId JsonText::make_any_string() {
   const int32_t rule =
@@ -94,9 +108,9 @@ ExprId JsonText::number() {
   Grammar& g = grammar_;
   const ExprId digit = g.one_of(kDigit);
   const ExprId fraction = g.sequence({g.bytes("."), g.repeat(digit, 1, 18)});
-  const ExprId exponent =
-      g.sequence({g.one_of(CodePoints({{'E', 'E'}, {'e', 'e'}})),
-                  g.optional(g.one_of(CodePoints({{'+', '+'}, {'-', '-'}}))), g.repeat(digit, 1, 2)});
+  const ExprId exponent = g.sequence({g.one_of(CodePoints({{'E', 'E'}, {'e', 'e'}})),
+                                      g.optional(g.one_of(CodePoints({{'+', '+'}, {'-', '-'}}))),
+                                      g.repeat(digit, 1, 2)});
   return g.sequence({integer(), g.optional(fraction), g.optional(exponent)});
 }
 
@@ -130,9 +144,15 @@ int32_t JsonText::value_rule() {
   return value_;
 }
 
-ExprId JsonText::any_value() { return grammar_.call(value_rule()); }
-ExprId JsonText::any_object() { return value_rule(), grammar_.call(object_); }
-ExprId JsonText::any_array() { return value_rule(), grammar_.call(array_); }
+ExprId JsonText::any_value() {
+  return grammar_.call(value_rule());
+}
+ExprId JsonText::any_object() {
+  return value_rule(), grammar_.call(object_);
+}
+ExprId JsonText::any_array() {
+  return value_rule(), grammar_.call(array_);
+}
 
 ExprId JsonText::string_literal(std::string_view text) {
   std::string out = "\"";
@@ -160,8 +180,7 @@ ExprId JsonText::character(const CodePoints& set) {
   std::vector<ExprId> out;
   const CodePoints plain = set & kPlain;
   if (!plain.empty()) out.push_back(grammar_.one_of(plain));
-  const CodePoints escaped =
-      set & CodePoints({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}});
+  const CodePoints escaped = set & CodePoints({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}});
   for (const auto& [lo, hi] : escaped.ranges())
     for (uint32_t c = lo; c <= hi; c++) out.push_back(grammar_.bytes(short_escape(c)));
   return grammar_.choice(std::move(out));
@@ -190,8 +209,8 @@ ExprId JsonText::automaton(const CharDfa& dfa, Character character) {
   machine.accepting = dfa.accepting;
   for (size_t state = 0; state < dfa.edges.size(); state++)
     for (const CharDfa::Edge& edge : dfa.edges[state])
-      machine.edges.push_back({static_cast<int32_t>(state), static_cast<int32_t>(edge.target),
-                               character(edge.set)});
+      machine.edges.push_back(
+          {static_cast<int32_t>(state), static_cast<int32_t>(edge.target), character(edge.set)});
   return grammar_.machine(std::move(machine));
 }
 

@@ -1,5 +1,5 @@
-// Left recursion among rules, rewritten as repetition: A → A x | y becomes A → y x*, and symbols that
-// begin each other's alternatives are first replaced by those (Paull's elimination).
+// Left recursion among rules, rewritten as repetition: A → A x | y becomes A → y x*, and symbols
+// that begin each other's alternatives are first replaced by those (Paull's elimination).
 #include <algorithm>
 
 #include "base/error.h"
@@ -157,6 +157,8 @@ class Rewriter {
 
 }  // namespace
 
-void rewrite_left_recursion(Grammar& grammar) { Rewriter(grammar).run(); }
+void rewrite_left_recursion(Grammar& grammar) {
+  Rewriter(grammar).run();
+}
 
 }  // namespace mica::grammar

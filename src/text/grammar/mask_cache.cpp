@@ -161,10 +161,10 @@ uint32_t MaskCache::find_plain_step(uint32_t id) {
   struct Lead {
     uint8_t lo, hi, second_lo, second_hi, length;
   };
-  static constexpr Lead kLeads[] = {
-      {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3}, {0xE1, 0xEC, 0x80, 0xBF, 3},
-      {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
-      {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4}};
+  static constexpr Lead kLeads[] = {{0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+                                    {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3},
+                                    {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
+                                    {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4}};
   const auto follow = [&](std::vector<uint32_t>& from, uint32_t lo, uint32_t hi) {
     std::vector<uint32_t> out;
     for (const uint32_t l : from)
@@ -231,8 +231,7 @@ void MaskCache::walk(Context& context, uint32_t start, uint32_t entry, int plain
       continue;
     }
     path_[node.depth] = to;
-    for (uint32_t t = node.tokens; t < nodes[i + 1].tokens; t++)
-      set_bit(scratch_, trie_.ids[t]);
+    for (uint32_t t = node.tokens; t < nodes[i + 1].tokens; t++) set_bit(scratch_, trie_.ids[t]);
     context.pressure = std::max(context.pressure, locals_[to].pressure);
     if (node.end > i + 1 && locals_[to].accepting) context.exits.push_back(i);
     i++;

@@ -29,10 +29,10 @@ class MaskCache {
   // A column in a frame that stands for any caller: `accepting` says that the rule may be complete.
   struct Local {
     ColumnPtr column;
-    std::vector<std::pair<uint8_t, uint32_t>> few;         // transitions, while there are few
-    std::unique_ptr<std::array<uint32_t, 256>> table;      // then all; kUnknown where not yet taken
-    uint32_t plain_next = kUnknown;  // see plain_step
-    int32_t pressure = 0;            // see Stepper
+    std::vector<std::pair<uint8_t, uint32_t>> few;     // transitions, while there are few
+    std::unique_ptr<std::array<uint32_t, 256>> table;  // then all; kUnknown where not yet taken
+    uint32_t plain_next = kUnknown;                    // see plain_step
+    int32_t pressure = 0;                              // see Stepper
     bool accepting = false;
   };
   struct Context {
@@ -83,9 +83,9 @@ class MaskCache {
   std::unordered_map<ColumnPtr, uint32_t, ColumnHash, ColumnEqual> local_ids_;
   StateMap group_locals_, return_locals_;
   std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;  // by local of the group
-  std::vector<uint32_t> scratch_;     // a mask that is being made
+  std::vector<uint32_t> scratch_;                                    // a mask that is being made
   size_t scratch_count_ = 0;
-  std::vector<uint32_t> path_;        // locals by depth, of a walk
+  std::vector<uint32_t> path_;  // locals by depth, of a walk
   std::vector<uint32_t> group_;
   size_t context_bytes_ = 0, local_bytes_ = 0;
 };

@@ -25,8 +25,7 @@ struct GrammarMatcher::Step {
   // A long text is released step by step, not by recursion.
   ~Step() {
     std::shared_ptr<const Step> next = std::move(previous);
-    while (next && next.use_count() == 1)
-      next = std::move(const_cast<Step&>(*next).previous);
+    while (next && next.use_count() == 1) next = std::move(const_cast<Step&>(*next).previous);
   }
 };
 
@@ -90,17 +89,24 @@ void GrammarMatcher::mask(std::span<uint32_t> allowed) {
     for (const int32_t id : grammar_->vocabulary->end_ids())
       allowed[static_cast<size_t>(id) / 32] |= 1u << id % 32;
   if (std::any_of(allowed.begin(), allowed.end(), [](uint32_t word) { return word != 0; })) return;
-  throw Error(ErrorKind::kUsage,
-              "[grammar] no token is possible after {} tokens: {}", last_->tokens,
-              must_end() || last_->ended
-                  ? "the text is complete and the vocabulary has no end token"
-                  : "the vocabulary lacks the bytes that the grammar needs here");
+  throw Error(
+      ErrorKind::kUsage, "[grammar] no token is possible after {} tokens: {}", last_->tokens,
+      must_end() || last_->ended ? "the text is complete and the vocabulary has no end token"
+                                 : "the vocabulary lacks the bytes that the grammar needs here");
 }
 
-bool GrammarMatcher::can_end() const { return last_->column.accepting; }
-bool GrammarMatcher::ended() const { return last_->ended; }
-bool GrammarMatcher::must_end() const { return last_->column.items.empty(); }
-int32_t GrammarMatcher::tokens_accepted() const { return last_->tokens; }
+bool GrammarMatcher::can_end() const {
+  return last_->column.accepting;
+}
+bool GrammarMatcher::ended() const {
+  return last_->ended;
+}
+bool GrammarMatcher::must_end() const {
+  return last_->column.items.empty();
+}
+int32_t GrammarMatcher::tokens_accepted() const {
+  return last_->tokens;
+}
 
 void GrammarMatcher::rollback(int32_t tokens) {
   MICA_CHECK_MSG(tokens >= 0 && tokens <= last_->tokens, "rollback of {} of {} tokens", tokens,

@@ -124,7 +124,9 @@ uint32_t NfaBuilder::add_state() {
   return static_cast<uint32_t>(nfa_->states.size() - 1);
 }
 
-void NfaBuilder::add_empty(uint32_t from, uint32_t to) { nfa_->states[from].empty.push_back(to); }
+void NfaBuilder::add_empty(uint32_t from, uint32_t to) {
+  nfa_->states[from].empty.push_back(to);
+}
 
 void NfaBuilder::build(ExprId id, uint32_t from, uint32_t to, int depth) {
   if (id == kEmptyEdge) return add_empty(from, to);

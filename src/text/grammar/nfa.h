@@ -13,7 +13,7 @@ namespace mica::grammar {
 
 struct Nfa {
   struct State {
-    std::vector<uint32_t> empty;     // successors without text
+    std::vector<uint32_t> empty;  // successors without text
     std::vector<ByteEdge> bytes;
     std::vector<CallEdge> calls;
   };
@@ -46,9 +46,9 @@ class NfaBuilder {
   uint32_t rule_of(ExprId expr);
 
   const Grammar& grammar_;
-  std::vector<ExprId> bodies_;      // by rule
+  std::vector<ExprId> bodies_;  // by rule
   std::vector<bool> needed_, inline_;
-  std::vector<int64_t> sizes_;      // by expression; -1: not yet known
+  std::vector<int64_t> sizes_;  // by expression; -1: not yet known
   std::unordered_map<ExprId, uint32_t> expr_rules_;
   Nfa* nfa_ = nullptr;
   size_t total_ = 0;

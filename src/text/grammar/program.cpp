@@ -30,10 +30,11 @@ Program::Program(Grammar grammar) {
   assembler.finish();
   compute_need();
   if (states_[rules_[root_].start].need >= kMaxNeed)
-    throw Error(ErrorKind::kUsage,
-                "{} no text can match: expected a rule '{}' that ends, found one that is impossible, "
-                "calls itself without end or nests more than {} calls",
-                grammar.source, grammar.rules[root_].name, kMaxNeed);
+    throw Error(
+        ErrorKind::kUsage,
+        "{} no text can match: expected a rule '{}' that ends, found one that is impossible, "
+        "calls itself without end or nests more than {} calls",
+        grammar.source, grammar.rules[root_].name, kMaxNeed);
   drop_unproductive();
   compute_nullable();
   order_rules(grammar);
@@ -68,8 +69,7 @@ void Program::compute_need() {
     for (const ByteEdge& edge : bytes(state)) need = std::min(need, states_[edge.target].need);
     for (const CallEdge& edge : calls(state)) {
       const int32_t callee = states_[rules_[edge.rule].start].need;
-      if (callee < kMaxNeed)
-        need = std::min(need, std::max(1 + callee, states_[edge.target].need));
+      if (callee < kMaxNeed) need = std::min(need, std::max(1 + callee, states_[edge.target].need));
     }
     return need;
   };

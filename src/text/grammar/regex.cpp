@@ -8,7 +8,8 @@
 namespace mica::grammar {
 namespace {
 
-// Takes the anchors out of an expression: every alternative becomes one that matches the whole text.
+// Takes the anchors out of an expression: every alternative becomes one that matches the whole
+// text.
 class AnchorResolver {
  public:
   AnchorResolver(Grammar& grammar, const RegexParser& parser, bool search)

@@ -192,7 +192,7 @@ CodePoints RegexParser::parse_property(bool negated) {
   if (!skip('}')) fail("expected '}' behind the name of a property");
   for (const char* prefix : {"General_Category=", "gc="})
     if (name.starts_with(prefix)) name.erase(0, std::string_view(prefix).size());
-  CodePoints set = name == "Any" ? CodePoints::all()
+  CodePoints set = name == "Any"     ? CodePoints::all()
                    : name == "ASCII" ? CodePoints({{0, 0x7F}})
                                      : category_set(name);
   if (set.empty())

@@ -14,8 +14,8 @@ class RegexParser {
  public:
   RegexParser(Grammar& grammar, std::string_view pattern, std::string place);
   ExprId parse();
-  ExprId begin() const { return begin_; }  // ^
-  ExprId end() const { return end_; }      // $
+  ExprId begin() const { return begin_; }                            // ^
+  ExprId end() const { return end_; }                                // $
   bool anchored(ExprId id) const { return anchored_.contains(id); }  // has an anchor in it
   [[noreturn]] void fail(const std::string& message) const;
 

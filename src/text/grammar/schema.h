@@ -2,8 +2,8 @@
 //
 // A value may have to satisfy several schemas at once (allOf, $ref beside other keywords, several
 // patternProperties), so everything works on sets of schemas. `expand` resolves the keywords that
-// combine schemas ($ref, allOf, anyOf, oneOf, not) into alternatives, each a Flat: the schemas whose
-// remaining keywords all hold. One rule is made for each Flat, so recursion ends.
+// combine schemas ($ref, allOf, anyOf, oneOf, not) into alternatives, each a Flat: the schemas
+// whose remaining keywords all hold. One rule is made for each Flat, so recursion ends.
 #pragma once
 
 #include <map>
@@ -36,7 +36,7 @@ enum TypeBits : uint8_t {
 };
 
 struct Flat {
-  Schemas schemas;         // objects with keywords of their own
+  Schemas schemas;  // objects with keywords of their own
   uint8_t types = kAnyType;
   bool operator<(const Flat& o) const {
     return std::tie(types, schemas) < std::tie(o.types, o.schemas);
@@ -69,7 +69,7 @@ struct ArrayShape {
 struct ObjectShape {
   std::vector<std::string> names;  // in the order in which they are written
   std::set<std::string> required;
-  bool closed = false;             // nothing else
+  bool closed = false;  // nothing else
   int64_t min = 0, max = kNoMaximum;
 };
 
@@ -112,7 +112,8 @@ class SchemaCompiler {
   Schemas property(const Flat& flat, const std::string& name);
   std::vector<ExprId> other_members(const Flat& flat, const ObjectShape& shape);
   ExprId other_key(const Flat& flat, const ObjectShape& shape,
-                   const std::vector<std::pair<const Json*, std::string>>& patterns, uint32_t match);
+                   const std::vector<std::pair<const Json*, std::string>>& patterns,
+                   uint32_t match);
   ExprId member(ExprId key, ExprId value);
   ExprId object_machine(const ObjectShape& shape, const std::vector<ExprId>& members,
                         const std::vector<ExprId>& others);

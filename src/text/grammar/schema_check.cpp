@@ -33,7 +33,8 @@ bool same(const Json& a, const Json& b) {
   if (a.is_number() && b.is_number()) return a == b;
   if (a.type() != b.type() || a.size() != b.size()) return false;
   if (a.is_array())
-    return std::equal(a.begin(), a.end(), b.begin(), [](const Json& x, const Json& y) { return same(x, y); });
+    return std::equal(a.begin(), a.end(), b.begin(),
+                      [](const Json& x, const Json& y) { return same(x, y); });
   if (!a.is_object()) return a == b;
   for (auto it = a.begin(); it != a.end(); ++it)
     if (!b.contains(it.key()) || !same(*it, b.at(it.key()))) return false;
@@ -71,7 +72,8 @@ bool SchemaCompiler::satisfies_keywords(const Json& value, const Json& schema, i
   const Json* constant = keyword(schema, "const");
   if (constant && !same(value, *constant)) return false;
   const Json* list = keyword(schema, "enum");
-  if (list && std::none_of(list->begin(), list->end(), [&](const Json& v) { return same(v, value); }))
+  if (list &&
+      std::none_of(list->begin(), list->end(), [&](const Json& v) { return same(v, value); }))
     return false;
   if (value.is_number()) return number_satisfies(value, schema);
   if (value.is_array()) return array_satisfies(value, schema, depth);
@@ -84,7 +86,8 @@ bool SchemaCompiler::satisfies_keywords(const Json& value, const Json& schema, i
   if (keyword(schema, "minLength") && length < count(schema, "minLength")) return false;
   if (keyword(schema, "maxLength") && length > count(schema, "maxLength")) return false;
   const Json* format = keyword(schema, "format");
-  const char* known = format && format->is_string() ? format_pattern(format->get<std::string>()) : nullptr;
+  const char* known =
+      format && format->is_string() ? format_pattern(format->get<std::string>()) : nullptr;
   if (known && !pattern_dfa(schema, known, false).matches(text)) return false;
   const Json* regex = keyword(schema, "pattern");
   return !regex || pattern_dfa(schema, regex->get<std::string>(), true).matches(text);

@@ -41,12 +41,31 @@ constexpr const char* kAssertions[] = {"type",
                                        "exclusiveMaximum",
                                        "multipleOf",
                                        "nullable"};
-constexpr const char* kOthers[] = {
-    "$ref",       "$defs",      "definitions",   "allOf",    "anyOf",       "oneOf",
-    "not",        "title",      "description",   "default",  "examples",    "example",
-    "deprecated", "readOnly",   "writeOnly",     "$comment", "$schema",     "$anchor",
-    "$vocabulary", "contentMediaType", "contentEncoding", "contentSchema",  "discriminator",
-    "xml",        "externalDocs"};
+constexpr const char* kOthers[] = {"$ref",
+                                   "$defs",
+                                   "definitions",
+                                   "allOf",
+                                   "anyOf",
+                                   "oneOf",
+                                   "not",
+                                   "title",
+                                   "description",
+                                   "default",
+                                   "examples",
+                                   "example",
+                                   "deprecated",
+                                   "readOnly",
+                                   "writeOnly",
+                                   "$comment",
+                                   "$schema",
+                                   "$anchor",
+                                   "$vocabulary",
+                                   "contentMediaType",
+                                   "contentEncoding",
+                                   "contentSchema",
+                                   "discriminator",
+                                   "xml",
+                                   "externalDocs"};
 
 bool in(const std::string& name, std::span<const char* const> list) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -89,9 +108,10 @@ SchemaCompiler::SchemaCompiler(Grammar& grammar, JsonText& json, std::string_vie
                                const SchemaOptions& options)
     : grammar_(grammar), json_(json), options_(options) {
   if (text.size() > kMaxText || nesting(text) > kMaxNesting)
-    throw Error(ErrorKind::kUsage,
-                "[json schema] expected at most {} MiB and {} nested brackets, found {} bytes and {}",
-                kMaxText >> 20, kMaxNesting, text.size(), nesting(text));
+    throw Error(
+        ErrorKind::kUsage,
+        "[json schema] expected at most {} MiB and {} nested brackets, found {} bytes and {}",
+        kMaxText >> 20, kMaxNesting, text.size(), nesting(text));
   try {
     document_ = Json::parse(text.begin(), text.end());
   } catch (const nlohmann::json::exception& error) {
@@ -103,8 +123,7 @@ SchemaCompiler::SchemaCompiler(Grammar& grammar, JsonText& json, std::string_vie
 void SchemaCompiler::fail(const Json& schema, const std::string& keyword,
                           const std::string& message) const {
   const auto it = pointers_.find(&schema);
-  throw Error(ErrorKind::kUsage, "[json schema] #{}{}: {}",
-              it == pointers_.end() ? "" : it->second,
+  throw Error(ErrorKind::kUsage, "[json schema] #{}{}: {}", it == pointers_.end() ? "" : it->second,
               keyword.empty() ? "" : "/" + escaped(keyword), message);
 }
 
@@ -123,8 +142,7 @@ void SchemaCompiler::index(const Json& value, const std::string& pointer, int de
     index(*it, pointer + "/" + escaped(it.key()), depth + 1);
   }
   const auto anchor = value.find("$anchor");
-  if (anchor != value.end() && anchor->is_string())
-    anchors_[anchor->get<std::string>()] = &value;
+  if (anchor != value.end() && anchor->is_string()) anchors_[anchor->get<std::string>()] = &value;
 }
 
 void SchemaCompiler::check_keywords(const Json& schema) {
@@ -142,8 +160,9 @@ void SchemaCompiler::check_keywords(const Json& schema) {
       fail(schema, key, "expected a list of schemas");
   }
   const Json* required = keyword(schema, "required");
-  if (required && (!required->is_array() || !std::all_of(required->begin(), required->end(),
-                                                         [](const Json& v) { return v.is_string(); })))
+  if (required &&
+      (!required->is_array() || !std::all_of(required->begin(), required->end(),
+                                             [](const Json& v) { return v.is_string(); })))
     fail(schema, "required", "expected a list of names");
   for (const char* key : {"properties", "patternProperties"})
     if (keyword(schema, key) && !keyword(schema, key)->is_object())
@@ -168,8 +187,8 @@ const Json* SchemaCompiler::keyword(const Json& schema, const char* name) const 
 int64_t SchemaCompiler::count(const Json& schema, const char* name) const {
   const Json& value = *keyword(schema, name);
   if (!value.is_number() || value.get<double>() < 0 ||
-      value.get<double>() != static_cast<double>(static_cast<int64_t>(
-                                 std::min(value.get<double>(), 1e15))))
+      value.get<double>() !=
+          static_cast<double>(static_cast<int64_t>(std::min(value.get<double>(), 1e15))))
     if (!value.is_number() || value.get<double>() < 1e15)
       fail(schema, name, "expected a whole number, 0 or more, found " + value.dump());
   return static_cast<int64_t>(std::min(value.get<double>(), 1e15));
@@ -183,7 +202,8 @@ const Json& SchemaCompiler::resolve(const Json& schema, const std::string& ref) 
     fragment.erase(0, id->get_ref<const std::string&>().size());
   if (fragment.empty()) fragment = "#";
   if (fragment[0] != '#')
-    fail(schema, "$ref", "only references into this schema (#…) are supported, found '" + ref + "'");
+    fail(schema, "$ref",
+         "only references into this schema (#…) are supported, found '" + ref + "'");
   fragment.erase(0, 1);
   if (!fragment.empty() && fragment[0] != '/') {
     const auto it = anchors_.find(fragment);
@@ -193,8 +213,8 @@ const Json& SchemaCompiler::resolve(const Json& schema, const std::string& ref) 
   std::string decoded;
   for (size_t i = 0; i < fragment.size(); i++) {
     const std::string hex = fragment[i] == '%' ? fragment.substr(i + 1, 2) : "";
-    const bool is_hex = hex.size() == 2 && hex.find_first_not_of("0123456789abcdefABCDEF") ==
-                                               std::string::npos;
+    const bool is_hex =
+        hex.size() == 2 && hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
     decoded += is_hex ? static_cast<char>(std::stoi(hex, nullptr, 16)) : fragment[i];
     if (is_hex) i += 2;
   }

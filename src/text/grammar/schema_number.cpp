@@ -32,14 +32,16 @@ class DecimalText {
   ExprId minus(ExprId magnitude) { return g_.sequence({literal("-"), magnitude}); }
 
   // Texts of as many digits as `bound` that are larger (or smaller) at the first difference.
-  void differing(const std::string& bound, bool larger, bool first_nonzero, std::vector<ExprId>& out) {
+  void differing(const std::string& bound, bool larger, bool first_nonzero,
+                 std::vector<ExprId>& out) {
     for (size_t i = 0; i < bound.size(); i++) {
       const char low = i == 0 && first_nonzero ? '1' : '0';
       const char from = larger ? static_cast<char>(bound[i] + 1) : low;
       const char to = larger ? '9' : static_cast<char>(bound[i] - 1);
       if (from > to) continue;
       const auto rest = static_cast<int32_t>(bound.size() - i - 1);
-      out.push_back(g_.sequence({literal(bound.substr(0, i)), digit(from, to), digits(rest, rest)}));
+      out.push_back(
+          g_.sequence({literal(bound.substr(0, i)), digit(from, to), digits(rest, rest)}));
     }
   }
 
@@ -52,7 +54,8 @@ class DecimalText {
     if (larger && length < kDigits)
       wholes.push_back(g_.sequence({digit('1', '9'), digits(length, kDigits - 1)}));
     if (!larger && length > 1)
-      wholes.push_back(g_.choice({digit('0', '0'), g_.sequence({digit('1', '9'), digits(0, length - 2)})}));
+      wholes.push_back(
+          g_.choice({digit('0', '0'), g_.sequence({digit('1', '9'), digits(0, length - 2)})}));
     const ExprId other = g_.sequence({g_.choice(std::move(wholes)), fraction()});
     const ExprId same = g_.sequence({literal(whole), fraction_beyond(bound, larger)});
     return g_.choice({other, same});
@@ -77,8 +80,9 @@ class DecimalText {
                               : digits(digits_of.empty() ? 1 : 0, kNoMaximum);
       out.push_back(g_.sequence({literal(digits_of), more}));
     } else if (!bound.exclusive) {
-      out.push_back(g_.sequence(
-          {literal(digits_of), digits_of.empty() ? g_.repeat(digit('0', '0'), 1, kNoMaximum) : zeros}));
+      out.push_back(
+          g_.sequence({literal(digits_of),
+                       digits_of.empty() ? g_.repeat(digit('0', '0'), 1, kNoMaximum) : zeros}));
     }
     std::vector<ExprId> all{g_.sequence({literal("."), g_.choice(std::move(out))})};
     // Without a point the fraction is zero.
@@ -102,7 +106,9 @@ ExprId at_most(Grammar& g, const NumberRange::Bound& bound) {
   return g.choice({text.minus(text.magnitude()), text.beyond(bound, false)});
 }
 
-bool is_zero(const Decimal& d) { return d.whole == "0" && d.fraction.empty(); }
+bool is_zero(const Decimal& d) {
+  return d.whole == "0" && d.fraction.empty();
+}
 
 // Numbers that are a whole number of times `modulus` * 10^-places: one state for each remainder
 // before the point and for each remainder and place behind it.
@@ -117,7 +123,8 @@ ExprId multiples(Grammar& g, size_t modulus, size_t places) {
   machine.edges.push_back({0, 1, text.literal("-")});
   for (char c = '0'; c <= '9'; c++)
     for (const int32_t from : {0, 1})
-      machine.edges.push_back({from, at(static_cast<size_t>(c - '0') % modulus, 0), text.digit(c, c)});
+      machine.edges.push_back(
+          {from, at(static_cast<size_t>(c - '0') % modulus, 0), text.digit(c, c)});
   for (size_t r = 0; r < modulus; r++) {
     machine.edges.push_back({at(r, 0), at(r, 1), text.literal(".")});
     for (size_t column = 0; column < width; column++) {
@@ -201,7 +208,8 @@ NumberRange SchemaCompiler::number_range(const Flat& flat) const {
       range.lowest.push_back({{true, "2147483648", ""}, false});
       range.highest.push_back({{false, "2147483647", ""}, false});
     } else if (name != "int64" && name != "float" && name != "double") {
-      if (!format_pattern(name)) fail(*schema, "format", "the format '" + name + "' is not supported");
+      if (!format_pattern(name))
+        fail(*schema, "format", "the format '" + name + "' is not supported");
     }
   }
   return range;
@@ -211,12 +219,12 @@ ExprId SchemaCompiler::number(const Flat& flat) {
   const bool fractions = flat.types & kFraction;
   const NumberRange range = number_range(flat);
   if (!(flat.types & kInteger))
-    fail(flat.schemas.empty() ? document_ : *flat.schemas[0], "", "numbers that are not integers: not supported");
+    fail(flat.schemas.empty() ? document_ : *flat.schemas[0], "",
+         "numbers that are not integers: not supported");
   if (range.empty()) return fractions ? json_.number() : json_.integer();
   Grammar g;
   DecimalText text(g);
-  const ExprId fraction =
-      g.optional(g.sequence({text.literal("."), text.digits(1, kDigits)}));
+  const ExprId fraction = g.optional(g.sequence({text.literal("."), text.digits(1, kDigits)}));
   std::vector<ExprId> parts{g.optional(text.literal("-")), text.whole()};
   if (fractions) parts.push_back(fraction);
   std::vector<CharTerm> terms{{g.sequence(std::move(parts))}};
@@ -228,7 +236,8 @@ ExprId SchemaCompiler::number(const Flat& flat) {
     const size_t places = multiple.fraction.size();
     const size_t modulus = digits.size() <= kDigits ? std::stoull(digits) : SIZE_MAX;
     if (modulus > kMaxModulus || modulus * (places + 2) > kMaxModulus)
-      throw Error(ErrorKind::kUsage, "{}/multipleOf: more than {} is not supported", place, kMaxModulus);
+      throw Error(ErrorKind::kUsage, "{}/multipleOf: more than {} is not supported", place,
+                  kMaxModulus);
     terms.push_back({multiples(g, modulus, places)});
   }
   return json_.number_text(intersect(g, terms, place));
@@ -243,7 +252,8 @@ bool SchemaCompiler::is_multiple(const Decimal& value, const Decimal& of) const 
   if (divisor.size() > 18) return false;
   const auto modulus = static_cast<unsigned __int128>(std::stoull(divisor));
   unsigned __int128 remainder = 0;
-  for (const char c : scaled(value)) remainder = (remainder * 10 + static_cast<unsigned>(c - '0')) % modulus;
+  for (const char c : scaled(value))
+    remainder = (remainder * 10 + static_cast<unsigned>(c - '0')) % modulus;
   return remainder == 0;
 }
 

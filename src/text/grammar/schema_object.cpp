@@ -8,7 +8,7 @@
 namespace mica::grammar {
 namespace {
 
-constexpr size_t kMaxPatterns = 4;       // patternProperties that may hold for one name
+constexpr size_t kMaxPatterns = 4;  // patternProperties that may hold for one name
 constexpr size_t kMaxObjectStates = 50'000;
 
 }  // namespace
@@ -76,14 +76,14 @@ ExprId SchemaCompiler::member(ExprId key, ExprId value) {
 
 // The names that match exactly the patterns of `match`, no named property and every propertyNames;
 // nothing when there is none.
-ExprId SchemaCompiler::other_key(
-    const Flat& flat, const ObjectShape& shape,
-    const std::vector<std::pair<const Json*, std::string>>& patterns, uint32_t match) {
+ExprId SchemaCompiler::other_key(const Flat& flat, const ObjectShape& shape,
+                                 const std::vector<std::pair<const Json*, std::string>>& patterns,
+                                 uint32_t match) {
   Grammar characters;
   std::vector<CharTerm> terms;
   for (size_t i = 0; i < patterns.size(); i++)
-    terms.push_back({pattern(characters, *patterns[i].first, patterns[i].second),
-                     (match >> i & 1) == 0});
+    terms.push_back(
+        {pattern(characters, *patterns[i].first, patterns[i].second), (match >> i & 1) == 0});
   for (const Json* schema : flat.schemas) {
     const Json* names = keyword(*schema, "propertyNames");
     if (!names) continue;
@@ -107,7 +107,8 @@ ExprId SchemaCompiler::other_key(
   }
   if (terms.empty()) return json_.any_string();
   if (terms.size() == 1 && !terms[0].negated) return json_.string(characters, terms[0].expr);
-  const std::string place = "[json schema] #" + pointers_[flat.schemas[0]] + ": names of properties";
+  const std::string place =
+      "[json schema] #" + pointers_[flat.schemas[0]] + ": names of properties";
   const CharDfa dfa = intersect(characters, terms, place);
   return dfa.empty ? kEmptyEdge : json_.string(dfa);
 }
@@ -169,7 +170,8 @@ ExprId SchemaCompiler::object_machine(const ObjectShape& shape, const std::vecto
     for (int64_t n = 0; n <= cap; n++) {
       const bool full = most >= 0 && n >= most;
       if (!full)
-        machine.edges.push_back({at(i, n) + 1, at(i + 1, std::min(n + 1, cap)), members[static_cast<size_t>(i)]});
+        machine.edges.push_back(
+            {at(i, n) + 1, at(i + 1, std::min(n + 1, cap)), members[static_cast<size_t>(i)]});
       if (shape.required.contains(shape.names[static_cast<size_t>(i)])) continue;
       machine.edges.push_back({at(i, n), at(i + 1, n), kEmptyEdge});
       machine.edges.push_back({at(i, n) + 1, at(i + 1, n) + 1, kEmptyEdge});
@@ -178,13 +180,11 @@ ExprId SchemaCompiler::object_machine(const ObjectShape& shape, const std::vecto
     machine.accepting[static_cast<size_t>(at(names, n))] = n > 0 && n >= shape.min;
     for (int64_t more = 0; more <= extra && extra > 0; more++) {
       const int64_t next = std::min(more + 1, extra);
-      if (more > 0)
-        machine.accepting[static_cast<size_t>(beyond(n, more))] = n + 1 >= shape.min;
+      if (more > 0) machine.accepting[static_cast<size_t>(beyond(n, more))] = n + 1 >= shape.min;
       if (most >= 0 && n + more >= most) continue;
       for (const ExprId other : others)
-        machine.edges.push_back(
-            {more ? beyond(n, more) : at(names, n) + 1, beyond(n, next),
-             more ? grammar_.sequence({json_.comma(), other}) : other});
+        machine.edges.push_back({more ? beyond(n, more) : at(names, n) + 1, beyond(n, next),
+                                 more ? grammar_.sequence({json_.comma(), other}) : other});
     }
   }
   return grammar_.machine(std::move(machine));

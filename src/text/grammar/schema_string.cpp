@@ -37,8 +37,7 @@ const CharDfa& SchemaCompiler::pattern_dfa(const Json& schema, const std::string
 SchemaCompiler::StringParts SchemaCompiler::string_parts(const Flat& flat, Grammar& characters) {
   StringParts parts;
   for (const Json* schema : flat.schemas) {
-    if (keyword(*schema, "minLength"))
-      parts.min = std::max(parts.min, count(*schema, "minLength"));
+    if (keyword(*schema, "minLength")) parts.min = std::max(parts.min, count(*schema, "minLength"));
     if (keyword(*schema, "maxLength")) {
       const int64_t max = count(*schema, "maxLength");
       parts.max = parts.max == kNoMaximum ? max : std::min(parts.max, max);
@@ -54,8 +53,7 @@ SchemaCompiler::StringParts SchemaCompiler::string_parts(const Flat& flat, Gramm
     const char* known = format->is_string() ? format_pattern(format->get<std::string>()) : nullptr;
     // Formats of numbers say nothing about strings.
     if (!known && !(types_of(*schema) & kString)) continue;
-    if (!known)
-      fail(*schema, "format", "the format " + format->dump() + " is not supported");
+    if (!known) fail(*schema, "format", "the format " + format->dump() + " is not supported");
     parts.terms.push_back({parse_regex(characters, known, false, "[json schema] format")});
   }
   return parts;
@@ -75,13 +73,14 @@ std::vector<CharTerm> SchemaCompiler::string_terms(const Flat& flat, Grammar& ch
     }
     return {{characters.choice(std::move(texts))}};
   }
-  const int64_t max =
-      parts.max == kNoMaximum ? kNoMaximum : std::min(parts.max, std::max(kMaxPatternLength, parts.min));
+  const int64_t max = parts.max == kNoMaximum
+                          ? kNoMaximum
+                          : std::min(parts.max, std::max(kMaxPatternLength, parts.min));
   if (max != kNoMaximum && max < parts.min) return {{characters.nothing()}};
   if (parts.min > 0 || max != kNoMaximum)
-    parts.terms.push_back({characters.repeat(characters.one_of(CodePoints::all()),
-                                             static_cast<int32_t>(parts.min),
-                                             static_cast<int32_t>(max))});
+    parts.terms.push_back(
+        {characters.repeat(characters.one_of(CodePoints::all()), static_cast<int32_t>(parts.min),
+                           static_cast<int32_t>(max))});
   return parts.terms;
 }
 
@@ -94,10 +93,11 @@ ExprId SchemaCompiler::string(const Flat& flat) {
     if (!lengths) return json_.any_string();
     const int64_t max =
         parts.max == kNoMaximum ? kNoMaximum : std::min(parts.max, std::max(kMaxCount, parts.min));
-    return grammar_.sequence({grammar_.bytes("\""),
-                              grammar_.repeat(json_.any_character(), static_cast<int32_t>(parts.min),
-                                              static_cast<int32_t>(max)),
-                              grammar_.bytes("\"")});
+    return grammar_.sequence(
+        {grammar_.bytes("\""),
+         grammar_.repeat(json_.any_character(), static_cast<int32_t>(parts.min),
+                         static_cast<int32_t>(max)),
+         grammar_.bytes("\"")});
   }
   if (parts.terms.size() == 1 && !lengths) return json_.string(characters, parts.terms[0].expr);
   Grammar both;
@@ -109,10 +109,10 @@ ExprId SchemaCompiler::string(const Flat& flat) {
 // text is valid in its format, not every valid text is one.
 const char* format_pattern(const std::string& format) {
 #define MICA_DAY                                                                            \
-  "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|"  \
+  "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|"   \
   "[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])" \
   "|(?:[02468][048]|[13579][26])00)-02-29)"
-#define MICA_TIME                                                                   \
+#define MICA_TIME                                                                        \
   "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:[Zz]|[+-](?:[01][0-9]" \
   "|2[0-3]):[0-5][0-9])"
 #define MICA_OCTET "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -130,8 +130,9 @@ const char* format_pattern(const std::string& format) {
        "[0-9]{1,9}S))?|T(?:[0-9]{1,9}H(?:[0-9]{1,9}M(?:[0-9]{1,9}S)?)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|"
        "[0-9]{1,9}S))"},
       {"uuid", "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"},
-      {"email", "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,32}(?:\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,15}){0,2}"
-                "@" MICA_LABEL "(?:\\." MICA_LABEL "){0,3}"},
+      {"email",
+       "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,32}(?:\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,15}){0,2}"
+       "@" MICA_LABEL "(?:\\." MICA_LABEL "){0,3}"},
       {"hostname", MICA_LABEL "(?:\\." MICA_LABEL "){0,3}"},
       {"ipv4", MICA_IPV4},
       {"ipv6",

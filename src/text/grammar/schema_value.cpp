@@ -126,7 +126,8 @@ ExprId SchemaCompiler::array(const Flat& flat) {
   const ArrayShape shape = array_shape(flat);
   const bool may_be_empty = shape.min == 0;
   if (shape.max != kNoMaximum && shape.max < shape.min) return grammar_.nothing();
-  if (shape.max == 0) return grammar_.sequence({grammar_.bytes("["), json_.space(), grammar_.bytes("]")});
+  if (shape.max == 0)
+    return grammar_.sequence({grammar_.bytes("["), json_.space(), grammar_.bytes("]")});
   const size_t own = std::max<size_t>(shape.prefix, 1);
   if (own > kMaxCount) fail(*flat.schemas[0], "prefixItems", "too long");
   Machine machine;
@@ -142,8 +143,7 @@ ExprId SchemaCompiler::array(const Flat& flat) {
   if (shape.max == kNoMaximum || shape.max > done) {
     const ExprId next = grammar_.sequence({json_.comma(), value(item(flat, own))});
     const auto least = static_cast<int32_t>(std::max<int64_t>(1, shape.min - done));
-    const auto most =
-        shape.max == kNoMaximum ? kNoMaximum : static_cast<int32_t>(shape.max - done);
+    const auto most = shape.max == kNoMaximum ? kNoMaximum : static_cast<int32_t>(shape.max - done);
     machine.edges.push_back({static_cast<int32_t>(own), static_cast<int32_t>(own + 1),
                              grammar_.repeat(next, least, most)});
     machine.accepting[own + 1] = true;

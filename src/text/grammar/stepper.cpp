@@ -70,7 +70,9 @@ Column Stepper::step(const Column& column, uint8_t byte) {
 }
 
 bool Stepper::seen(uint32_t state, FrameRef frame) {
-  const auto equal = [&](const ItemRef& item) { return item.state == state && item.frame == frame; };
+  const auto equal = [&](const ItemRef& item) {
+    return item.state == state && item.frame == frame;
+  };
   if (items_.size() < kLinear) return std::any_of(items_.begin(), items_.end(), equal);
   const auto key = [](const ItemRef& item) {
     const uint64_t where = item.frame.frame ? reinterpret_cast<uintptr_t>(item.frame.frame->get())
@@ -162,8 +164,8 @@ void Stepper::make_frame(Pending& pending) {
                                     [&](const auto& a, const auto& b) { return key(a) == key(b); }),
                         frame.returns.end());
   }
-  pending.made = table_ ? table_->unique(std::move(frame))
-                        : std::make_shared<const Frame>(std::move(frame));
+  pending.made =
+      table_ ? table_->unique(std::move(frame)) : std::make_shared<const Frame>(std::move(frame));
 }
 
 Column Stepper::finish() {

@@ -109,9 +109,15 @@ TokenVocabulary::TokenVocabulary(std::vector<std::string> token_bytes, std::vect
 
 TokenVocabulary::~TokenVocabulary() = default;
 
-int32_t TokenVocabulary::size() const { return static_cast<int32_t>(impl_->bytes.size()); }
-size_t TokenVocabulary::mask_words() const { return impl_->words; }
-const std::vector<int32_t>& TokenVocabulary::end_ids() const { return impl_->end_ids; }
+int32_t TokenVocabulary::size() const {
+  return static_cast<int32_t>(impl_->bytes.size());
+}
+size_t TokenVocabulary::mask_words() const {
+  return impl_->words;
+}
+const std::vector<int32_t>& TokenVocabulary::end_ids() const {
+  return impl_->end_ids;
+}
 
 bool TokenVocabulary::is_end(int32_t token) const {
   return token >= 0 && token < size() && impl_->is_end[static_cast<size_t>(token)];

@@ -6,14 +6,13 @@
 // are; numbers without a fraction as integers. Objects are open where the schema is silent. Not
 // read: format.json, where formats only annotate (optional/format holds those that count), and
 // the rest of optional/.
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "text/grammar/grammar.h"
@@ -58,7 +57,8 @@ std::string keyword_of(const std::string& message) {
   const size_t end = message.find(": ");
   const std::string place = message.substr(0, end);
   const size_t slash = place.rfind('/');
-  if (place.find('#') == std::string::npos || slash == std::string::npos) return message.substr(0, 60);
+  if (place.find('#') == std::string::npos || slash == std::string::npos)
+    return message.substr(0, 60);
   return place.substr(slash + 1);
 }
 
@@ -67,8 +67,8 @@ struct Counts {
   std::map<std::string, int> keywords;
 };
 
-void run_group(const std::string& file, const Json& group, mica::GrammarCompiler& compiler, bool verbose,
-               Counts& counts) {
+void run_group(const std::string& file, const Json& group, mica::GrammarCompiler& compiler,
+               bool verbose, Counts& counts) {
   counts.groups++;
   mica::GrammarSpec spec;
   spec.kind = mica::GrammarSpec::Kind::kJsonSchema;
@@ -130,8 +130,11 @@ int main(int argc, char** argv) {
     for (const Json& group : Json::parse(file))
       run_group(path.filename(), group, compiler, argc > 2, counts);
   }
-  std::printf("schemas %d, outside the subset %d; valid instances %d, accepted %d; invalid %d, refused %d\n",
-              counts.groups, counts.outside, counts.valid, counts.accepted, counts.invalid, counts.refused);
-  for (const auto& [keyword, count] : counts.keywords) std::printf("%4d %s\n", count, keyword.c_str());
+  std::printf(
+      "schemas %d, outside the subset %d; valid instances %d, accepted %d; invalid %d, refused "
+      "%d\n",
+      counts.groups, counts.outside, counts.valid, counts.accepted, counts.invalid, counts.refused);
+  for (const auto& [keyword, count] : counts.keywords)
+    std::printf("%4d %s\n", count, keyword.c_str());
   return counts.refused == counts.invalid ? 0 : 1;
 }

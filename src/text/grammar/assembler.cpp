@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kMaxEdges = 8'000'000;
 // NFA states in the sets of one rule before it is left nondeterministic.
 constexpr size_t kWorkPerState = 64, kWork = 100'000, kMaxWork = 8'000'000;
+constexpr size_t kStatesPerState = 8, kStates = 20'000;  // of the determinized rule
 
 }  // namespace
 
@@ -32,6 +33,7 @@ uint32_t Assembler::add(const Nfa& nfa) {
     program_.call_edges_.resize(calls);
     keep(nfa);
   }
+  check_size();
   known_.clear();
   sets_.clear();
   return static_cast<uint32_t>(base_);
@@ -86,8 +88,8 @@ bool Assembler::determinize(const Nfa& nfa) {
   const size_t budget = std::min(kWorkPerState * nfa.states.size() + kWork, kMaxWork);
   state_of(nfa, {0});
   for (size_t i = 0; i < sets_.size(); i++) {
-    if (work_ > budget) return false;
-    check_size();
+    if (work_ > budget || sets_.size() > kStates + kStatesPerState * nfa.states.size())
+      return false;
     const auto state = static_cast<uint32_t>(base_ + i);
     program_.states_[state].bytes_begin = static_cast<uint32_t>(program_.byte_edges_.size());
     add_bytes(nfa, *sets_[i], state);

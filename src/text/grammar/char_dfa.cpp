@@ -9,7 +9,7 @@ namespace mica::grammar {
 namespace {
 
 constexpr size_t kMaxNfaStates = 400'000;
-constexpr size_t kMaxWork = 40'000'000;
+constexpr size_t kMaxWork = 10'000'000;
 
 // Characters that no expression tells apart.
 class Alphabet {
@@ -227,6 +227,7 @@ CharDfa intersect(const Grammar& grammar, const std::vector<CharTerm>& terms,
       for (size_t t = 0; t < terms.size(); t++) {
         work += next[t][c].size() + 1;
         sets.push_back(nfas[t].close(std::move(next[t][c])));
+        work += sets.back().size();
         alive &= !sets.back().empty() || terms[t].negated;
       }
       if (!alive) continue;

@@ -11,6 +11,7 @@ namespace mica::grammar {
 namespace {
 
 constexpr int kMaxNesting = 200;
+constexpr int kMaxRepeats = 20;  // of one atom
 constexpr size_t kMaxText = size_t{8} << 20;
 
 bool is_name(char c) {
@@ -153,7 +154,8 @@ class Parser {
   }
 
   ExprId parse_repeats(ExprId atom) {
-    for (;;) {
+    for (int count = 0;; count++) {
+      if (count > kMaxRepeats) fail("too many repetitions of a repetition");
       skip_space();
       int32_t min = 0, max = kNoMaximum;
       if (skip("*")) {

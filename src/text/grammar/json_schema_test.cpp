@@ -40,7 +40,7 @@ constexpr const char* kSchemas[] = {
     R"({"type":"number","minimum":0,"maximum":100,"multipleOf":0.25})",
     R"({"type":["string","null"],"maxLength":2})",
     R"({"type":"string","nullable":true,"maxLength":2})",
-    R"({"type":"object","patternProperties":{"^x_":{"type":"integer"},"y$":{"minimum":5}},"additionalProperties":false})",
+    R"({"type":"object","patternProperties":{"^x_":{"type":"integer"},"^y":{"minimum":5}},"additionalProperties":false})",
     R"({"type":"object","properties":{"x_1":{"maximum":3}},"patternProperties":{"^x_":{"type":"integer"}},"additionalProperties":{"type":"boolean"}})",
     R"({"type":"object","propertyNames":{"pattern":"^[a-c]+$","maxLength":4},"additionalProperties":{"type":"integer"},"maxProperties":3})",
     R"({"type":"object","properties":{"a":{"type":"null"},"b":{"type":"null"},"c":{"type":"null"}},"minProperties":2,"maxProperties":2})",

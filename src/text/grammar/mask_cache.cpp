@@ -67,8 +67,7 @@ void MaskCache::trim() {
   if (!locals_.empty() && context_bytes_ < kMaxContextBytes && local_memory() < kMaxLocalBytes)
     return;
   contexts_.clear();
-  group_locals_.clear();
-  return_locals_.clear();
+  state_locals_.clear();
   local_ids_.clear();
   locals_.clear();
   frames_.clear();
@@ -96,52 +95,52 @@ inline uint32_t MaskCache::next(uint32_t id, uint8_t byte) {
     const uint32_t known = (*from.table)[byte];
     if (known != kUnknown) return known;
   } else {
-    for (const auto& [known, to] : from.few)
-      if (known == byte) return to;
+    for (const Local::Range& range : from.few)
+      if (range.lo <= byte && byte <= range.hi) return range.to;
   }
   return take(id, byte);
 }
 
+// The bytes around one between which no edge begins or ends all lead to the same place.
 uint32_t MaskCache::take(uint32_t id, uint8_t byte) {
+  Local::Range range{0, 255, kDead};
+  for (const Column::Item& item : locals_[id].column->items)
+    for (const ByteEdge& edge : program_.bytes(program_.state(item.state))) {
+      if (edge.lo > byte) {
+        range.hi = std::min<uint8_t>(range.hi, static_cast<uint8_t>(edge.lo - 1));
+        break;
+      }
+      if (edge.hi < byte) {
+        range.lo = std::max<uint8_t>(range.lo, static_cast<uint8_t>(edge.hi + 1));
+        continue;
+      }
+      range.lo = std::max(range.lo, edge.lo);
+      range.hi = std::min(range.hi, edge.hi);
+    }
   Column column = local_stepper_.step(*locals_[id].column, byte);
-  const uint32_t to = local(std::move(column), local_stepper_.pressure());
+  range.to = local(std::move(column), local_stepper_.pressure());
   Local& from = locals_[id];
   if (!from.table && from.few.size() < kFewTransitions) {
-    from.few.push_back({byte, to});
-    local_bytes_ += sizeof(from.few[0]);
-    return to;
+    from.few.push_back(range);
+    local_bytes_ += sizeof(range);
+    return range.to;
   }
   if (!from.table) {
     from.table = std::make_unique<std::array<uint32_t, 256>>();
     from.table->fill(kUnknown);
-    // Bytes without an edge lead nowhere.
-    std::array<bool, 256> edge{};
-    for (const Column::Item& item : from.column->items)
-      for (const ByteEdge& e : program_.bytes(program_.state(item.state)))
-        std::fill(edge.begin() + e.lo, edge.begin() + e.hi + 1, true);
-    for (size_t b = 0; b < 256; b++)
-      if (!edge[b]) (*from.table)[b] = kDead;
-    for (const auto& [known, target] : from.few) (*from.table)[known] = target;
+    for (const Local::Range& r : from.few)
+      std::fill(from.table->begin() + r.lo, from.table->begin() + r.hi + 1, r.to);
     local_bytes_ += sizeof(*from.table);
   }
-  (*from.table)[byte] = to;
-  return to;
+  std::fill(from.table->begin() + range.lo, from.table->begin() + range.hi + 1, range.to);
+  return range.to;
 }
 
-// The states of one frame of a column; what they call has frames of its own there.
-uint32_t MaskCache::local_of_group(const std::vector<uint32_t>& states) {
-  const auto it = group_locals_.find(states);
-  if (it != group_locals_.end()) return it->second;
-  Column column;
-  for (const uint32_t state : states) column.items.push_back({state, any_caller_});
-  return group_locals_[states] = local(std::move(column), 0);
-}
-
-uint32_t MaskCache::local_of_returns(const std::vector<uint32_t>& states) {
-  const auto it = return_locals_.find(states);
-  if (it != return_locals_.end()) return it->second;
+uint32_t MaskCache::local_of(const std::vector<uint32_t>& states) {
+  const auto it = state_locals_.find(states);
+  if (it != state_locals_.end()) return it->second;
   Column column = local_stepper_.start(any_caller_, states);
-  return return_locals_[states] = local(std::move(column), local_stepper_.pressure());
+  return state_locals_[states] = local(std::move(column), local_stepper_.pressure());
 }
 
 // The one local behind every plain character, kDead when there is none.
@@ -200,10 +199,11 @@ void MaskCache::fill(Context& context, uint32_t start, std::span<const uint32_t>
   std::fill(scratch_.begin(), scratch_.end(), 0u);
   const bool whole = entries.size() == 1 && entries[0] == 0;
   const int plain = whole ? plain_depth(start) : 0;
-  context.pressure = std::max(locals_[start].pressure, locals_[plain_step(start)].pressure);
+  context.pressure = locals_[start].pressure;
   if (plain > 0) {
     const auto& mask = vocabulary_->impl().plain[static_cast<size_t>(plain - 1)];
     std::copy(mask.begin(), mask.end(), scratch_.begin());
+    context.pressure = std::max(context.pressure, locals_[plain_step(start)].pressure);
   }
   const bool leaves = !whole && locals_[start].accepting;
   for (const uint32_t entry : entries) {
@@ -222,7 +222,7 @@ void MaskCache::walk(Context& context, uint32_t start, uint32_t entry, int plain
   for (uint32_t i = entry + 1; i < end;) {
     const TokenTrie::Node& node = nodes[i];
     if (node.plain <= plain) {
-      i = node.end;
+      i = plain == kMaxPlain ? trie_.next_rest[i] : node.end;
       continue;
     }
     const uint32_t to = next(path_[node.depth - 1], node.byte);
@@ -278,7 +278,7 @@ void MaskCache::add_outer(const Frame& frame, Context& context, std::span<uint32
     std::vector<uint32_t> states;
     for (; i < frame.returns.size() && frame.returns[i].frame.get() == around; i++)
       states.push_back(frame.returns[i].state);
-    const uint32_t start = local_of_returns(states);
+    const uint32_t start = local_of(states);
     auto& outer = context.outer[start];
     if (!outer) {
       auto fresh = std::make_unique<Context>();
@@ -296,12 +296,12 @@ void MaskCache::mask(const Column& column, std::span<uint32_t> allowed) {
   trim();
   try {
     Seen seen;
-    for (size_t i = 0; i < column.items.size();) {
-      const Frame* frame = column.items[i].frame.get();
+    for (size_t i = 0; i < column.kernel.size();) {
+      const Frame* frame = column.kernel[i].frame.get();
       group_.clear();
-      for (; i < column.items.size() && column.items[i].frame.get() == frame; i++)
-        group_.push_back(column.items[i].state);
-      const uint32_t start = local_of_group(group_);
+      for (; i < column.kernel.size() && column.kernel[i].frame.get() == frame; i++)
+        group_.push_back(column.kernel[i].state);
+      const uint32_t start = local_of(group_);
       auto& context = contexts_[start];
       if (!context) {
         auto fresh = std::make_unique<Context>();

@@ -28,8 +28,12 @@ class MaskCache {
  private:
   // A column in a frame that stands for any caller: `accepting` says that the rule may be complete.
   struct Local {
+    struct Range {
+      uint8_t lo, hi;
+      uint32_t to;
+    };
     ColumnPtr column;
-    std::vector<std::pair<uint8_t, uint32_t>> few;     // transitions, while there are few
+    std::vector<Range> few;                            // transitions, while there are few
     std::unique_ptr<std::array<uint32_t, 256>> table;  // then all; kUnknown where not yet taken
     uint32_t plain_next = kUnknown;                    // see plain_step
     int32_t pressure = 0;                              // see Stepper
@@ -57,8 +61,8 @@ class MaskCache {
   uint32_t local(Column column, int32_t pressure);
   uint32_t next(uint32_t local, uint8_t byte);
   uint32_t take(uint32_t local, uint8_t byte);
-  uint32_t local_of_group(const std::vector<uint32_t>& states);
-  uint32_t local_of_returns(const std::vector<uint32_t>& states);
+  uint32_t local_of(
+      const std::vector<uint32_t>& states);  // of states in one frame, and their calls
   uint32_t plain_step(uint32_t local);
   uint32_t find_plain_step(uint32_t local);
   int plain_depth(uint32_t local);
@@ -81,8 +85,8 @@ class MaskCache {
   FramePtr any_caller_;
   std::vector<Local> locals_;
   std::unordered_map<ColumnPtr, uint32_t, ColumnHash, ColumnEqual> local_ids_;
-  StateMap group_locals_, return_locals_;
-  std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;  // by local of the group
+  StateMap state_locals_;
+  std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;  // by local
   std::vector<uint32_t> scratch_;                                    // a mask that is being made
   size_t scratch_count_ = 0;
   std::vector<uint32_t> path_;  // locals by depth, of a walk

@@ -11,7 +11,7 @@ constexpr int64_t kHuge = int64_t{1} << 40;
 constexpr int64_t kInlineSize = 48;     // states of a rule that is copied into several callers
 constexpr int64_t kInlineOnce = 20000;  // of one that has a single caller
 constexpr int64_t kRepeatSize = 256;    // states of a repetition that is written out
-constexpr int kInlineDepth = 24;
+constexpr int kInlineDepth = 8;
 
 }  // namespace
 

@@ -158,7 +158,10 @@ class SchemaCompiler {
   std::vector<std::map<Flat, int32_t>::const_iterator> bodies_;  // of rules still to be made
   std::set<std::pair<const Json*, Schemas>> one_of_checked_;
   std::map<std::string, CharDfa> dfas_;
-  int disjoint_work_ = 0, one_of_depth_ = 0;
+  void work(const Json& schema);  // counts, and throws over a limit
+  int64_t work_ = 0;
+  int one_of_depth_ = 0;
+  const Json* enumerated_ = nullptr;  // the list whose values are being checked
   const Json true_ = true;
 };
 

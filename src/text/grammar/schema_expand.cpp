@@ -9,9 +9,10 @@
 namespace mica::grammar {
 namespace {
 
-constexpr size_t kMaxText = size_t{8} << 20;
+constexpr size_t kMaxText = size_t{2} << 20;
 constexpr int kMaxNesting = 200;
 constexpr size_t kMaxAlternatives = 2000;
+constexpr int64_t kMaxWork = 1'000'000;   // schemas looked at, each time
 constexpr size_t kMaxConjunction = 1000;  // schemas that are followed for one value
 constexpr int kMaxOneOf = 40;             // oneOf inside oneOf
 
@@ -268,10 +269,15 @@ struct SchemaCompiler::Open {
   std::vector<const Json*> owners;                    // of the lists
 };
 
+void SchemaCompiler::work(const Json& schema) {
+  if (++work_ > kMaxWork) fail(schema, "", "anyOf, oneOf and enum combine in too many ways");
+}
+
 void SchemaCompiler::expand_into(Open open, std::vector<Flat>& out) {
   while (!open.todo.empty()) {
     const Json& schema = *open.todo.back();
     open.todo.pop_back();
+    work(schema);
     if (schema.is_boolean()) {
       if (schema == true) continue;
       return;

@@ -140,9 +140,10 @@ const char* format_pattern(const std::string& format) {
        "|(?:" MICA_H16 ":){1,5}(?::" MICA_H16 "){2}|(?:" MICA_H16 ":){1,4}(?::" MICA_H16
        "){3}|(?:" MICA_H16 ":){1,3}(?::" MICA_H16 "){4}|(?:" MICA_H16 ":){1,2}(?::" MICA_H16
        "){5}|" MICA_H16 ":(?::" MICA_H16 "){6}|:(?::" MICA_H16 "){1,7}|::"},
-      {"uri", "[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://" MICA_LABEL "(?:\\." MICA_LABEL
-              "){0,4}(?::[0-9]{1,5})?)?(?:/" MICA_URI_CHAR "*)*(?:\\?(?:" MICA_URI_CHAR
-              "|[/?])*)?(?:#(?:" MICA_URI_CHAR "|[/?])*)?"},
+      {"uri",
+       "[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://" MICA_LABEL "(?:\\." MICA_LABEL
+       "){0,4}(?::[0-9]{1,5})?(?:/" MICA_URI_CHAR "*)*|/?" MICA_URI_CHAR "+(?:/" MICA_URI_CHAR
+       "*)*)(?:\\?(?:" MICA_URI_CHAR "|[/?])*)?(?:#(?:" MICA_URI_CHAR "|[/?])*)?"},
   };
 #undef MICA_DAY
 #undef MICA_TIME

@@ -57,11 +57,13 @@ std::vector<Json> SchemaCompiler::values(const Flat& flat) {
     }
     if (const Json* list = keyword(*schema, "enum")) {
       all.assign(list->begin(), list->end());
+      enumerated_ = list;
       break;
     }
   }
   for (const Json& value : all)
     if (satisfies_all(value, flat)) out.push_back(value);
+  enumerated_ = nullptr;
   return out;
 }
 
@@ -154,7 +156,12 @@ ExprId SchemaCompiler::array(const Flat& flat) {
 
 ExprId add_json_schema(Grammar& grammar, JsonText& json, std::string_view schema,
                        const SchemaOptions& options) {
-  return SchemaCompiler(grammar, json, schema, options).run();
+  try {
+    return SchemaCompiler(grammar, json, schema, options).run();
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kUsage, "[json schema] a keyword's value has a wrong type: {}",
+                error.what());
+  }
 }
 
 Grammar parse_json_schema(std::string_view schema, const SchemaOptions& options) {

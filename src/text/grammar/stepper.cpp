@@ -26,6 +26,16 @@ bool same(const Frame& a, const Frame& b) {
                     });
 }
 
+void sort_unique(std::vector<Column::Item>& items) {
+  if (items.size() < 2) return;
+  const auto key = [](const Column::Item& item) { return std::pair(item.frame.get(), item.state); };
+  std::sort(items.begin(), items.end(),
+            [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  items.erase(std::unique(items.begin(), items.end(),
+                          [&](const auto& a, const auto& b) { return key(a) == key(b); }),
+              items.end());
+}
+
 }  // namespace
 
 FramePtr FrameTable::unique(Frame frame) {
@@ -138,19 +148,29 @@ void Stepper::call(const ItemRef& item, const CallEdge& edge) {
 }
 
 uint32_t Stepper::pending_for(uint32_t rule, int32_t depth) {
-  for (uint32_t i = 0; i < pending_.size(); i++)
-    if (pending_[i].rule == rule && pending_[i].depth == depth) return i;
+  for (uint32_t i = 0; i < pending_.size(); i++) {
+    Pending& known = pending_[i];
+    if (known.rule != rule) continue;
+    if (known.depth == depth) return i;
+    if (known.depth > kShallow || depth > kShallow) continue;
+    known.depth = std::max(known.depth, depth);
+    return i;
+  }
   pending_.push_back({rule, depth, {}, {}, nullptr});
   return static_cast<uint32_t>(pending_.size() - 1);
 }
 
 void Stepper::make_frame(Pending& pending) {
   Frame frame;
-  frame.depth = pending.depth;
-  for (const ItemRef& item : pending.returns)
+  for (const ItemRef& item : pending.returns) {
     frame.returns.push_back({item.state, resolve(item.frame)});
+    const int32_t around = frame.returns.back().frame->depth;
+    frame.depth = std::max(frame.depth, around + 1);
+    pressure_ = std::max(pressure_, around + program_.state(item.state).need);
+  }
   for (const FrameRef& tail : pending.tails) {
     const Frame& around = *resolve(tail);
+    frame.depth = std::max(frame.depth, around.depth);
     frame.ends |= around.ends;
     frame.returns.insert(frame.returns.end(), around.returns.begin(), around.returns.end());
     returns_ += around.returns.size();
@@ -184,18 +204,15 @@ Column Stepper::finish() {
   out.items.reserve(items_.size());
   for (const ItemRef& item : items_) {
     const State& state = program_.state(item.state);
-    if (state.bytes_begin == state.bytes_end) continue;
-    out.items.push_back({item.state, resolve(item.frame)});
-    out.depth = std::max(out.depth, out.items.back().frame->depth);
+    const FramePtr& frame = resolve(item.frame);
+    pressure_ = std::max(pressure_, frame->depth + state.need);
+    const bool bytes = state.bytes_begin != state.bytes_end;
+    if (bytes) out.items.push_back({item.state, frame});
+    if (item.frame.frame && (bytes || state.calls_begin != state.calls_end))
+      out.kernel.push_back({item.state, frame});
   }
-  const auto key = [](const Column::Item& item) { return std::pair(item.frame.get(), item.state); };
-  if (out.items.size() > 1) {
-    std::sort(out.items.begin(), out.items.end(),
-              [&](const auto& a, const auto& b) { return key(a) < key(b); });
-    out.items.erase(std::unique(out.items.begin(), out.items.end(),
-                                [&](const auto& a, const auto& b) { return key(a) == key(b); }),
-                    out.items.end());
-  }
+  sort_unique(out.items);
+  sort_unique(out.kernel);
   return out;
 }
 

@@ -34,8 +34,9 @@ struct Column {
     FramePtr frame;
   };
   std::vector<Item> items;  // states with bytes to read, sorted by frame; no two are equal
-  bool accepting = false;   // the text may end here
-  int32_t depth = 0;        // the largest of a frame
+  // The same without what was called at this very position; states with bytes or calls.
+  std::vector<Item> kernel;
+  bool accepting = false;  // the text may end here
 
   bool dead() const { return items.empty() && !accepting; }
 };
@@ -55,6 +56,9 @@ class FrameTable {
 
 // More states and returns than this at one position is an error: the grammar is too ambiguous.
 constexpr size_t kMaxItems = 4096;
+// Up to this depth calls of one rule at one position share a frame whatever the depth around them,
+// which bounds ambiguity; nearer to kMaxDepth, where the depth decides, only those of equal depth.
+constexpr int32_t kShallow = 350;
 
 // Scratch memory of one thread.
 class Stepper {

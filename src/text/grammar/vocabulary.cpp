@@ -60,6 +60,9 @@ void build_trie(Impl& impl) {
   const auto count = static_cast<uint32_t>(trie.nodes.size());
   for (const uint32_t node : path) trie.nodes[node].end = count;
   trie.nodes.push_back({count, static_cast<uint32_t>(trie.ids.size()), 0, 0, 0});
+  trie.next_rest.resize(count + 1, count);
+  for (uint32_t i = count; i-- > 0;)
+    trie.next_rest[i] = trie.nodes[i].plain == TokenTrie::kNotPlain ? i : trie.next_rest[i + 1];
 }
 
 void build_plain_masks(Impl& impl) {

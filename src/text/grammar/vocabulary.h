@@ -24,6 +24,7 @@ struct TokenTrie {
   static constexpr uint8_t kNotPlain = 255;
   std::vector<Node> nodes;  // and one behind the last
   std::vector<int32_t> ids;
+  std::vector<uint32_t> next_rest;  // by node: it or the first behind it that is not plain
   uint32_t max_depth = 0;
 };
 

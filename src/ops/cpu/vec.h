@@ -23,6 +23,9 @@ struct Vec<4> {
   typedef int32_t I __attribute__((vector_size(16)));
   typedef uint32_t U __attribute__((vector_size(16)));
   typedef uint16_t H __attribute__((vector_size(8)));
+  typedef uint8_t B __attribute__((vector_size(4)));
+  typedef uint8_t HalfB __attribute__((vector_size(2)));  // half as many
+  typedef uint16_t HalfH __attribute__((vector_size(4)));
 };
 template <>
 struct Vec<8> {
@@ -30,6 +33,9 @@ struct Vec<8> {
   typedef int32_t I __attribute__((vector_size(32)));
   typedef uint32_t U __attribute__((vector_size(32)));
   typedef uint16_t H __attribute__((vector_size(16)));
+  typedef uint8_t B __attribute__((vector_size(8)));
+  typedef uint8_t HalfB __attribute__((vector_size(4)));  // half as many
+  typedef uint16_t HalfH __attribute__((vector_size(8)));
 };
 template <>
 struct Vec<16> {
@@ -37,6 +43,9 @@ struct Vec<16> {
   typedef int32_t I __attribute__((vector_size(64)));
   typedef uint32_t U __attribute__((vector_size(64)));
   typedef uint16_t H __attribute__((vector_size(32)));
+  typedef uint8_t B __attribute__((vector_size(16)));
+  typedef uint8_t HalfB __attribute__((vector_size(8)));  // half as many
+  typedef uint16_t HalfH __attribute__((vector_size(16)));
 };
 
 using F = Vec<kLanes>::F;
@@ -88,6 +97,36 @@ MICA_VEC typename Vec<N>::F load(const F16* from) {
   const U special = (U)((wide & 0x7c00) == 0x7c00) & 0x7f800000u;  // infinities and NaN
   const U sign = (wide & 0x8000) << 16;
   return bits_as<typename Vec<N>::F>(bits_as<U>(scaled) | special | sign);
+}
+
+// Codes of kBits (8 or 4) bits, of which `from` holds the first; as integers.
+template <int kBits, int N = kLanes>
+MICA_VEC typename Vec<N>::F load_codes(const uint8_t* from) {
+  typename Vec<N>::B codes;
+  if constexpr (kBits == 8) {
+    std::memcpy(&codes, from, sizeof codes);
+  } else {
+    typename Vec<N>::HalfB pairs;
+    std::memcpy(&pairs, from, sizeof pairs);
+    const auto wide = __builtin_convertvector(pairs, typename Vec<N>::HalfH);
+    codes = bits_as<typename Vec<N>::B>((wide | wide << 4) & 0x0f0f);
+  }
+  return __builtin_convertvector(__builtin_convertvector(codes, typename Vec<N>::I),
+                                 typename Vec<N>::F);
+}
+
+// The other way: integers within the bits.
+template <int kBits, int N = kLanes>
+MICA_VEC void store_codes(uint8_t* to, typename Vec<N>::F values) {
+  const auto codes = __builtin_convertvector(__builtin_convertvector(values, typename Vec<N>::I),
+                                             typename Vec<N>::B);
+  if constexpr (kBits == 8) {
+    std::memcpy(to, &codes, sizeof codes);
+  } else {
+    const auto wide = bits_as<typename Vec<N>::HalfH>(codes);
+    const auto pairs = __builtin_convertvector(wide | wide >> 4, typename Vec<N>::HalfB);
+    std::memcpy(to, &pairs, sizeof pairs);
+  }
 }
 
 template <typename V>

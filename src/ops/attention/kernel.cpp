@@ -91,11 +91,17 @@ void load_rows(Rows& rows) {
   }
 }
 
-// A vector of the cache as the loops below read it: kW elements from element d on.
+// A vector of the cache as the loops below read it: kW elements from element d on. What the
+// elements of a group share is their step.
 template <typename T>
 struct Plain {
   const T* at;
-  MICA_VEC F load_from(const Plain& row, int64_t d) { return load(row.at + d); }
+  struct Step {};
+  static constexpr int64_t kMostVectors = 8;  // of one row that are summed together
+  static constexpr bool kCostly = false;      // to load
+  static int64_t group(const Plain&, int64_t size) { return size; }
+  MICA_VEC Step step(const Plain&, int64_t) { return {}; }
+  MICA_VEC F load_from(const Plain& row, int64_t d, const Step&) { return load(row.at + d); }
   // The last elements, and zeros.
   MICA_VEC F load_tail(const Plain& row, int64_t d, int64_t size) {
     T tail[kW] = {};
@@ -115,11 +121,20 @@ struct Coded {
   const uint8_t* codes;
   const float* steps;  // [groups, 2]
   int group_shift;
-  MICA_VEC F load_from(const Coded& row, int64_t d) {
+  struct Step {
+    float scale, bias;
+  };
+  static constexpr int64_t kMostVectors = 4;
+  static constexpr bool kCostly = true;
+  static int64_t group(const Coded& row, int64_t) { return int64_t{1} << row.group_shift; }
+  MICA_VEC Step step(const Coded& row, int64_t d) {
     const float* step = row.steps + 2 * (d >> row.group_shift);
-    return load_codes<kBits>(row.codes + d * kBits / 8) * step[0] + step[1];
+    return {step[0], step[1]};
   }
-  MICA_VEC F load_tail(const Coded& row, int64_t d, int64_t) { return load_from(row, d); }
+  MICA_VEC F load_from(const Coded& row, int64_t d, const Step& step) {
+    return load_codes<kBits>(row.codes + d * kBits / 8) * step.scale + step.bias;
+  }
+  MICA_VEC F load_tail(const Coded&, int64_t, int64_t) { return F{}; }  // never: groups are whole
   MICA_VEC void prefetch(const Coded& row, int64_t size) {
     for (int64_t byte = 0; byte < size * kBits / 8; byte += 64)
       __builtin_prefetch(row.codes + byte);
@@ -130,12 +145,17 @@ struct Coded {
 template <typename V, int R, int K>
 MICA_VEC void dot_block(const float* q, int64_t pad, const V* keys, int64_t size, float* scores) {
   F acc[R][K] = {};
-  for (int64_t d = 0; d < size; d += kW) {
-    F key[K];
-    for (int k = 0; k < K; ++k) key[k] = V::load_from(keys[k], d);
-    for (int r = 0; r < R; ++r) {
-      const F query = load(q + r * pad + d);
-      for (int k = 0; k < K; ++k) acc[r][k] += query * key[k];
+  const int64_t group = V::group(keys[0], size);
+  for (int64_t begin = 0; begin < size; begin += group) {
+    typename V::Step step[K];
+    for (int k = 0; k < K; ++k) step[k] = V::step(keys[k], begin);
+    for (int64_t d = begin; d < begin + group; d += kW) {
+      F key[K];
+      for (int k = 0; k < K; ++k) key[k] = V::load_from(keys[k], d, step[k]);
+      for (int r = 0; r < R; ++r) {
+        const F query = load(q + r * pad + d);
+        for (int k = 0; k < K; ++k) acc[r][k] += query * key[k];
+      }
     }
   }
   for (int r = 0; r < R; ++r)
@@ -145,6 +165,13 @@ MICA_VEC void dot_block(const float* q, int64_t pad, const V* keys, int64_t size
 template <typename V, int K>
 void dot_rows(const Rows& rows, const V* keys, int64_t size, int64_t j) {
   int64_t r = 0;
+  if constexpr (V::kCostly && K == 4) {  // four rows, a usual group of heads, by one conversion
+    constexpr int kKeys = kLanes == 16 ? 4 : 2;  // for which there are registers
+    for (; r + 4 <= rows.count; r += 4)
+      for (int k = 0; k < K; k += kKeys)
+        dot_block<V, 4, kKeys>(rows.q + r * rows.pad, rows.pad, keys + j + k, size,
+                               rows.scores + r * kKeyTile + j + k);
+  }
   for (; r + 3 <= rows.count; r += 3)
     dot_block<V, 3, K>(rows.q + r * rows.pad, rows.pad, keys + j, size,
                        rows.scores + r * kKeyTile + j);
@@ -210,7 +237,8 @@ void soften_tile(const Rows& rows, const State& state, int64_t base, int64_t j0,
   }
 }
 
-// values[r, d .. d + D vectors) += sum over j of weight[r, j] * value[j], j ascending.
+// values[r, d .. d + D vectors) += sum over j of weight[r, j] * value[j], j ascending. The elements
+// are of one group.
 template <typename V, int R, int D>
 MICA_VEC void weigh_block(const float* weights, const V* values, int64_t pad, int64_t d, int64_t j0,
                           int64_t j1, float* to) {
@@ -218,8 +246,9 @@ MICA_VEC void weigh_block(const float* weights, const V* values, int64_t pad, in
   for (int r = 0; r < R; ++r)
     for (int i = 0; i < D; ++i) acc[r][i] = load(to + r * pad + d + i * kW);
   for (int64_t j = j0; j < j1; ++j) {
+    const typename V::Step step = V::step(values[j], d);
     F value[D];
-    for (int i = 0; i < D; ++i) value[i] = V::load_from(values[j], d + i * kW);
+    for (int i = 0; i < D; ++i) value[i] = V::load_from(values[j], d + i * kW, step);
     for (int r = 0; r < R; ++r)
       for (int i = 0; i < D; ++i) acc[r][i] += weights[r * kKeyTile + j] * value[i];
   }
@@ -236,16 +265,20 @@ void weigh_tile(const Rows& rows, const State& state, const V* values, int64_t s
     weigh_block<V, R, D>(rows.scores + r * kKeyTile, values, rows.pad, d, j0, j1,
                          state.values + r * rows.pad);
   };
-  const int64_t fours = rows.count / 4 * 4;
+  const int64_t fours = rows.count / 4 * 4, group = V::group(values[j0], size);
   for (int64_t d = 0; d < size && fours > 0;) {
-    const bool two = d + 2 * kW <= size;
+    const bool two = d + 2 * kW <= size && 2 * kW <= group;
     for (int64_t r = 0; r < fours; r += 4)
       two ? block.template operator()<4, 2>(r, d) : block.template operator()<4, 1>(r, d);
     d += two ? 2 * kW : kW;
   }
+  constexpr int64_t kMost = V::kMostVectors;
   for (int64_t r = fours; r < rows.count; ++r) {
     int64_t d = 0;
-    for (; d + 8 * kW <= size; d += 8 * kW) block.template operator()<1, 8>(r, d);
+    for (; d + kMost * kW <= size && kMost * kW <= group; d += kMost * kW)
+      block.template operator()<1, kMost>(r, d);
+    for (; d + 2 * kW <= size && 2 * kW <= group; d += 2 * kW)
+      block.template operator()<1, 2>(r, d);
     for (; d < size; d += kW) block.template operator()<1, 1>(r, d);
   }
 }
@@ -267,8 +300,8 @@ void widen(const V* from, int64_t size, int64_t pad, int64_t j0, int64_t j1, flo
     float* row = to + j * stride;
     rows[j] = {row};
     int64_t d = 0;
-    for (; d + kW <= size; d += kW) store(row + d, V::load_from(from[j], d));
-    if (d < size) {  // never of codes: groups are multiples of kW
+    for (; d + kW <= size; d += kW) store(row + d, V::load_from(from[j], d, V::step(from[j], d)));
+    if (d < size) {
       store(row + d, V::load_tail(from[j], d, size));
       d += kW;
     }

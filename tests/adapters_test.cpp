@@ -88,7 +88,7 @@ class Adapters : public testing::TestWithParam<std::tuple<ModelDevice, std::stri
  protected:
   // The logits of the last token of three sequences that run together, one row each.
   std::vector<std::vector<float>> run(const AdapterSet& set, const std::vector<int32_t>& slots) {
-    DirectRunner runner(*backend_, *model_, 3, 16, 12, 3, kMaxRank);
+    DirectRunner runner(*backend_, *model_, 3, 16, 12, 3, {}, kMaxRank);
     runner.use_adapters(set, slots);
     std::vector<int32_t> tokens;
     for (int s = 0; s < 3; ++s) tokens.insert(tokens.end(), kTokens.begin(), kTokens.end());

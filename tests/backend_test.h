@@ -43,10 +43,18 @@ class TestBackend {
     MICA_CHECK(shape.elements() == static_cast<int64_t>(values.size()));
     return upload(values.data(), DType::kI32, shape);
   }
-  std::vector<float> get(const Tensor& tensor) {
+  Tensor put_bytes(const std::vector<std::byte>& bytes, Shape shape) {
+    MICA_CHECK(shape.elements() == static_cast<int64_t>(bytes.size()));
+    return upload(bytes.data(), DType::kU8, shape);
+  }
+  std::vector<std::byte> get_bytes(const Tensor& tensor) {
     std::vector<std::byte> bytes(tensor.bytes());
     backend_->synchronize();
     backend_->download(bytes.data(), tensor.data, bytes.size());
+    return bytes;
+  }
+  std::vector<float> get(const Tensor& tensor) {
+    const std::vector<std::byte> bytes = get_bytes(tensor);
     std::vector<float> values(static_cast<size_t>(tensor.elements()));
     if (tensor.dtype == DType::kI32) {
       const auto* ints = reinterpret_cast<const int32_t*>(bytes.data());

@@ -39,6 +39,7 @@ struct Case {
   std::string device;
   const char* golden;
   int32_t chunk;
+  int32_t kv_bits = 0;
 };
 
 class Batching : public testing::TestWithParam<Case> {};
@@ -55,6 +56,7 @@ TEST_P(Batching, SameTokensAloneAndTogether) {
   options.max_batch_sequences = kRequests;
   options.prefill_step_tokens = 512;
   options.prefix_cache = false;
+  options.kv_quant.bits = test.kv_bits;
   std::vector<std::vector<int32_t>> alone;
   {
     Engine engine(*backend, *model, options);
@@ -74,13 +76,16 @@ TEST_P(Batching, SameTokensAloneAndTogether) {
 
 std::vector<Case> all_cases() {
   const std::vector<Case> cases = {
-      {"cpu", "llama-affine4g64", 512},  {"cpu", "qwen2-affine8g64", 7},
-      {"cpu", "qwen3-bf16", 64},         {"cpu", "qwen3_moe-affine4g32", 16},
-      {"cpu", "gemma3_text-mxfp4", 512}, {"cpu", "mistral_window", 5},
-      {"ref", "llama-affine4g64", 512},  {"ref", "qwen3_moe-affine4g32", 7},
-      {"ref", "gemma3_text-bf16", 16},   {"simt", "llama-affine4g64", 512},
-      {"simt", "qwen3-bf16", 7},         {"simt", "qwen3_moe-affine4g32", 16},
-      {"simt", "gemma3_text-mxfp4", 64}, {"simt", "mistral_window", 5}};
+      {"cpu", "llama-affine4g64", 512},   {"cpu", "qwen2-affine8g64", 7},
+      {"cpu", "qwen3-bf16", 64},          {"cpu", "qwen3_moe-affine4g32", 16},
+      {"cpu", "gemma3_text-mxfp4", 512},  {"cpu", "mistral_window", 5},
+      {"ref", "llama-affine4g64", 512},   {"ref", "qwen3_moe-affine4g32", 7},
+      {"ref", "gemma3_text-bf16", 16},    {"simt", "llama-affine4g64", 512},
+      {"simt", "qwen3-bf16", 7},          {"simt", "qwen3_moe-affine4g32", 16},
+      {"simt", "gemma3_text-mxfp4", 64},  {"simt", "mistral_window", 5},
+      {"cpu", "llama-affine4g64", 7, 8},  {"cpu", "mistral_window", 5, 4},
+      {"cpu", "gemma3_text-bf16", 64, 4}, {"ref", "qwen3-bf16", 16, 8},
+      {"simt", "llama-affine4g64", 7, 8}, {"simt", "mistral_window", 5, 4}};
   const std::string asked = asked_test_device();
   if (asked.empty()) return cases;
   std::vector<Case> there;
@@ -94,7 +99,8 @@ std::vector<Case> all_cases() {
 
 INSTANTIATE_TEST_SUITE_P(All, Batching, testing::ValuesIn(all_cases()), [](const auto& info) {
   return case_name({info.param.device},
-                   info.param.golden + ("_" + std::to_string(info.param.chunk)));
+                   info.param.golden + ("_" + std::to_string(info.param.chunk)) +
+                       (info.param.kv_bits > 0 ? "_kv" + std::to_string(info.param.kv_bits) : ""));
 });
 
 }  // namespace

@@ -105,6 +105,82 @@ TEST_P(GoldenModel, LogitsAgreeWithMlx) {
     EXPECT_EQ(all_logits(*backend, *model, golden.tokens, step), whole) << "step " << step;
 }
 
+// With keys and values in few bits, against mlx-lm's unquantized logits: docs/numerics.md.
+class QuantizedCache : public testing::TestWithParam<Case> {};
+
+TEST_P(QuantizedCache, LogitsStayNearMlx) {
+  const auto& [device, label] = GetParam();
+  const Golden golden = read_golden(source_path("tests/golden/models") / (label + ".json"));
+  const auto backend =
+      make_backend({.device = device.name, .threads = 2, .deterministic = device.deterministic});
+  const auto model = load_golden(golden, *backend);
+  const size_t vocab = golden.record["vocab"];
+  const bool exact = !device.is_gpu() || device.deterministic;
+  for (const int32_t bits : {8, 4}) {
+    const KvQuantOptions kv = {.bits = bits};
+    const auto whole = all_logits(*backend, *model, golden.tokens, 0, kv);
+    double squares = 0;
+    for (size_t row = 0; row < golden.tokens.size(); ++row) {
+      const double error = relative_error(std::span(whole).subspan(row * vocab, vocab),
+                                          std::span(golden.logits).subspan(row * vocab, vocab));
+      EXPECT_LT(error, bits == 8 ? 3e-2 : 0.35) << bits << " bits, row " << row;
+      squares += error * error;
+    }
+    const double mean = std::sqrt(squares / static_cast<double>(golden.tokens.size()));
+    EXPECT_LT(mean, bits == 8 ? 2e-2 : 0.2) << bits << " bits";
+    // Another cache than the unquantized one.
+    EXPECT_GT(mean, bits == 8 ? 1e-4 : 1e-3) << bits << " bits";
+    testing::Test::RecordProperty("relative_error_" + std::to_string(bits), std::to_string(mean));
+    if (exact) {
+      EXPECT_EQ(all_logits(*backend, *model, golden.tokens, 5, kv), whole) << bits;
+    }
+  }
+}
+
+// The same models over mlx-lm's quantized cache, in f32: what differs are codes of elements on the
+// edge of two, moved by rounding.
+class QuantizedMlx : public testing::TestWithParam<Case> {};
+
+TEST_P(QuantizedMlx, LogitsAgree) {
+  const auto& [device, label] = GetParam();
+  const auto record = GoldenJson::parse(read_text_file(source_path("tests/golden/kv.json")));
+  const Golden golden = read_golden(source_path("tests/golden/models") / (label + ".json"));
+  const auto backend =
+      make_backend({.device = device.name, .threads = 2, .deterministic = device.deterministic});
+  const auto model = load_golden(golden, *backend);
+  const size_t vocab = golden.record["vocab"];
+  for (const int32_t bits : {8, 4}) {
+    const auto theirs = decode_floats(record[fmt::format("{}-kv{}", label, bits)]);
+    const auto ours = all_logits(*backend, *model, golden.tokens, 0, {.bits = bits});
+    ASSERT_EQ(ours.size(), theirs.size());
+    double squares = 0;
+    for (size_t row = 0; row < golden.tokens.size(); ++row)
+      squares += std::pow(relative_error(std::span(ours).subspan(row * vocab, vocab),
+                                         std::span(theirs).subspan(row * vocab, vocab)),
+                          2);
+    const double mean = std::sqrt(squares / static_cast<double>(golden.tokens.size()));
+    EXPECT_LT(mean, bits == 8 ? 1e-3 : 1e-2) << bits << " bits";
+    testing::Test::RecordProperty("relative_error_" + std::to_string(bits), std::to_string(mean));
+  }
+}
+
+std::vector<Case> cases_of(std::initializer_list<const char*> labels) {
+  std::vector<Case> cases;
+  for (const char* label : labels)
+    for (const ModelDevice& device : model_devices()) cases.emplace_back(device, label);
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, QuantizedCache,
+    testing::ValuesIn(cases_of({"llama-f32", "llama-bf16", "llama-f16", "qwen2-affine8g64",
+                                "gemma3_text-f32", "gemma3_text-bf16", "mistral_window",
+                                "llama_head80"})),
+    [](const auto& info) { return case_name(std::get<0>(info.param), std::get<1>(info.param)); });
+INSTANTIATE_TEST_SUITE_P(
+    All, QuantizedMlx, testing::ValuesIn(cases_of({"llama-f32", "qwen3-f32", "llama_traditional"})),
+    [](const auto& info) { return case_name(std::get<0>(info.param), std::get<1>(info.param)); });
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const auto& entry : std::filesystem::directory_iterator(source_path("tests/golden/models")))

@@ -87,8 +87,10 @@ double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-EngineOptions options(int32_t streams, int32_t context, int32_t step_tokens) {
+EngineOptions options(int32_t streams, int32_t context, int32_t step_tokens,
+                      const KvQuantOptions& kv_quant) {
   EngineOptions options;
+  options.kv_quant = kv_quant;
   options.max_batch_sequences = streams;
   options.prefill_step_tokens = step_tokens;
   // The scheduler keeps a block free for each sequence before it admits another.
@@ -100,12 +102,12 @@ EngineOptions options(int32_t streams, int32_t context, int32_t step_tokens) {
 }  // namespace
 
 EngineBench::EngineBench(Backend& backend, Model& model, int32_t streams, int32_t prompt,
-                         int32_t tokens, int32_t step_tokens)
+                         int32_t tokens, int32_t step_tokens, const KvQuantOptions& kv_quant)
     : streams_(streams),
       prompt_(prompt),
       tokens_(tokens + steps_to_join(streams, prompt, step_tokens)),
       vocabulary_(model.config().vocab_size),
-      engine_(backend, model, options(streams, prompt_ + tokens_, step_tokens)) {}
+      engine_(backend, model, options(streams, prompt_ + tokens_, step_tokens, kv_quant)) {}
 
 EngineDecode EngineBench::decode() {
   Run run = submit(engine_, streams_, prompt_, tokens_, vocabulary_);

@@ -18,7 +18,7 @@ struct EngineDecode {
 class EngineBench {
  public:
   EngineBench(Backend& backend, Model& model, int32_t streams, int32_t prompt, int32_t tokens,
-              int32_t step_tokens);
+              int32_t step_tokens, const KvQuantOptions& kv_quant = {});
   // Decodes about `tokens` tokens of each together. Throws Error where a request ends otherwise.
   EngineDecode decode();
 

@@ -30,13 +30,12 @@ std::vector<int32_t> random_tokens(int64_t vocab, size_t count, uint32_t seed) {
 }
 
 // Keys and values of one token in all layers, at most `window` of them where a layer slides.
-double cache_bytes(const Model& model, double context) {
+double cache_bytes(const Model& model, const KvQuantOptions& kv_quant, double context) {
   double bytes = 0;
-  for (const CacheSpec& spec : model.cache_layers()) {
+  for (const CacheSpec& spec : with_quantization(model.cache_layers(), kv_quant)) {
     const double seen =
         spec.window > 0 ? std::min(context, static_cast<double>(spec.window)) : context;
-    bytes += 2 * seen * static_cast<double>(spec.kv_heads * spec.head_dim) *
-             static_cast<double>(size_of(spec.dtype));
+    bytes += 2 * seen * static_cast<double>(spec.kv_heads * spec.vector_bytes());
   }
   return bytes;
 }
@@ -53,12 +52,12 @@ class Bench {
  public:
   // `longest` tokens at most in one test; prompts in steps of `step_tokens`.
   Bench(Backend& backend, Model& model, int32_t streams, int32_t depth, int32_t longest,
-        int32_t step_tokens)
+        int32_t step_tokens, const KvQuantOptions& kv_quant)
       : backend_(backend),
         model_(model),
         streams_(streams),
         step_tokens_(step_tokens),
-        runner_(backend, model, streams, depth + longest + 1, step_tokens, streams) {
+        runner_(backend, model, streams, depth + longest + 1, step_tokens, streams, kv_quant) {
     feed(depth);
     depth_ = runner_.length();
   }
@@ -146,7 +145,7 @@ class Tests {
   void prefill(int32_t streams) {
     if (longest_of(options_.prompt) == 0) return;
     Bench bench(backend_, model_, streams, options_.depth, longest_of(options_.prompt),
-                options_.step_tokens);
+                options_.step_tokens, options_.kv_quant);
     for (const int32_t tokens : options_.prompt) {
       if (tokens == 0) continue;
       OfflineResult result = named("pp", tokens, streams);
@@ -161,7 +160,7 @@ class Tests {
   void decode(int32_t streams) {
     if (longest_of(options_.generate) == 0) return;
     Bench bench(backend_, model_, streams, options_.depth, longest_of(options_.generate),
-                options_.depth > 0 ? options_.step_tokens : 1);
+                options_.depth > 0 ? options_.step_tokens : 1, options_.kv_quant);
     for (const int32_t tokens : options_.generate) {
       if (tokens == 0) continue;
       OfflineResult result = named("tg", tokens, streams);
@@ -188,7 +187,8 @@ class Tests {
     for (const int32_t tokens : options_.generate) {
       if (tokens == 0) continue;
       OfflineResult result = named("engine", tokens, streams);
-      EngineBench bench(backend_, model_, streams, prompt, tokens, options_.step_tokens);
+      EngineBench bench(backend_, model_, streams, prompt, tokens, options_.step_tokens,
+                        options_.kv_quant);
       bench.decode();
       std::vector<double> steps, gaps, probes;
       for (int32_t i = 0; i < options_.repetitions; ++i) {
@@ -214,6 +214,7 @@ class Tests {
     OfflineResult result{.test = fmt::format("{}{}", kind, tokens), .streams = streams};
     if (streams > 1) result.test += fmt::format(" x{}", streams);
     if (options_.depth > 0) result.test += fmt::format(" @ d{}", options_.depth);
+    if (options_.kv_quant.bits > 0) result.test += fmt::format(" kv{}", options_.kv_quant.bits);
     return result;
   }
 
@@ -225,7 +226,7 @@ class Tests {
 
   void set_bytes(OfflineResult& result, double context, double bandwidth) const {
     const double step_bytes = static_cast<double>(model_.bytes_per_step(result.streams)) +
-                              result.streams * cache_bytes(model_, context);
+                              result.streams * cache_bytes(model_, options_.kv_quant, context);
     result.bytes_per_second = step_bytes * result.tokens_per_second / result.streams;
     result.bandwidth_share = result.bytes_per_second / bandwidth;
   }

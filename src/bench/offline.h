@@ -6,6 +6,7 @@
 
 #include "bench/limits.h"
 #include "model/model.h"
+#include "ops/kv_quantization.h"
 
 namespace mica {
 
@@ -17,11 +18,12 @@ struct OfflineOptions {
   int32_t depth = 0;                     // tokens already in the cache
   int32_t repetitions = 5;
   int32_t step_tokens = 512;  // prompt tokens of a sequence at once
-  bool engine = false;        // decode also through the engine
+  KvQuantOptions kv_quant;
+  bool engine = false;  // decode also through the engine
 };
 
 struct OfflineResult {
-  std::string test;  // "pp512", "tg64", "tg64 x4", "pp512 @ d1024", "engine64 x4"
+  std::string test;  // "pp512", "tg64", "tg64 x4", "pp512 @ d1024 kv8", "engine64 x4"
   int32_t streams = 1;
   double tokens_per_second = 0;      // mean over the repetitions, all streams together
   double deviation = 0;              // standard deviation of the sample

@@ -88,7 +88,9 @@ std::string to_json(const OfflineReport& report) {
   out["limits"] = to_json(report.limits);
   out["options"] = {{"depth", report.options.depth},
                     {"repetitions", report.options.repetitions},
-                    {"prefill_step_tokens", report.options.step_tokens}};
+                    {"prefill_step_tokens", report.options.step_tokens},
+                    {"kv_bits", report.options.kv_quant.bits},
+                    {"kv_group_size", report.options.kv_quant.group}};
   out["results"] = Json::array();
   for (const OfflineResult& r : report.results) out["results"].push_back(to_json(r));
   return out.dump(2) + "\n";

@@ -106,6 +106,7 @@ void add_bench_command(CLI::App& app) {
                     "Decode also through the scheduler and sampler that serve uses");
   command->add_option("-d,--depth", flags->options.depth, "Tokens already in the cache")
       ->check(CLI::NonNegativeNumber);
+  add_kv_flags(*command, flags->options.kv_quant);
   command->add_option("-r,--repetitions", flags->options.repetitions, "Counted runs of each test")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

@@ -29,6 +29,7 @@ struct ChatFlags {
   std::string template_config = "{}";
   int32_t max_tokens = 2048;
   int32_t max_kv_size = 0;
+  KvQuantOptions kv_quant;
 };
 
 volatile std::sig_atomic_t g_stop = 0;
@@ -159,6 +160,7 @@ void run(const ChatFlags& flags) {
   EngineOptions options;
   options.max_batch_sequences = 1;
   options.max_context = flags.max_kv_size;
+  options.kv_quant = flags.kv_quant;
   Engine engine(*loaded.backend, *loaded.model, options);
   Conversation conversation(flags, loaded, engine);
   LineReader reader;
@@ -193,6 +195,7 @@ void add_chat_command(CLI::App& app) {
       ->add_option("--max-kv-size", flags->max_kv_size,
                    "Longest conversation in tokens (default: the model's, or what fits)")
       ->check(CLI::PositiveNumber);
+  add_kv_flags(*command, flags->kv_quant);
   command->add_option("--chat-template", flags->model.chat_template,
                       "A template's text or file instead of the model's own");
   command->add_option("--chat-template-config", flags->template_config,

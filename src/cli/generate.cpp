@@ -24,6 +24,7 @@ struct GenerateFlags {
   std::vector<std::string> extra_eos_tokens;
   int32_t max_tokens = 100;
   int32_t max_kv_size = 0;
+  KvQuantOptions kv_quant;
   bool ignore_chat_template = false;
   bool use_default_chat_template = false;
   std::string verbose = "true";
@@ -101,6 +102,7 @@ void run(const GenerateFlags& flags) {
   options.max_batch_sequences = 1;
   options.max_context = flags.max_kv_size > 0 ? flags.max_kv_size : needed;
   options.prefix_cache = false;
+  options.kv_quant = flags.kv_quant;
   Engine engine(*loaded.backend, *loaded.model, options);
 
   const bool verbose = flags.verbose == "true" || flags.verbose == "True" || flags.verbose == "T" ||
@@ -124,9 +126,6 @@ void add_flags_of_later_versions(CLI::App& command) {
   add_missing_flag(command, "--adapter-path", "running with a LoRA adapter");
   add_missing_flag(command, "--draft-model", "speculative decoding");
   add_missing_flag(command, "--num-draft-tokens", "speculative decoding");
-  add_missing_flag(command, "--kv-bits", "a quantized key/value cache");
-  add_missing_flag(command, "--kv-group-size", "a quantized key/value cache");
-  add_missing_flag(command, "--quantized-kv-start", "a quantized key/value cache");
   add_missing_flag(command, "--prompt-cache-file", "a prompt cache on disk");
 }
 
@@ -158,6 +157,7 @@ void add_generate_command(CLI::App& app) {
       ->add_option("--max-kv-size", flags->max_kv_size,
                    "Longest prompt and answer together (default: what this call needs)")
       ->check(CLI::PositiveNumber);
+  add_kv_flags(*command, flags->kv_quant);
   command->add_option("--verbose", flags->verbose, "Print separators and speed")
       ->capture_default_str();
   add_sampling_flags(*command, flags->sampling);

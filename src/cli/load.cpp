@@ -41,6 +41,25 @@ void add_model_flags(CLI::App& command, ModelFlags& flags, const std::string& de
   add_device_flags(command, flags.backend);
 }
 
+void add_kv_flags(CLI::App& command, KvQuantOptions& options) {
+  command
+      .add_option("--kv-bits", options.bits,
+                  "Keep keys and values in 8 or 4 bits (default: as the checkpoint's numbers)")
+      ->check(CLI::IsMember({8, 4}));
+  command
+      .add_option("--kv-group-size", options.group,
+                  "Elements of a key or value that share a scale: 32, 64 or 128")
+      ->check(CLI::IsMember({32, 64, 128}))
+      ->capture_default_str();
+  command.add_option_function<int32_t>(
+      "--quantized-kv-start",
+      [](const int32_t& start) {
+        if (start != 0)
+          log_warning("--quantized-kv-start {}: Mica quantizes all tokens, from 0 on", start);
+      },
+      "Accepted as in mlx-lm; --kv-bits holds for all tokens, from 0 on");
+}
+
 void add_missing_flag(CLI::App& command, const std::string& name, const std::string& what) {
   command
       .add_option_function<std::string>(

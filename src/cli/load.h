@@ -8,6 +8,7 @@
 
 #include "model/model.h"
 #include "ops/backend.h"
+#include "ops/kv_quantization.h"
 #include "text/text_model.h"
 
 namespace CLI {
@@ -27,6 +28,9 @@ struct ModelFlags {
 void add_model_flags(CLI::App& command, ModelFlags& flags, const std::string& default_model = "");
 // --device, --threads and --isa alone.
 void add_device_flags(CLI::App& command, BackendOptions& options);
+
+// --kv-bits, --kv-group-size, --quantized-kv-start.
+void add_kv_flags(CLI::App& command, KvQuantOptions& options);
 
 // Flags of mlx-lm that this version knows and does not have yet: naming one is a clear error.
 void add_missing_flag(CLI::App& command, const std::string& name, const std::string& what);

@@ -240,6 +240,7 @@ void add_engine_flags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::PositiveNumber);
   command.add_option("--kv-bytes", flags.kv_bytes, "Memory for keys and values, such as 8GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true));
+  add_kv_flags(command, engine.kv_quant);
   command.add_option("--max-queue", engine.max_queue, "Requests that may wait; more get 429")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

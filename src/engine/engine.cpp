@@ -82,7 +82,7 @@ void check_request(const Request& request, int64_t vocabulary, int32_t max_conte
 struct Engine::Impl {
   Impl(Backend& backend, Model& model, const EngineOptions& engine_options)
       : options(checked(engine_options)),
-        plan(plan_kv(model.cache_layers(), model.config().max_position_embeddings, options,
+        plan(plan_kv(cache_layers(model, options), model.config().max_position_embeddings, options,
                      kv_budget(backend.info(), activation_bytes(model, options)))),
         vocabulary(model.config().vocab_size),
         worker(backend, model, options, plan) {

@@ -8,6 +8,7 @@
 
 #include "engine/request.h"
 #include "model/model.h"
+#include "ops/kv_quantization.h"
 
 namespace mica {
 
@@ -16,6 +17,7 @@ class AdapterSet;
 struct EngineOptions {
   int32_t block_size = 32;  // tokens per KV block
   size_t kv_bytes = 0;      // memory for the KV cache; 0 = a share of what is free
+  KvQuantOptions kv_quant;  // keys and values in 8 or 4 bits
   int32_t max_context = 0;  // prompt + answer of one request; 0 = the model's, or what fits
   int32_t max_batch_sequences = 32;   // sequences in one step (mlx-lm: --decode-concurrency)
   int32_t prefill_step_tokens = 512;  // prompt tokens of one step (mlx-lm: --prefill-step-size)

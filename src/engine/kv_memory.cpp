@@ -21,7 +21,7 @@ size_t aligned(size_t bytes) {
 
 // Keys (or values) of one layer in one block.
 size_t paged_bytes(const CacheSpec& spec, int32_t block_size) {
-  return static_cast<size_t>(spec.kv_heads * spec.head_dim * block_size) * size_of(spec.dtype);
+  return static_cast<size_t>(spec.kv_heads * spec.vector_bytes() * block_size);
 }
 
 // Of all layers: a block, and the state of one sequence.
@@ -55,7 +55,36 @@ int64_t wanted_context(int64_t model_context, const EngineOptions& options) {
   return options.max_context;
 }
 
+// ", 8 bits in groups of 64", of the first quantized layer.
+std::string scheme_text(std::span<const CacheSpec> specs) {
+  for (const CacheSpec& spec : specs)
+    if (spec.scheme.bits > 0)
+      return fmt::format(", {} bits in groups of {}", spec.scheme.bits, spec.scheme.group);
+  return "";
+}
+
+// One allocation for all tensors of the layers.
+Buffer allocate_cache(Backend& backend, KvCache& cache) {
+  std::vector<Tensor*> parts;
+  for (KvLayer& layer : cache.layers)
+    for (Tensor* part : {&layer.keys, &layer.values})
+      if (part->shape.rank() > 0) parts.push_back(part);
+  size_t total = 0;
+  for (const Tensor* part : parts) total += aligned(part->bytes());
+  Buffer buffer = backend.allocate(std::max(total, kAlignment));
+  auto* at = static_cast<std::byte*>(buffer.data());
+  for (Tensor* part : parts) {
+    part->data = at;
+    at += aligned(part->bytes());
+  }
+  return buffer;
+}
+
 }  // namespace
+
+std::vector<CacheSpec> cache_layers(const Model& model, const EngineOptions& options) {
+  return with_quantization(model.cache_layers(), options.kv_quant);
+}
 
 size_t kv_budget(const DeviceInfo& device, size_t activations) {
   if (!device.own_memory) return device.memory_free / 2;
@@ -96,9 +125,12 @@ KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
   plan.state_slots = needs.slots ? options.max_batch_sequences : 0;
   plan.block_bytes = needs.block;
   plan.bytes = static_cast<size_t>(plan.blocks) * needs.block + states;
-  log_info("[engine] KV cache: {} blocks of {} tokens = {} tokens, {:.1f} MiB; context {} tokens",
-           plan.blocks, block_size, plan.blocks * block_size,
-           static_cast<double>(plan.bytes) / kMebibyte, plan.max_context);
+  log_info(
+      "[engine] KV cache: {} blocks of {} tokens = {} tokens, {:.1f} MiB, {} bytes a token{}; "
+      "context {} tokens",
+      plan.blocks, block_size, plan.blocks * block_size,
+      static_cast<double>(plan.bytes) / kMebibyte, needs.block / static_cast<size_t>(block_size),
+      scheme_text(specs), plan.max_context);
   if (plan.max_context < context)
     log_warning("[engine] the context is {} tokens in place of {}: no more fits into {:.1f} MiB",
                 plan.max_context, context, static_cast<double>(budget) / kMebibyte);
@@ -106,35 +138,19 @@ KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
 }
 
 KvMemory::KvMemory(Backend& backend, std::span<const CacheSpec> specs, const KvPlan& plan) {
-  const auto shape_of = [&](const CacheSpec& spec) {
-    if (spec.kind == CacheSpec::Kind::kSlot) return Shape{plan.state_slots, spec.slot_bytes};
-    return Shape{plan.blocks, spec.kv_heads, plan.block_size, spec.head_dim};
-  };
-  size_t total = 0;
-  for (const CacheSpec& spec : specs) {
-    const bool paged = spec.kind == CacheSpec::Kind::kPaged;
-    const Tensor one{nullptr, paged ? spec.dtype : DType::kU8, shape_of(spec)};
-    total += (paged ? 2 : 1) * aligned(one.bytes());
-  }
-  buffer_ = backend.allocate(std::max(total, kAlignment));
-  auto* at = static_cast<std::byte*>(buffer_.data());
-  const auto take = [&](DType dtype, Shape shape) {
-    Tensor tensor{at, dtype, shape};
-    at += aligned(tensor.bytes());
-    return tensor;
-  };
   cache_.block_size = plan.block_size;
   cache_.blocks = plan.blocks;
   for (const CacheSpec& spec : specs) {
     KvLayer layer;
     if (spec.kind == CacheSpec::Kind::kSlot) {
-      layer.keys = take(DType::kU8, shape_of(spec));
+      layer.keys = {nullptr, DType::kU8, {plan.state_slots, spec.slot_bytes}};
     } else {
-      layer.keys = take(spec.dtype, shape_of(spec));
-      layer.values = take(spec.dtype, shape_of(spec));
+      layer.keys = layer.values = spec.tensor(plan.blocks, plan.block_size);
+      layer.scheme = spec.scheme;
     }
     cache_.layers.push_back(layer);
   }
+  buffer_ = allocate_cache(backend, cache_);
 }
 
 }  // namespace mica

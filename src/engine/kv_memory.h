@@ -20,6 +20,10 @@ struct KvPlan {
   size_t bytes = 0;         // of everything
 };
 
+// What the model's layers need, quantized as the options say; throws Error(kUsage) where they
+// can't.
+std::vector<CacheSpec> cache_layers(const Model& model, const EngineOptions& options);
+
 // What of the device's memory a cache may take when the weights lie there: half of what is free on
 // a machine that does other things too; on a device of its own all but the `activations` of a step,
 // and a reserve for scratch memory and recordings.

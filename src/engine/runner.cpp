@@ -29,7 +29,7 @@ Runner::Runner(Backend& backend, Model& model, const EngineOptions& options, con
     : backend_(backend),
       model_(model),
       arena_(backend, activation_bytes(model, options)),
-      memory_(backend, model.cache_layers(), plan),
+      memory_(backend, cache_layers(model, options), plan),
       builder_(backend, batch_limits(options, plan)) {
   if (options.graphs && backend.can_record() && model.recordable() && plan.state_slots == 0)
     graphs_.emplace(backend, model, batch_limits(options, plan));

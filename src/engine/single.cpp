@@ -18,15 +18,15 @@ size_t padded(size_t bytes) {
 
 DirectRunner::DirectRunner(Backend& backend, Model& model, int32_t sequences, int32_t max_tokens,
                            int32_t max_step_tokens, int32_t max_logit_rows,
-                           int64_t max_adapter_rank)
+                           const KvQuantOptions& kv_quant, int64_t max_adapter_rank)
     : backend_(backend), model_(model), sequences_(sequences), max_tokens_(max_tokens) {
   const int32_t per_sequence = (max_tokens + kBlockSize - 1) / kBlockSize;
   cache_.block_size = kBlockSize;
   cache_.blocks = per_sequence * sequences;
   size_t bytes = 0;
-  for (const CacheSpec& spec : model.cache_layers()) {
-    const Shape shape{cache_.blocks, spec.kv_heads, kBlockSize, spec.head_dim};
-    cache_.layers.push_back({{nullptr, spec.dtype, shape}, {nullptr, spec.dtype, shape}});
+  for (const CacheSpec& spec : with_quantization(model.cache_layers(), kv_quant)) {
+    const Tensor part = spec.tensor(cache_.blocks, kBlockSize);
+    cache_.layers.push_back({part, part, spec.scheme});
     bytes += 2 * padded(cache_.layers.back().keys.bytes());
   }
   cache_memory_ = backend.allocate(bytes);
@@ -96,10 +96,10 @@ Tensor DirectRunner::step(std::span<const int32_t> tokens, bool all_rows) {
 }
 
 std::vector<float> all_logits(Backend& backend, Model& model, std::span<const int32_t> tokens,
-                              int32_t step) {
+                              int32_t step, const KvQuantOptions& kv_quant) {
   const int32_t total = static_cast<int32_t>(tokens.size());
   const int32_t piece = step > 0 ? std::min(step, total) : total;
-  DirectRunner runner(backend, model, 1, total, piece, piece);
+  DirectRunner runner(backend, model, 1, total, piece, piece, kv_quant);
   std::vector<float> logits;
   logits.reserve(tokens.size() * static_cast<size_t>(model.config().vocab_size));
   for (int32_t begin = 0; begin < total; begin += piece) {

@@ -37,6 +37,25 @@ struct Batch {
   int64_t sequences() const { return kv_lengths.shape[0]; }
 };
 
+// How a cache keeps a vector (a head's key or value of one token): as it is, or by mlx's affine
+// quantization, x = scale * code + bias for each `group` elements (ops/kv_quantization.h). A
+// quantized vector has its codes, element i in bits [i * bits, (i + 1) * bits), padded to 16 bytes,
+// and a pair (scale, bias) per group. Of the vectors of a block and head all codes come first, then
+// all pairs.
+struct KvScheme {
+  int bits = 0;  // of a code: 8 or 4; 0: vectors are kept as they are
+  int group = 0;
+  DType dtype = DType::kBF16;  // of scales and biases
+
+  int64_t groups(int64_t size) const { return size / group; }
+  int64_t code_bytes(int64_t size) const { return (size * bits / 8 + 15) / 16 * 16; }
+  int64_t pair_bytes(int64_t size) const {
+    return 2 * groups(size) * static_cast<int64_t>(size_of(dtype));
+  }
+  int64_t vector_bytes(int64_t size) const { return code_bytes(size) + pair_bytes(size); }
+  bool operator==(const KvScheme&) const = default;
+};
+
 // What one layer keeps of the past. The engine owns the memory, the model states the need.
 struct CacheSpec {
   enum class Kind : uint8_t { kPaged, kSlot } kind = Kind::kPaged;
@@ -45,14 +64,35 @@ struct CacheSpec {
   DType dtype = DType::kBF16;
   int64_t window = 0;      // kPaged: positions a query sees, itself included; 0 = all
   int64_t slot_bytes = 0;  // kSlot: state of one sequence (convolution tail, recurrent matrix)
+  KvScheme scheme;         // kPaged
+
+  // Bytes of one head's key (or value) of one token.
+  int64_t vector_bytes() const {
+    return scheme.bits > 0 ? scheme.vector_bytes(head_dim)
+                           : head_dim * static_cast<int64_t>(size_of(dtype));
+  }
+  // The keys (or values) of a layer, without memory: KvLayer::keys.
+  Tensor tensor(int64_t blocks, int64_t block_size) const {
+    if (scheme.bits > 0)
+      return {nullptr, DType::kU8, {blocks, kv_heads, block_size, vector_bytes()}};
+    return {nullptr, dtype, {blocks, kv_heads, block_size, head_dim}};
+  }
 };
 
-// Keys and values of one attention layer: [blocks, kv_heads, block_size, head_dim] each. Of a kSlot
+// Keys and values of one attention layer: [blocks, kv_heads, block_size, head_dim] each; quantized
+// ones u8 [blocks, kv_heads, block_size, vector bytes]. Of a kSlot
 // layer `keys` is u8 [slots, slot_bytes] and `values` empty; a sequence whose first row in the
 // batch has position 0 starts from a state of zeros, whatever the slot holds.
 struct KvLayer {
   Tensor keys;
   Tensor values;
+  KvScheme scheme;
+
+  // Whether keys and values have vectors of so many elements.
+  bool holds(int64_t size) const {
+    return keys.shape == values.shape && keys.dtype == values.dtype &&
+           keys.shape[3] == (scheme.bits > 0 ? scheme.vector_bytes(size) : size);
+  }
 };
 
 struct KvCache {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 
 #include "ops/attention/attention.h"
 #include "ops/attention/kernel.h"
@@ -21,16 +22,26 @@ kernels::CacheType cache_type(DType dtype) {
   return {};
 }
 
+kernels::CacheCodes codes_of(const KvScheme& scheme, int64_t size) {
+  if (scheme.bits == 0) return {};
+  return {.bits = scheme.bits,
+          .group_shift = std::countr_zero(static_cast<unsigned>(scheme.group)),
+          .groups = scheme.groups(size),
+          .code_bytes = scheme.code_bytes(size),
+          .vector_bytes = scheme.vector_bytes(size)};
+}
+
 AttentionCall make_call(const AttentionParams& p) {
   MICA_CHECK(p.q.dtype == DType::kF32 && p.out.dtype == DType::kF32 && p.out.shape == p.q.shape);
   MICA_CHECK(p.cache.keys.dtype == p.cache.values.dtype && p.block_size > 0);
-  MICA_CHECK(p.cache.keys.shape[2] == p.block_size && p.cache.keys.shape[3] == p.q.shape[2]);
+  MICA_CHECK(p.cache.keys.shape[2] == p.block_size && p.cache.holds(p.q.shape[2]));
   MICA_CHECK(p.q.shape[1] % p.cache.keys.shape[1] == 0);
   return {.q = p.q.as<float>(),
           .out = p.out.as<float>(),
           .keys = p.cache.keys.data,
           .values = p.cache.values.data,
-          .type = cache_type(p.cache.keys.dtype),
+          .type = cache_type(p.cache.scheme.bits > 0 ? p.cache.scheme.dtype : p.cache.keys.dtype),
+          .codes = codes_of(p.cache.scheme, p.q.shape[2]),
           .heads = p.q.shape[1],
           .kv_heads = p.cache.keys.shape[1],
           .head_dim = p.q.shape[2],

@@ -111,10 +111,12 @@ bool is_activation(DType dtype) {
 void check(const AttentionParams& p) {
   const Tensor& keys = p.cache.keys;
   const Batch& batch = *p.batch;
-  MICA_CHECK(is_activation(p.q.dtype) && is_activation(keys.dtype) &&
-             is_activation(p.cache.values.dtype));
+  const KvScheme& scheme = p.cache.scheme;
+  MICA_CHECK(is_activation(p.q.dtype) &&
+             (scheme.bits > 0 ? keys.dtype == DType::kU8 && is_activation(scheme.dtype)
+                              : is_activation(keys.dtype)));
   MICA_CHECK(p.out.dtype == p.q.dtype && p.out.shape == p.q.shape);
-  MICA_CHECK(keys.shape == p.cache.values.shape && keys.shape[3] == p.q.shape[2]);
+  MICA_CHECK(p.cache.holds(p.q.shape[2]));
   MICA_CHECK(p.q.shape[1] % keys.shape[1] == 0 && keys.shape[2] == p.block_size);
   const int64_t size = p.q.shape[2];
   if (size % 8 != 0 || size < 8 || size > 512)
@@ -125,13 +127,27 @@ void check(const AttentionParams& p) {
                                         " tokens on a GPU: powers of 2 from 8 to 256 are "
                                         "supported");
   constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
-  MICA_CHECK(keys.elements() / size <= kMax && batch.block_table.elements() <= kMax);
+  MICA_CHECK(keys.elements() / keys.shape[3] <= kMax && batch.block_table.elements() <= kMax);
   MICA_CHECK(p.scale > 0 && p.softcap >= 0);
   MICA_CHECK(p.sinks.empty() ||
              (p.sinks.dtype == DType::kF32 && p.sinks.elements() == p.q.shape[1]));
   MICA_CHECK(static_cast<int64_t>(batch.host_query_start.size()) == batch.sequences() + 1);
   for (const void* data : {p.q.data, p.out.data, keys.data, p.cache.values.data})
     MICA_CHECK(reinterpret_cast<uintptr_t>(data) % 16 == 0);
+}
+
+void set_scheme(AttentionArgs& a, const KvScheme& scheme) {
+  if (scheme.bits == 0) return;
+  a.cache_keys = a.cache_values = scheme.dtype;
+  a.bits = scheme.bits;
+  while (1 << a.group_shift < scheme.group) ++a.group_shift;
+  MICA_CHECK(1 << a.group_shift == scheme.group && scheme.group >= 16 &&
+             a.size % scheme.group == 0);
+  a.groups = static_cast<int>(scheme.groups(a.size));
+  a.code_bytes = static_cast<int>(scheme.code_bytes(a.size));
+  while (16 << a.chunk_shift < a.code_bytes) ++a.chunk_shift;
+  while (1 << a.pair_shift < a.groups) ++a.pair_shift;
+  a.piece_bytes = scheme.vector_bytes(a.size) << a.block_shift;
 }
 
 AttentionArgs make_args(const AttentionParams& p) {
@@ -160,6 +176,7 @@ AttentionArgs make_args(const AttentionParams& p) {
   a.kv_heads = static_cast<int>(p.cache.keys.shape[1]);
   a.group = a.heads / a.kv_heads;
   a.size = static_cast<int>(p.q.shape[2]);
+  set_scheme(a, p.cache.scheme);
   a.window = p.window > 0 ? static_cast<int>(std::min<int64_t>(p.window, kEndless)) : kEndless;
   a.factor = p.softcap > 0 ? 1 : p.scale * kLog2E;
   a.softcap_in = p.softcap > 0 ? 2 * kLog2E * p.scale / p.softcap : 0;
@@ -262,10 +279,12 @@ void attention(Backend& backend, const AttentionParams& p) {
   if (p.batch->tokens() == 0) return;
   const AttentionArgs a = make_args(p);
   if (a.activation == DType::kF32 || a.cache_keys != a.activation || a.cache_values != a.activation)
-    return start(gpu, a, attention_f32(a.size), p, 0, kMany);
-  const auto kernel = a.activation == DType::kBF16 ? attention_bf16 : attention_f16;
-  start(gpu, a, kernel(a.size, true), p, kNarrowRows, kMany);
-  start(gpu, a, kernel(a.size, false), p, 0, kNarrowRows);
+    return start(gpu, a, attention_f32(a), p, 0, kMany);
+  const bool is_bf16 = a.activation == DType::kBF16;
+  const auto kernel = a.bits > 0 ? (is_bf16 ? attention_bf16_quantized : attention_f16_quantized)
+                                 : (is_bf16 ? attention_bf16 : attention_f16);
+  start(gpu, a, kernel(a, true), p, kNarrowRows, kMany);
+  start(gpu, a, kernel(a, false), p, 0, kNarrowRows);
 }
 
 }  // namespace mica::MICA_GPU

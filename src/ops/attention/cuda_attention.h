@@ -15,10 +15,14 @@ struct AttentionKernel {
 };
 
 // For activations and caches of one 16-bit dtype, head sizes up to 512. Wide: many rows, for
-// prefill; otherwise 16 rows, whose positions all warps of the block share, for decode.
-AttentionKernel attention_bf16(int size, bool wide);
-AttentionKernel attention_f16(int size, bool wide);
+// prefill; otherwise 16 rows, whose positions all warps of the block share, for decode. `args`
+// has the head size and the cache.
+AttentionKernel attention_bf16(const AttentionArgs& args, bool wide);
+AttentionKernel attention_f16(const AttentionArgs& args, bool wide);
+// The same over quantized caches, whose scales are of the activations' dtype.
+AttentionKernel attention_bf16_quantized(const AttentionArgs& args, bool wide);
+AttentionKernel attention_f16_quantized(const AttentionArgs& args, bool wide);
 // For any dtypes, in f32.
-AttentionKernel attention_f32(int size);
+AttentionKernel attention_f32(const AttentionArgs& args);
 
 }  // namespace mica::MICA_GPU

@@ -2,8 +2,8 @@
 
 namespace mica::MICA_GPU {
 
-AttentionKernel attention_bf16(int size, bool wide) {
-  return attention_mma<bf16>(size, wide);
+AttentionKernel attention_bf16(const AttentionArgs& args, bool wide) {
+  return attention_mma<bf16, false>(args, wide);
 }
 
 }  // namespace mica::MICA_GPU

@@ -2,8 +2,8 @@
 
 namespace mica::MICA_GPU {
 
-AttentionKernel attention_f16(int size, bool wide) {
-  return attention_mma<f16>(size, wide);
+AttentionKernel attention_f16(const AttentionArgs& args, bool wide) {
+  return attention_mma<f16, false>(args, wide);
 }
 
 }  // namespace mica::MICA_GPU

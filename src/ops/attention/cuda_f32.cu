@@ -1,4 +1,5 @@
-// Attention without tensor cores: any mix of f32, bf16 and f16, computed in f32.
+// Attention without tensor cores: any mix of f32, bf16 and f16, quantized caches too, computed in
+// f32.
 //
 //   computes   as cuda_mma.h
 //   work       a block has 16 rows, four to a warp; a lane has one of 32 positions for scores and
@@ -47,7 +48,7 @@ MICA_DEVICE void load_as(const void* from, int64_t offset, float (&values)[8]) {
     }
   }
 }
-MICA_DEVICE void load8(const void* from, DType dtype, int64_t offset, float (&values)[8]) {
+MICA_DEVICE void load_elements(const void* from, DType dtype, int64_t offset, float (&values)[8]) {
   if (dtype == DType::kF32)
     load_as<float>(from, offset, values);
   else if (dtype == DType::kBF16)
@@ -56,10 +57,27 @@ MICA_DEVICE void load8(const void* from, DType dtype, int64_t offset, float (&va
     load_as<f16>(from, offset, values);
 }
 
-// 8 elements to shared memory; zeros where there are none.
-MICA_DEVICE void put8(const void* from, DType dtype, int64_t offset, bool there, float* to) {
-  float values[8] = {};
-  if (there) load8(from, dtype, offset, values);
+MICA_DEVICE float load_number(const std::byte* from, DType dtype, int index) {
+  if (dtype == DType::kF32) return reinterpret_cast<const float*>(from)[index];
+  if (dtype == DType::kBF16) return to_float(reinterpret_cast<const bf16*>(from)[index]);
+  return to_float(reinterpret_cast<const f16*>(from)[index]);
+}
+// 8 elements from `column` on of a row of a quantized cache.
+MICA_DEVICE void load_coded8(const AttentionArgs& a, const void* cache, DType dtype, int row,
+                             int column, float (&values)[8]) {
+  const CodedVector v = coded_vector(a, cache, row, dtype == DType::kF32 ? 8 : 4);
+  const int pair = 2 * (column >> a.group_shift);
+  Bytes8 words = {};
+  if (a.bits == 8)
+    words = load8(v.codes + column);
+  else
+    words.word[0] = load4(v.codes + column / 2);
+  dequantize8(a.bits, words.word[0], words.word[1], load_number(v.pairs, dtype, pair),
+              load_number(v.pairs, dtype, pair + 1), values);
+}
+
+// 8 elements to shared memory.
+MICA_DEVICE void put8(const float (&values)[8], float* to) {
   for (int half = 0; half < 2; ++half) {
     Bytes16 v;
     for (int i = 0; i < 4; ++i) v.word[i] = as_bits(values[4 * half + i]);
@@ -72,7 +90,9 @@ MICA_DEVICE void load_query(const AttentionArgs& a, const Block& b, int kv_head)
   for (int i = b.thread; i < kRows * chunks; i += kThreads) {
     const int row = i / chunks, column = i % chunks * 8;
     const AttentionRow r = row_of(a, *b.item, kv_head, row);
-    put8(a.q, a.activation, r.offset + column, r.valid, b.query + row * b.stride + column);
+    float values[8] = {};
+    if (r.valid) load_elements(a.q, a.activation, r.offset + column, values);
+    put8(values, b.query + row * b.stride + column);
   }
 }
 
@@ -82,10 +102,15 @@ MICA_DEVICE void load_tile(const AttentionArgs& a, const Block& b, const Attenti
   const int chunks = a.size / 8;
   for (int i = b.thread; i < kPositions * chunks; i += kThreads) {
     const int row = i / chunks, column = i % chunks * 8, position = first + row;
-    const bool seen = position >= range.lowest && position < range.limit;
-    const int64_t offset =
-        seen ? static_cast<int64_t>(cache_row(a, b.item->sequence, kv_head, position)) * a.size : 0;
-    put8(cache, dtype, offset + column, seen, b.tile + row * b.stride + column);
+    float values[8] = {};
+    if (position >= range.lowest && position < range.limit) {
+      const int cached = cache_row(a, b.item->sequence, kv_head, position);
+      if (a.bits > 0)
+        load_coded8(a, cache, dtype, cached, column, values);
+      else
+        load_elements(cache, dtype, static_cast<int64_t>(cached) * a.size + column, values);
+    }
+    put8(values, b.tile + row * b.stride + column);
   }
 }
 
@@ -299,11 +324,11 @@ void start(gpu::Stream& stream, const AttentionArgs& a, uint32_t blocks) {
 
 }  // namespace
 
-AttentionKernel attention_f32(int size) {
+AttentionKernel attention_f32(const AttentionArgs& args) {
   return {.tile_rows = kRows,
           .tile_positions = kPositions,
           .threads = kThreads,
-          .shared_bytes = bytes_of(size),
+          .shared_bytes = bytes_of(args.size),
           .fold_floats = kFoldFloats,
           .start = start};
 }

@@ -5,7 +5,8 @@
 //   work       16 rows are the M of mma.m16n8k16; a block has kWarpsM such tiles and kWarpsD warps
 //              on each. For scores these share the positions, for out its columns, and meet in
 //              shared memory; with kWarpsD = 1 the weights stay in registers. Tiles of keys and
-//              values pass in turn through a ring of kRing slots, filled by cp.async.
+//              values pass in turn through a ring of kRing slots, filled by cp.async. Of a
+//              quantized cache the codes do, and become a tile of the dtype when it is their turn.
 //   requires   head size a multiple of 8, block size a power of 2 from 8
 //   precision  products and sums in f32, weights rounded to the dtype before they multiply values;
 //              the sum of weights is one more mma, so that both layouts get the same bits
@@ -16,6 +17,7 @@
 #pragma once
 
 #include "ops/attention/cuda_attention.h"
+#include "ops/attention/cuda_coded.h"
 #include "ops/attention/cuda_products.h"
 
 namespace mica::MICA_GPU {
@@ -102,11 +104,17 @@ MICA_DEVICE void attend(const AttentionArgs& a, const Block<L>& b, int work,
   Query<L> query;
   Sums<L> sums;
   clear(sums);
-  constexpr int kTogether = L::kTogether, kAhead = L::kRing - kTogether;
+  constexpr int kTogether = L::kTogether;
+  constexpr int kAhead = L::kQuantized ? L::kRing : L::kRing - kTogether;
   int step = 0, slot = 0;  // a step is a tile of keys or of values; slot: of the next to work on
   const auto load = [&](int to) {
     MICA_UNROLL
-    for (int i = 0; i < kTogether; ++i) load_tile(a, b, range, kv_head, step + i, to + i, where);
+    for (int i = 0; i < kTogether; ++i) {
+      if constexpr (L::kQuantized)
+        load_codes(a, b, range, kv_head, step + i, to + i, where);
+      else
+        load_tile(a, b, range, kv_head, step + i, to + i, where);
+    }
     cp_async_commit();
     step += kTogether;
   };
@@ -120,9 +128,18 @@ MICA_DEVICE void attend(const AttentionArgs& a, const Block<L>& b, int work,
   const auto next = [&] {
     cp_async_wait<kAhead / kTogether - 1>(where);
     sync_threads(where);
-    load(slot == 0 ? kAhead : slot - kTogether);
-    const typename L::T* tiles = b.ring + slot * L::kSlot;
-    slot = slot == kAhead ? 0 : slot + kTogether;
+    const typename L::T* tiles = b.tiles;
+    if constexpr (L::kQuantized) {
+      MICA_UNROLL
+      for (int i = 0; i < kTogether; ++i) widen_codes(a, b, slot + i, i);
+      sync_threads(where);
+      load(slot);
+      slot = slot + kTogether == L::kRing ? 0 : slot + kTogether;
+    } else {
+      load(slot == 0 ? kAhead : slot - kTogether);
+      tiles += slot * L::kSlot;
+      slot = slot == kAhead ? 0 : slot + kTogether;
+    }
     return tiles;
   };
   bool total = false;
@@ -156,10 +173,14 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(L::kThreads, L::kBlocks) void attention_mma_kerne
   Shared shared;
   Block<L> b;
   b.query = shared.take<T>(L::kQuerySize);
-  b.ring = shared.take<T>(L::kRing * L::kSlot);
-  b.weights = L::kQueryInRegisters ? b.query : shared.take<T>(L::kWeightSize);
+  b.tiles = shared.take<T>(L::kTiles * L::kSlot);
+  b.weights =
+      L::kQueryInRegisters || L::kWeightSize == 0 ? b.query : shared.take<T>(L::kWeightSize);
   b.highest = L::kWarpsD > 1 ? shared.take<float>(L::kScoreWarps * L::kRows) : nullptr;
   b.item = shared.take<AttentionItem>(1);
+  if constexpr (L::kQuantized)
+    b.coded = shared.take<std::byte>(
+        static_cast<size_t>(L::kRing * L::coded_slot(a.code_bytes, a.groups)));
   b.thread = static_cast<int>(thread_index().x);
   b.lane = lane_index();
   b.warp_m = warp_index() / L::kWarpsD;
@@ -178,27 +199,31 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(L::kThreads, L::kBlocks) void attention_mma_kerne
 }
 
 template <typename L>
-AttentionKernel attention_kernel() {
+AttentionKernel attention_kernel(const AttentionArgs& a) {
   return {.tile_rows = L::kRows,
           .tile_positions = L::kPositions,
           .threads = L::kThreads,
-          .shared_bytes = L::kShared,
+          .shared_bytes = L::kShared + L::coded_bytes(a.code_bytes, a.groups),
           .fold_floats = L::kFoldFloats,
           .start = [](gpu::Stream& stream, const AttentionArgs& args, uint32_t blocks) {
-            launch(stream, {"attention_mma", {blocks}, {L::kThreads}, L::kShared},
+            launch(stream,
+                   {L::kQuantized ? "attention_mma_quantized" : "attention_mma",
+                    {blocks},
+                    {L::kThreads},
+                    L::kShared + L::coded_bytes(args.code_bytes, args.groups)},
                    attention_mma_kernel<L>, args);
           }};
 }
 
-template <typename T>
-AttentionKernel attention_mma(int size, bool wide) {
+template <typename T, bool kQuantized>
+AttentionKernel attention_mma(const AttentionArgs& a, bool wide) {
   const auto pick = [&]<int kHead>() {
-    return wide ? attention_kernel<Tiling<T, kHead, true>>()
-                : attention_kernel<Tiling<T, kHead, false>>();
+    return wide ? attention_kernel<Tiling<T, kHead, true, kQuantized>>(a)
+                : attention_kernel<Tiling<T, kHead, false, kQuantized>>(a);
   };
-  if (size <= 64) return pick.template operator()<64>();
-  if (size <= 128) return pick.template operator()<128>();
-  if (size <= 256) return pick.template operator()<256>();
+  if (a.size <= 64) return pick.template operator()<64>();
+  if (a.size <= 128) return pick.template operator()<128>();
+  if (a.size <= 256) return pick.template operator()<256>();
   return pick.template operator()<512>();
 }
 

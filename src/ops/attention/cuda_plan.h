@@ -18,12 +18,21 @@ namespace mica::MICA_GPU {
 inline constexpr int kEndless = 1 << 28;
 
 struct AttentionArgs {
-  const void* q;       // [T, H, Dh]
-  void* out;           // [T, H, Dh]
-  const void* keys;    // [blocks, G, block_size, Dh]
-  const void* values;  // the same
-  const float* sinks;  // [H] or null
-  DType activation, cache_keys, cache_values;
+  const void* q;                               // [T, H, Dh]
+  void* out;                                   // [T, H, Dh]
+  const void* keys;                            // [blocks, G, block_size, Dh]
+  const void* values;                          // the same
+  const float* sinks;                          // [H] or null
+  DType activation, cache_keys, cache_values;  // of a quantized cache: of scales and biases
+
+  // A quantized cache (KvScheme).
+  int bits;             // of a code: 8 or 4; 0: not quantized
+  int group_shift;      // elements of a group: 1 << group_shift
+  int groups;           // of a vector
+  int code_bytes;       // of a vector, a multiple of 16
+  int chunk_shift;      // 16 bytes of them: at most 1 << chunk_shift in a vector
+  int pair_shift;       // groups: at most 1 << pair_shift
+  int64_t piece_bytes;  // of a block's vectors of one head
 
   const int32_t* query_start;  // [S + 1], or null: every sequence has one query
   const int32_t* kv_lengths;   // [S]
@@ -212,6 +221,44 @@ MICA_DEVICE int cache_row(const AttentionArgs& a, int sequence, int kv_head, int
   const int block = a.block_table[sequence * a.max_blocks + (position >> a.block_shift)];
   return ((block * a.kv_heads + kv_head) << a.block_shift) +
          (position & ((1 << a.block_shift) - 1));
+}
+
+// A quantized vector, at a row of keys or values.
+struct CodedVector {
+  const std::byte* codes;
+  const std::byte* pairs;  // [groups, 2] of scale and bias
+};
+MICA_DEVICE CodedVector coded_vector(const AttentionArgs& a, const void* cache, int row,
+                                     int pair_bytes) {
+  const int offset = row & ((1 << a.block_shift) - 1);
+  const std::byte* piece =
+      static_cast<const std::byte*>(cache) + (row >> a.block_shift) * a.piece_bytes;
+  return {piece + offset * a.code_bytes,
+          piece + (a.code_bytes << a.block_shift) + offset * a.groups * pair_bytes};
+}
+
+// 8 elements of a group: codes of 8 bits in both words, or of 4 bits in the first.
+MICA_DEVICE void dequantize8(int bits, uint32_t low, uint32_t high, float scale, float bias,
+                             float (&values)[8]) {
+  // A code in the last bits of 2^23 is a float without a conversion; the difference is exact.
+  const auto element = [&](uint32_t codes, int i) {
+    const float code = as_float(prmt(codes, 0x4b000000, 0x7440 + static_cast<uint32_t>(i)));
+    return fmaf(code - 8388608.0f, scale, bias);
+  };
+  if (bits == 8) {
+    MICA_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      values[i] = element(low, i);
+      values[4 + i] = element(high, i);
+    }
+  } else {
+    const uint32_t even = low & 0x0f0f0f0f, odd = low >> 4 & 0x0f0f0f0f;
+    MICA_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      values[2 * i] = element(even, i);
+      values[2 * i + 1] = element(odd, i);
+    }
+  }
 }
 
 }  // namespace mica::MICA_GPU

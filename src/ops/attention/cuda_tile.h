@@ -7,9 +7,10 @@
 
 namespace mica::MICA_GPU {
 
-template <typename T_, int kHead_, bool kWide_>
+template <typename T_, int kHead_, bool kWide_, bool kQuantized_>
 struct Tiling {
   using T = T_;
+  static constexpr bool kQuantized = kQuantized_;
   static constexpr int kHead = kHead_;  // elements of a head, at most
   static constexpr int kPositions = kHead <= 128 ? 64 : kHead == 256 ? 32 : 16;  // of a tile
   static constexpr int kWarpsM = !kWide_ ? 1 : kHead <= 128 ? 8 : kHead == 256 ? 4 : 2;
@@ -18,8 +19,10 @@ struct Tiling {
   static constexpr int kThreads = kWarpSize * kWarpsM * kWarpsD;
   // Slots of tiles of keys and values, of which kTogether arrive at once: pairs of keys and values,
   // so that warps meet once a tile, or each alone, so that loads never pause.
-  static constexpr int kRing = 4;
+  // Of a quantized cache: slots of codes, from which the tiles that are worked on are made.
   static constexpr int kTogether = kWide_ ? 2 : 1;
+  static constexpr int kRing = kQuantized && kWide_ ? 2 : 4;
+  static constexpr int kTiles = kQuantized ? kTogether : kRing;
   static constexpr int kSlot = kPositions * kHead;  // elements
 
   static constexpr int kColumns = kHead / kWarpsD;  // of out, in a warp
@@ -28,7 +31,8 @@ struct Tiling {
   static constexpr int kScores = kPositions / kScoreWarps;
   // Sums of alternate products, where a warp has too few others to wait for one.
   static constexpr int kChains = kHead >= 256 ? 2 : 1;
-  static constexpr bool kQueryInRegisters = kHead <= 256;
+  // Wide tiles of 64 elements have 128 registers a thread, which codes need too.
+  static constexpr bool kQueryInRegisters = kHead <= 256 && !(kQuantized && kWide_ && kHead == 64);
   static constexpr int kWeightStride = kPositions + 8;  // elements: rows fall on other banks
   // Blocks that a multiprocessor must have registers for.
   static constexpr int kBlocks = kWide_ ? (kHead == 64 ? 2 : 1) : kHead <= 128 ? 3 : 2;
@@ -38,18 +42,28 @@ struct Tiling {
   static constexpr int kWeightSize = kWarpsD > 1 ? 16 * kWarpsM* kWeightStride : 0;
   static constexpr int kQuerySize =
       kQueryInRegisters ? std::max(kRows * kHead, kWeightSize) : (kRows * kHead);
-  static constexpr size_t kShared = shared_bytes<T>(kQuerySize) + shared_bytes<T>(kRing * kSlot) +
+  static constexpr size_t kShared = shared_bytes<T>(kQuerySize) + shared_bytes<T>(kTiles * kSlot) +
                                     (kQueryInRegisters ? 0 : shared_bytes<T>(kWeightSize)) +
                                     (kWarpsD > 1 ? shared_bytes<float>(kScoreWarps * kRows) : 0) +
                                     shared_bytes<AttentionItem>(1);
-  static_assert(kShared <= 99 * 1024);
+  // Bytes of a slot of codes: [kPositions, code_bytes], then [kPositions, groups] pairs.
+  MICA_HOST_DEVICE static constexpr int coded_slot(int code_bytes, int groups) {
+    return kPositions * (code_bytes + groups * 2 * static_cast<int>(sizeof(T)));
+  }
+  MICA_HOST_DEVICE static constexpr size_t coded_bytes(int code_bytes, int groups) {
+    return kQuantized ? shared_bytes<std::byte>(
+                            static_cast<size_t>(kRing * coded_slot(code_bytes, groups)))
+                      : 0;
+  }
+  static_assert(kShared + coded_bytes(kHead, kHead / 16) <= 99 * 1024);
 };
 
 // One block's shared memory and one thread's place in it.
 template <typename L>
 struct Block {
   typename L::T* query;    // [kRows, kHead], swizzled
-  typename L::T* ring;     // [kRing, kPositions, kHead], swizzled
+  typename L::T* tiles;    // [kTiles, kPositions, kHead], swizzled
+  std::byte* coded;        // [kRing, coded_slot], of a quantized cache
   typename L::T* weights;  // [kRows, kWeightStride]
   float* highest;          // [kScoreWarps, kRows]
   AttentionItem* item;
@@ -106,7 +120,7 @@ MICA_DEVICE void load_tile(const AttentionArgs& a, const Block<L>& b, const Atte
     rows[i] = seen ? cache_row(a, sequence, kv_head, position) : -1;
   }
   const auto* cache = static_cast<const typename L::T*>(step % 2 ? a.values : a.keys) + chunk * 8;
-  typename L::T* to = b.ring + slot * L::kSlot;
+  typename L::T* to = b.tiles + slot * L::kSlot;
   MICA_UNROLL
   for (int i = 0; i < kCopies; ++i) {
     const int64_t offset = rows[i] < 0 ? 0 : static_cast<int64_t>(rows[i]) * a.size;
@@ -131,10 +145,10 @@ MICA_DEVICE void load_query(const AttentionArgs& a, const Block<L>& b, int kv_he
 // Zeros behind a.size up to a multiple of 32, which products of q and k run over.
 template <typename L>
 MICA_DEVICE void clear_padding(const AttentionArgs& a, const Block<L>& b) {
-  constexpr int kVectors = L::kRows + L::kRing * L::kPositions;  // query, then ring
+  constexpr int kVectors = L::kRows + L::kTiles * L::kPositions;  // query, then tiles
   for (int chunk = a.size / 8; chunk % 4 != 0; ++chunk)
     for (int row = b.thread; row < kVectors; row += L::kThreads)
-      store16((row < L::kRows ? b.query : b.ring - L::kRows * L::kHead) + swizzled<L>(row, chunk),
+      store16((row < L::kRows ? b.query : b.tiles - L::kRows * L::kHead) + swizzled<L>(row, chunk),
               {});
 }
 

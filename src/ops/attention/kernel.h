@@ -14,6 +14,14 @@ constexpr int64_t kPad = 32;  // padded head size: a multiple of this
 
 enum class CacheType : uint8_t { kF32, kBF16, kF16 };
 
+// A quantized cache (KvScheme); the type of the call is that of scales and biases then.
+struct CacheCodes {
+  int bits = 0;  // 8 or 4; 0: not quantized
+  int group_shift = 0;
+  int64_t groups = 0;  // of a vector
+  int64_t code_bytes = 0, vector_bytes = 0;
+};
+
 // One call of the operation.
 struct AttentionCall {
   const float* q;  // [T, H, Dh]
@@ -21,6 +29,7 @@ struct AttentionCall {
   const void* keys;
   const void* values;  // [blocks, G, block_size, Dh]
   CacheType type;
+  CacheCodes codes;
   int64_t heads, kv_heads, head_dim, block_size;
   float scale, softcap;
   int64_t window;
@@ -46,10 +55,14 @@ constexpr int64_t padded(int64_t head_dim) {
 constexpr int64_t state_floats(int64_t head_dim) {
   return kRowTile * (2 + padded(head_dim));
 }
+// Scales and biases of a tile of keys or of values: groups have 16 elements at least.
+constexpr int64_t step_floats(int64_t head_dim) {
+  return kKeyTile * 2 * (padded(head_dim) / 16);
+}
 // Scratch of one thread: q, scores, two states, a tile of keys and one of values.
 constexpr int64_t scratch_floats(int64_t head_dim) {
   return kRowTile * (padded(head_dim) + kKeyTile) + 2 * state_floats(head_dim) +
-         2 * kKeyTile * (padded(head_dim) + 16);
+         2 * (kKeyTile * (padded(head_dim) + 16) + step_floats(head_dim));
 }
 
 #define MICA_DECLARE_ATTENTION(isa)                                                              \

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ops/attention/attention.h"
+#include "ops/kv_quantization.h"
 #include "ops/ref/ref_ops.h"
 
 namespace mica::ref {
@@ -17,8 +18,14 @@ class CacheReader {
     row_.resize(static_cast<size_t>(p.q.shape[2]));
   }
   const std::vector<float>& read(const Tensor& cache, int64_t kv_head, int64_t position) {
-    const int64_t heads = cache.shape[1], size = cache.shape[3];
+    const int64_t heads = cache.shape[1], size = p_.q.shape[2];
     const int64_t block = blocks_[position / p_.block_size];
+    if (p_.cache.scheme.bits > 0) {
+      dequantize_vector(
+          kv_place(cache, p_.cache.scheme, size, block, kv_head, position % p_.block_size), size,
+          p_.cache.scheme, row_.data());
+      return row_;
+    }
     const int64_t row = (block * heads + kv_head) * p_.block_size + position % p_.block_size;
     to_f32(cache.as<std::byte>() + static_cast<size_t>(row * size) * size_of(cache.dtype),
            cache.dtype, size, row_.data());
@@ -67,6 +74,7 @@ void attend(const AttentionParams& p, CacheReader& cache, int64_t token, int64_t
 void attention(Backend&, const AttentionParams& p) {
   MICA_CHECK(p.q.dtype == DType::kF32 && p.out.dtype == DType::kF32 && p.out.shape == p.q.shape);
   MICA_CHECK(p.q.shape[1] % p.cache.keys.shape[1] == 0 && p.cache.keys.shape[2] == p.block_size);
+  MICA_CHECK(p.cache.holds(p.q.shape[2]));
   const int32_t* starts = p.batch->query_start.as<int32_t>();
   const int32_t* lengths = p.batch->kv_lengths.as<int32_t>();
   for (int64_t s = 0; s < p.batch->sequences(); ++s) {

@@ -9,9 +9,10 @@ namespace mica {
 namespace {
 
 std::string describe(const AttentionCase& c) {
-  return fmt::format("{} queries, {} cache, heads {}/{} of {}, blocks of {}, window {}, cap {}{}",
-                     name(c.query), name(c.cache), c.heads, c.kv_heads, c.head_dim, c.block_size,
-                     c.window, c.softcap, c.sinks ? ", sinks" : "");
+  return fmt::format(
+      "{} queries, {} cache of {} bits, heads {}/{} of {}, blocks of {}, window {}, cap {}{}",
+      name(c.query), name(c.cache), c.kv_bits, c.heads, c.kv_heads, c.head_dim, c.block_size,
+      c.window, c.softcap, c.sinks ? ", sinks" : "");
 }
 
 std::vector<float> run_ref(const AttentionCase& c) {
@@ -64,6 +65,86 @@ TEST(SimtAttention, HeadSizes) {
                .head_dim = head_dim,
                .cache = dtype,
                .query = dtype});
+}
+
+TEST(SimtAttention, QuantizedHeadSizes) {
+  for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32})
+    for (int bits : {8, 4})
+      for (int64_t head_dim : {16, 64, 80, 96, 128, 256, 512})
+        for (const auto& sequences : {kMixed, kDecode})
+          check({.sequences = sequences,
+                 .heads = 2,
+                 .kv_heads = 1,
+                 .head_dim = head_dim,
+                 .cache = dtype,
+                 .query = dtype,
+                 .kv_bits = bits});
+}
+
+TEST(SimtAttention, QuantizedGroupsAndBlockSizes) {
+  for (DType dtype : {DType::kBF16, DType::kF32})
+    for (int bits : {8, 4})
+      for (int group : {32, 128})
+        for (int64_t block_size : {8, 32, 256})
+          check({.sequences = kMixed,
+                 .heads = 7,
+                 .kv_heads = 1,
+                 .head_dim = 128,
+                 .block_size = block_size,
+                 .cache = dtype,
+                 .query = dtype,
+                 .kv_bits = bits,
+                 .kv_group = group});
+}
+
+// Scales of another dtype than the activations go to the f32 kernel.
+TEST(SimtAttention, QuantizedMixedDtypes) {
+  const DType dtypes[] = {DType::kF32, DType::kBF16, DType::kF16};
+  for (DType query : dtypes)
+    for (DType cache : dtypes)
+      check({.sequences = kMixed, .head_dim = 48, .cache = cache, .query = query, .kv_bits = 4});
+}
+
+TEST(SimtAttention, QuantizedWindowSoftcapSinks) {
+  for (int bits : {8, 4})
+    for (int64_t window : {1, 65, 500})
+      check({.sequences = kMixed,
+             .heads = 6,
+             .head_dim = 32,
+             .block_size = 8,
+             .cache = DType::kBF16,
+             .window = window,
+             .softcap = 2,
+             .sinks = true,
+             .query = DType::kBF16,
+             .kv_bits = bits});
+}
+
+TEST(SimtAttention, QuantizedLongContextIsSplit) {
+  for (int64_t queries : {1, 40})
+    check({.sequences = {{.past = 2600, .queries = 1, .seed = 1},
+                         {.past = 511, .queries = queries, .seed = 3}},
+           .heads = 3,
+           .kv_heads = 1,
+           .head_dim = 32,
+           .block_size = 32,
+           .cache = DType::kBF16,
+           .query = DType::kBF16,
+           .kv_bits = 8});
+}
+
+TEST(SimtAttention, QuantizedIsTheSameUnderEverySchedule) {
+  for (DType dtype : {DType::kBF16, DType::kF32})
+    for (int64_t head_dim : {80, 256})
+      check_schedules({.sequences = {{.past = 150, .queries = 1, .seed = 1},
+                                     {.past = 20, .queries = 17, .seed = 2}},
+                       .heads = 3,
+                       .kv_heads = 1,
+                       .head_dim = head_dim,
+                       .cache = dtype,
+                       .window = 100,
+                       .query = dtype,
+                       .kv_bits = 4});
 }
 
 TEST(SimtAttention, GroupsOfHeads) {
@@ -260,19 +341,21 @@ std::vector<float> rows_of(const AttentionCase& c, const std::vector<float>& res
 }
 
 TEST(SimtAttention, DeterministicBitsDoNotDependOnTheBatch) {
-  for (DType dtype : {DType::kBF16, DType::kF32}) {
+  const std::pair<DType, int> kinds[] = {{DType::kBF16, 0}, {DType::kF32, 0}, {DType::kBF16, 8}};
+  for (const auto& [dtype, bits] : kinds) {
     AttentionCase c = {.sequences = {{.past = 1100, .queries = 1, .seed = 1},
                                      {.past = 20, .queries = 1, .seed = 2},
                                      {.past = 500, .queries = 30, .seed = 3},
                                      {.past = 1000, .queries = 5, .seed = 4}},
                        .heads = 6,
                        .kv_heads = 2,
-                       .head_dim = 24,
+                       .head_dim = bits > 0 ? 48 : 24,
                        .cache = dtype,
                        .window = 900,
                        .softcap = 10,
                        .sinks = true,
-                       .query = dtype};
+                       .query = dtype,
+                       .kv_bits = bits};
     const std::vector<float> together = run_simt(c, {}, true);
     expect_close(together, run_ref(c), dtype);
     for (size_t s = 0; s < c.sequences.size(); ++s) {
@@ -310,8 +393,9 @@ TEST(SimtAttention, DeterministicBlocksTakeSeveralItems) {
 }
 
 TEST(SimtAttention, DeterministicBitsDoNotDependOnChunks) {
+  const std::pair<int64_t, int> kinds[] = {{16, 0}, {72, 0}, {256, 0}, {264, 0}, {48, 8}, {32, 4}};
   for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32})
-    for (int64_t head_dim : {16, 72, 256, 264}) {
+    for (const auto& [head_dim, bits] : kinds) {
       // The end of a prompt of two or three splits.
       const int64_t tokens = head_dim <= 128 ? 1100 : 560;
       AttentionCase c = {.sequences = {{.past = tokens - 100, .queries = 100, .seed = 1}},
@@ -322,7 +406,8 @@ TEST(SimtAttention, DeterministicBitsDoNotDependOnChunks) {
                          .cache = dtype,
                          .window = 700,
                          .sinks = true,
-                         .query = dtype};
+                         .query = dtype,
+                         .kv_bits = bits};
       const std::vector<float> whole = run_simt(c, {}, true);
       for (int64_t chunk : {1, 3, 40}) {
         const int64_t step = chunk == 1 ? 33 : chunk == 3 ? 48 : chunk;

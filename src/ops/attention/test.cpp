@@ -66,6 +66,39 @@ TEST(Attention, LongContextIsSplit) {
            .window = 1000});
 }
 
+TEST(Attention, QuantizedHeadSizes) {
+  for (int bits : {8, 4})
+    for (int64_t head_dim : {16, 48, 64, 80, 96, 128, 256})
+      for (DType scales : {DType::kF32, DType::kBF16, DType::kF16})
+        compare({.sequences = kRagged, .head_dim = head_dim, .cache = scales, .kv_bits = bits});
+}
+
+TEST(Attention, QuantizedGroupsAndBlockSizes) {
+  for (int bits : {8, 4})
+    for (int group : {32, 128})
+      for (int64_t block_size : {1, 32, 100})
+        for (int64_t ratio : {1, 7})
+          compare({.sequences = kRagged,
+                   .heads = 2 * ratio,
+                   .head_dim = 128,
+                   .block_size = block_size,
+                   .cache = DType::kBF16,
+                   .kv_bits = bits,
+                   .kv_group = group});
+}
+
+TEST(Attention, QuantizedWindowSoftcapSinks) {
+  for (int bits : {8, 4})
+    for (int64_t window : {1, 64, 65, 500})
+      for (float softcap : {0.0f, 2.0f})
+        compare({.sequences = kRagged,
+                 .cache = DType::kBF16,
+                 .window = window,
+                 .softcap = softcap,
+                 .sinks = softcap > 0,
+                 .kv_bits = bits});
+}
+
 TEST(Attention, EmptyBatch) {
   for (const BackendOptions& options : tested_backends())
     EXPECT_TRUE(run(options, {.sequences = {{.past = 5, .queries = 0}}}).empty());
@@ -82,13 +115,15 @@ std::vector<float> rows_of(const AttentionCase& c, const std::vector<float>& res
 }
 
 TEST(Attention, BitsDoNotDependOnTheBatch) {
+  const std::pair<int64_t, int> kinds[] = {{40, 0}, {64, 0}, {100, 0}, {64, 8}, {96, 4}};
   for (const BackendOptions& options : tested_backends())
-    for (int64_t head_dim : {40, 64, 100}) {
+    for (const auto& [head_dim, bits] : kinds) {
       AttentionCase c{.sequences = kRagged,
                       .heads = 14,
                       .head_dim = head_dim,
                       .cache = DType::kBF16,
-                      .window = 70};
+                      .window = 70,
+                      .kv_bits = bits};
       c.sequences.push_back({.past = 1500, .queries = 1, .seed = 9});
       const std::vector<float> together = run(options, c);
       for (size_t s = 0; s < c.sequences.size(); ++s) {
@@ -113,15 +148,18 @@ TEST(Attention, BitsDoNotDependOnThreadsAndBlockSize) {
 
 TEST(Attention, BitsDoNotDependOnChunks) {
   constexpr int64_t kTokens = 700;
+  const std::tuple<int64_t, DType, int> kinds[] = {
+      {24, DType::kF32, 0}, {24, DType::kBF16, 0}, {32, DType::kBF16, 8}, {32, DType::kF16, 4}};
   for (const char* isa : {"portable", ""})
     for (int64_t window : {0, 300})
-      for (DType cache : {DType::kF32, DType::kBF16}) {
+      for (const auto& [head_dim, cache, bits] : kinds) {
         AttentionCase c{.sequences = {{.past = 0, .queries = kTokens, .seed = 1}},
-                        .head_dim = 24,
+                        .head_dim = head_dim,
                         .cache = cache,
                         .window = window,
                         .softcap = 30,
-                        .sinks = true};
+                        .sinks = true,
+                        .kv_bits = bits};
         const std::vector<float> whole = run({.threads = 2, .isa = isa}, c);
         for (int64_t chunk : {1, 7, 512}) {
           // Chunks of 1 are many: every 53rd stands for all.

@@ -9,6 +9,7 @@
 
 #include "backend_test.h"
 #include "ops/attention/attention.h"
+#include "ops/kv_quantization.h"
 
 namespace mica {
 
@@ -28,6 +29,17 @@ struct AttentionCase {
   DType query = DType::kF32;  // to which queries are rounded, on any backend
   int64_t table_columns = 0;  // of the block table, at least
   int64_t cache_blocks = 0;   // at least
+  int kv_bits = 0;            // 8 or 4: a quantized cache, `cache` is the dtype of its scales
+  int kv_group = 64;
+
+  // Of the cache's layer.
+  CacheSpec spec() const {
+    CacheSpec spec;
+    spec.kv_heads = kv_heads;
+    spec.head_dim = head_dim;
+    spec.dtype = cache;
+    return with_quantization({spec}, {kv_bits, kv_group})[0];
+  }
 };
 
 // Puts the case on a backend. What a query must not read is NaN: free blocks, positions behind the
@@ -92,7 +104,27 @@ class AttentionSetup {
         }
       next += static_cast<size_t>(blocks_of(s));
     }
-    params_.cache = {backend_.put(keys, shape, c.cache), backend_.put(values, shape, c.cache)};
+    params_.cache.scheme = c.spec().scheme;
+    params_.cache.keys = put_cache(keys, shape);
+    params_.cache.values = put_cache(values, shape);
+  }
+
+  Tensor put_cache(const std::vector<float>& vectors, const Shape& shape) {
+    const CacheSpec spec = case_.spec();
+    if (spec.scheme.bits == 0) return backend_.put(vectors, shape, case_.cache);
+    Tensor cache = spec.tensor(blocks_, case_.block_size);
+    std::vector<std::byte> bytes(cache.bytes(), std::byte{0xff});  // NaN in any dtype
+    cache.data = bytes.data();
+    const int64_t size = case_.head_dim;
+    for (int64_t row = 0; row < shape.elements() / size; ++row) {
+      const float* vector = vectors.data() + row * size;
+      if (std::isnan(*vector)) continue;
+      const int64_t piece = row / case_.block_size;
+      quantize_vector(vector, size, spec.scheme,
+                      kv_place(cache, spec.scheme, size, piece / case_.kv_heads,
+                               piece % case_.kv_heads, row % case_.block_size));
+    }
+    return backend_.put_bytes(bytes, cache.shape);
   }
 
   void put_batch() {

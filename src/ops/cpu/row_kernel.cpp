@@ -143,9 +143,40 @@ void to_bf16(const float* x, int64_t n, uint16_t* out) {
   }
 }
 
+void range(const float* x, int64_t n, float* lowest_of, float* highest_of) {
+  F low = load(x), high = low;
+  for (int64_t i = kW; i < n; i += kW) {
+    const F value = load(x + i);
+    low = value < low ? value : low;
+    high = larger(high, value);
+  }
+  *lowest_of = -highest(-low);
+  *highest_of = highest(high);
+}
+
+template <int kBits>
+MICA_VEC void encode_as(const float* x, int64_t n, float inverse, float bias, uint8_t* out) {
+  constexpr auto kLast = static_cast<float>((1 << kBits) - 1);
+  const F magic = splat(12582912.0f);  // adding 1.5 * 2^23 rounds to an integer
+  for (int64_t i = 0; i < n; i += kW) {
+    F place = (load(x + i) - bias) * inverse;
+    place = place > 0.0f ? place : F{};
+    place = place < kLast ? place : splat(kLast);
+    store_codes<kBits>(out + i * kBits / 8, (place + magic) - magic);
+  }
+}
+
+void encode(const float* x, int64_t n, float inverse, float bias, int bits, uint8_t* out) {
+  if (bits == 8)
+    encode_as<8>(x, n, inverse, bias, out);
+  else
+    encode_as<4>(x, n, inverse, bias, out);
+}
+
 }  // namespace
 
 extern const RowKernel kRowKernel;
-const RowKernel kRowKernel = {squares, scale_by, add, gate, softcap, angles, rotate, to_bf16};
+const RowKernel kRowKernel = {squares, scale_by, add,     gate,  softcap,
+                              angles,  rotate,   to_bf16, range, encode};
 
 }  // namespace mica::kernels::MICA_ISA

@@ -28,6 +28,11 @@ struct RowKernel {
                  bool interleaved);
   // out[i] = x[i] as bfloat16, round to nearest even.
   void (*to_bf16)(const float* x, int64_t n, uint16_t* out);
+  // The lowest and the highest of n elements, a multiple of 16.
+  void (*range)(const float* x, int64_t n, float* lowest, float* highest);
+  // Codes of `bits` (8 or 4) bits: (x[i] - bias) * inverse, rounded to even, within their range; n
+  // is a multiple of 16.
+  void (*encode)(const float* x, int64_t n, float inverse, float bias, int bits, uint8_t* out);
 };
 
 namespace portable {

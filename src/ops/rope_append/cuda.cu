@@ -4,6 +4,7 @@
 #include "ops/cuda/launch.h"
 #include "ops/cuda/math.h"
 #include "ops/cuda/vector.h"
+#include "ops/rope_append/cuda_quantize.h"
 #include "ops/rope_append/rope_append.h"
 
 // Limit: the bytes of q, k, v and of what goes into the cache, each read or written once; at decode
@@ -266,8 +267,25 @@ MICA_DEVICE void store_head(const RopeHeads<T>& p, int token, int head, int64_t 
                  row + static_cast<int64_t>(v_head < 0 ? k_head : v_head) * p.block_size, lane, x);
 }
 
-template <typename T, int kWidth>
-MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void rope_append_kernel(const RopeHeads<T> p) {
+// The same for a quantized cache, by way of `staged` in shared memory; all lanes of a warp, of
+// which those with `there` have a key or value to store.
+template <int kWidth, typename T>
+MICA_DEVICE void quantize_head(const RopeHeads<T>& p, const CodedCache& coded, int head, bool there,
+                               int64_t row, int lane, float* staged, Pairs<kWidth>& x,
+                               Where where = Where::here()) {
+  if (!any(kFullWarp, there, where)) return;
+  if (there) store_row(p, staged, lane, x);
+  sync_warp(kFullWarp, where);
+  const int k_head = head - p.heads, v_head = k_head - p.kv_heads;
+  quantize(coded, staged, there, p.size, v_head < 0 ? p.keys : p.values,
+           there ? row + static_cast<int64_t>(v_head < 0 ? k_head : v_head) * p.block_size : 0,
+           lane, p.lanes, where);
+  sync_warp(kFullWarp, where);  // before the next head takes the place
+}
+
+template <typename T, int kWidth, bool kQuantized>
+MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void rope_append_kernel(const RopeHeads<T> p,
+                                                                 const CodedCache coded) {
   const int thread = static_cast<int>(thread_index().x);
   const int lane = thread & (p.lanes - 1);
   const int group =
@@ -277,6 +295,11 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void rope_append_kernel(const RopeHeads
   // No heads for groups beyond the last token: they only take part in sums.
   const int rotated = token < p.tokens ? p.heads + p.kv_heads : 0;
   const int total = token < p.tokens ? rotated + p.kv_heads : 0;
+  Shared shared;
+  float* staged = nullptr;  // of the group of lanes
+  if constexpr (kQuantized)
+    staged = shared.take<float>(static_cast<size_t>(kThreads >> p.lane_bits) * p.size) +
+             (thread >> p.lane_bits) * p.size;
   grid_dependency_wait();
   Head<kWidth> h = {};
   Pairs<kWidth> angles;
@@ -298,7 +321,10 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kThreads) void rope_append_kernel(const RopeHeads
       if (head < total && norm) scale(p, norm, 1 / sqrtf(mean + p.eps), lane, h);
     }
     if (head < rotated) rotate(p, angles, lane, h.x);
-    if (head < total) store_head(p, token, head, row, lane, h.x);
+    if constexpr (kQuantized)
+      quantize_head(p, coded, head, head >= p.heads && head < total && row >= 0, row, lane, staged,
+                    h.x);
+    if (head < total && (!kQuantized || head < p.heads)) store_head(p, token, head, row, lane, h.x);
     if (head + p.groups < total) load_head(p, token, head + p.groups, lane, h);
   }
   grid_dependency_launch();
@@ -324,9 +350,10 @@ int widest(const RopeAppendParams& p, int most) {
 }
 
 template <typename T, int kWidth>
-void start_width(gpu::GpuBackend& backend, RopeHeads<T> p) {
+void start_width(gpu::GpuBackend& backend, RopeHeads<T> p, const CodedCache& coded) {
   const int units = (p.half + kWidth - 1) / kWidth;
-  while (p.lane_bits < 5 && 1 << p.lane_bits < units) ++p.lane_bits;
+  while (p.lane_bits < 5 && (1 << p.lane_bits < units || 8 << p.lane_bits < coded.group))
+    ++p.lane_bits;
   p.lanes = 1 << p.lane_bits;
   const int heads = p.heads + 2 * p.kv_heads - p.first_head;
   // So many heads a group that 1024 threads a multiprocessor remain, and the angles of a token are
@@ -338,9 +365,28 @@ void start_width(gpu::GpuBackend& backend, RopeHeads<T> p) {
   const int64_t groups = static_cast<int64_t>(p.tokens) * p.groups;
   MICA_CHECK(groups < int64_t{1} << 30);
   const int per_block = kThreads / p.lanes;
-  launch(backend.stream(),
-         {"rope_append", {static_cast<uint32_t>((groups + per_block - 1) / per_block)}, {kThreads}},
-         rope_append_kernel<T, kWidth>, p);
+  const size_t staged = coded.bits > 0 ? static_cast<size_t>(per_block) * p.size : 0;
+  launch(
+      backend.stream(),
+      {"rope_append",
+       {static_cast<uint32_t>((groups + per_block - 1) / per_block)},
+       {kThreads},
+       shared_bytes<float>(staged)},
+      coded.bits > 0 ? rope_append_kernel<T, kWidth, true> : rope_append_kernel<T, kWidth, false>,
+      p, coded);
+}
+
+CodedCache coded_cache(const RopeAppendParams& params) {
+  const KvScheme& scheme = params.cache.scheme;
+  const int64_t size = params.q.shape[2];
+  if (scheme.bits == 0) return {};
+  return {.bits = scheme.bits,
+          .group = scheme.group,
+          .groups = static_cast<int>(scheme.groups(size)),
+          .dtype = scheme.dtype,
+          .code_bytes = static_cast<int>(scheme.code_bytes(size)),
+          .vector_bytes = static_cast<int>(scheme.vector_bytes(size)),
+          .block_size = static_cast<int>(params.cache.keys.shape[2])};
 }
 
 template <typename T>
@@ -371,15 +417,16 @@ void start(gpu::GpuBackend& backend, const RopeAppendParams& params) {
   p.first_head = p.q_norm || p.pairs > 0 ? 0 : p.heads;
 
   constexpr int kWide = kPer16<T>;
+  const CodedCache coded = coded_cache(params);
   const int width = widest(params, kWide);
   // Up to four warps a multiprocessor: latency decides.
   const int64_t heads = params.q.shape[0] * (p.heads + 2 * p.kv_heads);
   if (width == kWide && heads > 4 * backend.properties().multiprocessors)
-    start_width<T, kWide>(backend, p);
+    start_width<T, kWide>(backend, p, coded);
   else if (width >= 2)
-    start_width<T, 2>(backend, p);
+    start_width<T, 2>(backend, p, coded);
   else
-    start_width<T, 1>(backend, p);
+    start_width<T, 1>(backend, p, coded);
 }
 
 void check(const RopeAppendParams& p) {
@@ -390,9 +437,11 @@ void check(const RopeAppendParams& p) {
   MICA_CHECK(p.q_norm.empty() || p.q_norm.elements() == size);
   MICA_CHECK(p.k_norm.empty() || p.k_norm.elements() == size);
   MICA_CHECK(p.inverse_frequencies.shape.rank() < 2 || p.inverse_frequencies.shape[0] == tokens);
-  MICA_CHECK(p.cache.keys.shape[1] == kv_heads && p.cache.keys.shape[3] == size);
-  MICA_CHECK(p.cache.values.shape == p.cache.keys.shape);
-  MICA_CHECK(p.cache.values.dtype == p.cache.keys.dtype && is_float(p.cache.keys.dtype));
+  MICA_CHECK(p.cache.keys.shape[1] == kv_heads && p.cache.holds(size));
+  const KvScheme& scheme = p.cache.scheme;
+  MICA_CHECK(scheme.bits > 0 || is_float(p.cache.keys.dtype));
+  MICA_CHECK(scheme.bits == 0 || (p.cache.keys.shape[2] % 4 == 0 && scheme.group >= 16 &&
+                                  (scheme.group & (scheme.group - 1)) == 0));
 }
 
 }  // namespace

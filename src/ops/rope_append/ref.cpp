@@ -1,6 +1,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ops/kv_quantization.h"
 #include "ops/ref/ref_ops.h"
 #include "ops/rope_append/rope_append.h"
 
@@ -33,12 +34,18 @@ void norm_and_rotate(const RopeAppendParams& p, const Tensor& norm, int64_t toke
   }
 }
 
-void store(const Tensor& cache, int32_t slot, int64_t kv_head, const std::vector<double>& head) {
-  const int64_t heads = cache.shape[1], block_size = cache.shape[2], size = cache.shape[3];
+void store(const Tensor& cache, const KvScheme& scheme, int32_t slot, int64_t kv_head,
+           const std::vector<double>& head) {
+  const int64_t heads = cache.shape[1], block_size = cache.shape[2];
+  const auto size = static_cast<int64_t>(head.size());
   MICA_CHECK(slot >= -1 && slot < cache.shape[0] * block_size);
   if (slot == -1) return;
-  const int64_t row = (slot / block_size * heads + kv_head) * block_size + slot % block_size;
   const std::vector<float> rounded(head.begin(), head.end());
+  if (scheme.bits > 0)
+    return quantize_vector(
+        rounded.data(), size, scheme,
+        kv_place(cache, scheme, size, slot / block_size, kv_head, slot % block_size));
+  const int64_t row = (slot / block_size * heads + kv_head) * block_size + slot % block_size;
   from_f32(rounded.data(), size, cache.dtype,
            cache.as<std::byte>() + static_cast<size_t>(row * size) * size_of(cache.dtype));
 }
@@ -51,7 +58,7 @@ void rope_append(Backend&, const RopeAppendParams& p) {
   MICA_CHECK(p.q.dtype == DType::kF32 && p.k.dtype == DType::kF32 && p.v.dtype == DType::kF32);
   MICA_CHECK(p.k.shape == Shape({tokens, kv_heads, size}) && p.v.shape == p.k.shape);
   MICA_CHECK(2 * p.pairs() <= size);
-  MICA_CHECK(p.cache.keys.shape[1] == kv_heads && p.cache.keys.shape[3] == size);
+  MICA_CHECK(p.cache.keys.shape[1] == kv_heads && p.cache.holds(size));
   for (int64_t t = 0; t < tokens; ++t) {
     const int32_t slot = p.slots.as<int32_t>()[t];
     for (int64_t h = 0; h < heads; ++h) {
@@ -65,8 +72,8 @@ void rope_append(Backend&, const RopeAppendParams& p) {
       const float* v = p.v.as<float>() + (t * kv_heads + g) * size;
       std::vector<double> head(k, k + size);
       norm_and_rotate(p, p.k_norm, t, head);
-      store(p.cache.keys, slot, g, head);
-      store(p.cache.values, slot, g, std::vector<double>(v, v + size));
+      store(p.cache.keys, p.cache.scheme, slot, g, head);
+      store(p.cache.values, p.cache.scheme, slot, g, std::vector<double>(v, v + size));
     }
   }
 }

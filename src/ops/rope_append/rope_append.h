@@ -21,7 +21,7 @@ struct RopeAppendParams {
   bool interleaved = false;    // mlx "traditional"
   Tensor positions;            // i32 [T]
   Tensor slots;                // i32 [T]: block * block_size + offset; -1 (padding): not stored
-  KvLayer cache;               // [blocks, G, block_size, Dh]
+  KvLayer cache;               // [blocks, G, block_size, Dh], or quantized
 
   // rotary / 2: how many pairs of a head are rotated.
   int64_t pairs() const { return inverse_frequencies.empty() ? 0 : inverse_frequencies.shape[-1]; }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/rope_append/rope_append.h"
+#include "ops/rope_append/test_cache.h"
 #include "ops/simt/test_backend.h"
 #include "tolerance.h"
 
@@ -170,6 +171,59 @@ TEST(SimtRopeAppend, BitsOfATokenDoNotDependOnTheBatch) {
           ASSERT_EQ(one.keys[at], all.keys[at]);
         }
     }
+}
+
+// Three sequences' worth of tokens; token 3 is padding.
+QuantizedResult run_quantized(TestBackend& backend, const QuantizedCase& c, int64_t tokens,
+                              bool interleaved, DType activations, DType dtype) {
+  constexpr int64_t kHeads = 5;
+  RopeAppendParams p{.interleaved = interleaved};
+  const auto put = [&](int64_t heads, uint32_t seed) {
+    const auto values = random_values(tokens * heads * c.size, seed);
+    return backend.put(simt::rounded(values, activations), {tokens, heads, c.size}, dtype);
+  };
+  p.q = put(kHeads, 1);
+  p.k = put(c.kv_heads, 2);
+  p.v = put(c.kv_heads, 3);
+  p.k_norm = backend.put(random_values(c.size, 5), {c.size});
+  p.inverse_frequencies = backend.put(random_values(c.size / 2, 4), {c.size / 2});
+  std::vector<int32_t> positions, slots;
+  for (int32_t t = 0; t < tokens; ++t) {
+    positions.push_back(t);
+    slots.push_back(t == 3 ? -1 : static_cast<int32_t>(c.blocks * c.block_size) - 2 - t);
+  }
+  p.positions = backend.put_ids(positions, {tokens});
+  p.slots = backend.put_ids(slots, {tokens});
+  p.cache = put_quantized_cache(backend, c);
+  backend.ops().rope_append(*backend, p);
+  return quantized_result(backend, p.cache);
+}
+
+TEST(SimtRopeAppend, QuantizesAsReference) {
+  for (DType activations : kFloats)
+    for (int bits : {8, 4})
+      for (int64_t size : {16, 48, 64, 80, 128, 256, 512})
+        for (int64_t tokens : {1, 40}) {  // narrow units; wide ones
+          const QuantizedCase c = {.kv_heads = 3,
+                                   .size = size,
+                                   .blocks = 6,
+                                   .bits = bits,
+                                   .group = size == 128 ? 128 : 64,
+                                   .scales = activations};
+          const bool interleaved = size == 64;
+          SCOPED_TRACE(fmt::format("{} {} bits {} {}", name(activations), bits, size, tokens));
+          TestBackend ref({.device = "ref"});
+          const auto expected =
+              run_quantized(ref, c, tokens, interleaved, activations, DType::kF32);
+          std::vector<QuantizedResult> found;
+          for (const simt::Schedule& schedule : simt::all_schedules(1)) {
+            simt::SimtTestBackend backend(activations, schedule);
+            found.push_back(
+                run_quantized(backend, c, tokens, interleaved, activations, activations));
+            EXPECT_TRUE(found.back() == found.front()) << "differs under another schedule";
+          }
+          expect_same(found.front(), expected, c);
+        }
 }
 
 // The vector (1, 0) turns into cosine and sine; angles are exact integers.

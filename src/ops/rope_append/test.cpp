@@ -4,6 +4,7 @@
 
 #include "backend_test.h"
 #include "ops/rope_append/rope_append.h"
+#include "ops/rope_append/test_cache.h"
 #include "tolerance.h"
 
 namespace mica {
@@ -73,6 +74,42 @@ TEST(RopeAppend, AgreesWithReference) {
       expect_close(found.keys, expected.keys, cases[i].cache, 0.01);
       EXPECT_EQ(found.values, expected.values);  // one rounding, and nothing else was touched
     }
+}
+
+QuantizedResult run_quantized(const BackendOptions& options, const QuantizedCase& c) {
+  TestBackend backend(options);
+  constexpr int64_t kTokens = 19, kHeads = 4;
+  RopeAppendParams p;
+  p.q = backend.put_activations(random_values(kTokens * kHeads * c.size, 1),
+                                {kTokens, kHeads, c.size});
+  const Shape shape{kTokens, c.kv_heads, c.size};
+  p.k = backend.put_activations(random_values(shape.elements(), 2), shape);
+  p.v = backend.put_activations(random_values(shape.elements(), 3), shape);
+  p.inverse_frequencies = backend.put(random_values(c.size / 2, 4), {c.size / 2});
+  std::vector<int32_t> positions, slots;
+  for (int32_t t = 0; t < kTokens; ++t) {
+    positions.push_back(t);
+    slots.push_back(static_cast<int32_t>(c.blocks * c.block_size) - 2 - t);
+  }
+  p.positions = backend.put_ids(positions, {kTokens});
+  p.slots = backend.put_ids(slots, {kTokens});
+  p.cache = put_quantized_cache(backend, c);
+  backend.ops().rope_append(*backend, p);
+  return quantized_result(backend, p.cache);
+}
+
+TEST(RopeAppend, QuantizesAsReference) {
+  for (int bits : {8, 4})
+    for (int64_t size : {16, 48, 64, 80, 128, 256})
+      for (DType scales : {DType::kF32, DType::kBF16, DType::kF16}) {
+        const QuantizedCase c = {
+            .size = size, .block_size = 7, .bits = bits, .group = 128, .scales = scales};
+        const QuantizedResult expected = run_quantized({.device = "ref"}, c);
+        for (const BackendOptions& options : tested_backends()) {
+          SCOPED_TRACE(fmt::format("{} {} bits {} {}", options.isa, bits, size, name(scales)));
+          expect_same(run_quantized(options, c), expected, c);
+        }
+      }
 }
 
 TEST(RopeAppend, KnownAngles) {

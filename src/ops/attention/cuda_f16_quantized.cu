@@ -1,0 +1,9 @@
+#include "ops/attention/cuda_mma.h"
+
+namespace mica::MICA_GPU {
+
+AttentionKernel attention_f16_quantized(const AttentionArgs& args, bool wide) {
+  return attention_mma<f16, true>(args, wide);
+}
+
+}  // namespace mica::MICA_GPU

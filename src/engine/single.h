@@ -15,8 +15,8 @@ namespace mica {
 class DirectRunner {
  public:
   DirectRunner(Backend& backend, Model& model, int32_t sequences, int32_t max_tokens,
-               int32_t max_step_tokens, int32_t max_logit_rows,
-               const KvQuantOptions& kv_quant = {}, int64_t max_adapter_rank = 0);
+               int32_t max_step_tokens, int32_t max_logit_rows, const KvQuantOptions& kv_quant = {},
+               int64_t max_adapter_rank = 0);
 
   // Appends tokens[s * count .. (s + 1) * count) to sequence s; logits of the last token of each
   // ([S, V]), or of all tokens ([S * count, V]) with `all_rows`. Valid until the next call.
@@ -43,6 +43,7 @@ class DirectRunner {
 
 // Logits f32 [T, V] of every position, in pieces of `step` tokens (0 = all at once).
 std::vector<float> all_logits(Backend& backend, Model& model, std::span<const int32_t> tokens,
-                              int32_t step = 0, const KvQuantOptions& kv_quant = {}, int64_t max_adapter_rank = 0);
+                              int32_t step = 0, const KvQuantOptions& kv_quant = {},
+                              int64_t max_adapter_rank = 0);
 
 }  // namespace mica

@@ -25,7 +25,7 @@ struct AppOptions {
   HttpServerOptions http;
   int workers = 2;
   bool webui = true;  // the page at /
-  ApiKeys keys;  // none: everybody may ask
+  ApiKeys keys;       // none: everybody may ask
   bool metrics_public = false;
   bool access_log = false;
   std::chrono::milliseconds watchdog_timeout{std::chrono::minutes(5)};  // 0: no watchdog

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "cli/serve_operations.h"
 #include "server/app.h"
 #include "server/speed_watch.h"
 
@@ -24,7 +25,6 @@ namespace mica {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds kDrainTime{30};
 constexpr std::chrono::seconds kSelfTestTime{300};
 constexpr std::chrono::seconds kSpeedCheckTime{30};
 
@@ -33,6 +33,7 @@ struct ServeFlags {
   AppOptions app;
   RequestDefaults defaults;
   EngineOptions engine;
+  OperationFlags operation;
   uint64_t kv_bytes = 0;
   double timeout = 3600;  // seconds
   bool use_default_chat_template = false;
@@ -52,19 +53,28 @@ void allow_many_connections() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-sigset_t ending_signals() {
+sigset_t awaited_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
-// The signal that came within `patience`, or 0.
-int wait_for_signal(std::chrono::milliseconds patience) {
-  const sigset_t set = ending_signals();
+// The ending signal that came within `patience`, or 0. SIGHUP: certificate and key anew.
+int wait_for_signal(App& app, std::chrono::milliseconds patience) {
+  const sigset_t set = awaited_signals();
   const timespec time{patience.count() / 1000, patience.count() % 1000 * 1000000};
-  return std::max(0, sigtimedwait(&set, nullptr, &time));
+  const int signal = std::max(0, sigtimedwait(&set, nullptr, &time));
+  if (signal != SIGHUP) return signal;
+  try {
+    app.reload_certificate();
+    log_info("[serve] SIGHUP: new connections get the certificate as it is now");
+  } catch (const Error& error) {
+    log_error("{}; the old certificate stays", error.what());
+  }
+  return 0;
 }
 
 std::string without_slashes(std::string text) {
@@ -83,6 +93,9 @@ ServedModel served_model(const ServeFlags& flags, const LoadedModel& parts, Engi
                     std::filesystem::path(served.id).filename().string()};
   served.device = device.kind + ": " + device.name;
   served.fingerprint = "mica-" MICA_VERSION "-" + device.kind;
+  served.bandwidth = parts.bandwidth;
+  served.load_seconds = parts.load_seconds;
+  served.weight_bytes = parts.model->weight_bytes();
   served.created = static_cast<int64_t>(std::time(nullptr));
   served.defaults = flags.defaults;
   served.defaults.timeout =
@@ -156,22 +169,32 @@ class Loader {
   std::_Exit(status);
 }
 
-// Running requests get their time; a second SIGINT ends at once.
-void drain(App& app) {
+// Waits until no request runs; false when `patience` has passed. A second signal ends at once.
+bool wait_for_requests(App& app, double patience) {
+  const auto deadline = Clock::now() + std::chrono::duration<double>(std::min(patience, 1e9));
+  while (app.active_requests() > 0) {
+    if (Clock::now() >= deadline) return false;
+    if (const int signal = wait_for_signal(app, std::chrono::milliseconds(50)))
+      leave(128 + signal);  // as a shell says it
+  }
+  return true;
+}
+
+// Running requests get their time, and then a word before they are cut off.
+void drain(App& app, double patience) {
   app.drain();
   log_info("[serve] ending: {} requests are running", app.active_requests());
-  const auto deadline = Clock::now() + kDrainTime;
-  while (app.active_requests() > 0 && Clock::now() < deadline)
-    if (wait_for_signal(std::chrono::milliseconds(50)) == SIGINT) leave(130);
-  if (app.active_requests() > 0)
-    log_warning("[serve] {} requests are cut off after {} seconds", app.active_requests(),
-                kDrainTime.count());
+  if (wait_for_requests(app, patience)) return;
+  log_warning("[serve] {} requests are cut off after {} seconds", app.active_requests(), patience);
+  app.abort_requests();
+  wait_for_requests(app, 2);
 }
 
 std::string address(const ServeFlags& flags, uint16_t port) {
   const std::string& host = flags.app.http.host;
   const bool v6 = host.find(':') != std::string::npos;
-  return v6 ? fmt::format("http://[{}]:{}", host, port) : fmt::format("http://{}:{}", host, port);
+  const char* scheme = flags.app.http.ssl_cert_file.empty() ? "http" : "https";
+  return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
 void run(ServeFlags flags) {
@@ -179,28 +202,33 @@ void run(ServeFlags flags) {
   if (!arguments.is_object())
     throw Error(ErrorKind::kUsage, "--chat-template-args: expected a JSON object, found '{}'",
                 flags.defaults.template_arguments);
+  apply(flags.operation, flags.app);
   // Blocked in every thread that follows; this one waits for them.
-  const sigset_t signals = ending_signals();
+  const sigset_t signals = awaited_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   allow_many_connections();
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   flags.app.workers = std::clamp(cores / 4, 2, 8);
   App app(flags.app);  // outlives the engine
 
+  if (flags.app.keys.empty() && is_reachable(flags.app.http.host))
+    log_warning("[serve] no --api-key: whoever reaches {} may ask", flags.app.http.host);
+
   Loader loader(flags);
   log_info("[serve] listening on {}, loading the model", address(flags, app.port()));
   while (!loader.done())
-    if (wait_for_signal(std::chrono::milliseconds(100)) != 0) leave(0);
+    if (wait_for_signal(app, std::chrono::milliseconds(100)) != 0) leave(0);
   const std::unique_ptr<Loaded> loaded = loader.take();
+  loaded->served.metrics = &app.metrics();
   app.set_ready(loaded->served);
   std::printf("ready: %s  model %s  device %s\n", address(flags, app.port()).c_str(),
               loaded->served.id.c_str(), loaded->served.device.c_str());
   std::fflush(stdout);
   SpeedWatch watch(loaded->parts.bandwidth, loaded->parts.model->config().num_hidden_layers);
-  while (wait_for_signal(kSpeedCheckTime) == 0)
+  while (wait_for_signal(app, kSpeedCheckTime) == 0)
     if (const auto warning = watch.check(loaded->engine->stats()))
       log_warning("[serve] {}", *warning);
-  drain(app);
+  drain(app, flags.operation.drain_timeout);
   app.stop();
 }
 
@@ -283,6 +311,7 @@ void add_serve_command(CLI::App& app) {
   command->add_flag("!--no-webui", flags->app.webui, "No web page at /");
   add_sampling_defaults(*command, flags->defaults);
   add_engine_flags(*command, *flags);
+  add_operation_flags(*command, flags->operation, flags->app);
   add_accepted_flags(*command, *flags);
   command->callback([flags] { run(*flags); });
 }

@@ -32,6 +32,7 @@ const App::Route App::kRoutes[] = {
     {"GET", "/models", false, &App::list_models, Access::kPublic},
     {"GET", "/v1/models/*", false, &App::show_model, Access::kPublic},
     {"GET", "/models/*", false, &App::show_model, Access::kPublic},
+    {"POST", "/reset_prefix_cache", false, &App::reset_prefix_cache},
     {"POST", "/v1/chat/completions", true, &App::chat_completions},
     {"POST", "/chat/completions", true, &App::chat_completions},
     {"POST", "/v1/completions", true, &App::completions},
@@ -130,7 +131,7 @@ void App::look_at_engine() {
   if (!model) return;
   const EngineStats stats = model->engine->stats();
   decode_window_.add(stats);
-  const Watchdog::Change change = watchdog_.update(stats);
+  const Watchdog::Change change = watchdog_.update(stats, model->engine->heartbeat());
   const double patience = std::chrono::duration<double>(watchdog_.patience()).count();
   if (change == Watchdog::Change::kStuck)
     log_error(

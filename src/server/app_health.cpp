@@ -20,12 +20,14 @@ HttpResponse json_response(int status, const Json& json) {
   return response;
 }
 
-Json engine_json(const EngineStats& stats, const Watchdog& watchdog) {
+Json engine_json(const EngineStats& stats, const Heartbeat& heartbeat) {
+  const std::chrono::duration<double> age = std::chrono::steady_clock::now() - heartbeat.since;
   return {{"running", stats.running},
           {"waiting", stats.waiting},
           {"steps", stats.steps},
-          {"last_step_age_seconds",
-           stats.steps > 0 ? Json(watchdog.step_age().count()) : Json(nullptr)}};
+          {"in_step", heartbeat.running},
+          // Since the step that runs began, or the last one ended.
+          {"last_step_age_seconds", heartbeat.step > 0 ? Json(age.count()) : Json(nullptr)}};
 }
 
 // A check that waits for its token; on the exchange's executor.
@@ -68,7 +70,7 @@ void App::health(const HttpRequest& request, const std::shared_ptr<Exchange>& ex
   if (model) {
     body["device"] = model->device;
     body["model"] = model->id;
-    body["engine"] = engine_json(model->engine->stats(), watchdog_);
+    body["engine"] = engine_json(model->engine->stats(), model->engine->heartbeat());
   }
   body["watchdog"] = {
       {"timeout_seconds", std::chrono::duration<double>(watchdog_.patience()).count()},
@@ -104,19 +106,30 @@ void App::version(const HttpRequest&, const std::shared_ptr<Exchange>& exchange)
   exchange->respond(json_response(200, {{"version", MICA_VERSION}}));
 }
 
+void App::reset_prefix_cache(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
+  ready_model().engine->reset_prefix_cache();
+  exchange->respond(json_response(200, {{"status", "ok"}}));
+}
+
 void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
   const ServedModel* model = model_;
+  const auto now = std::chrono::steady_clock::now();
+  const Heartbeat heartbeat =
+      model ? model->engine->heartbeat() : Heartbeat{.step = 0, .since = now, .running = false};
   HttpResponse response;
   response.content_type = kPrometheusText;
-  response.body = metrics_page({.model = model,
-                                .engine = model ? model->engine->stats() : EngineStats{},
-                                .answers = metrics_,
-                                .http = counters_,
-                                .watchdog = watchdog_,
-                                .decode = decode_window_.rate(),
-                                .connections = http_.connections(),
-                                .active_requests = http_.active_requests(),
-                                .refused_connections = http_.refused_connections()});
+  response.body =
+      metrics_page({.model = model,
+                    .engine = model ? model->engine->stats() : EngineStats{},
+                    .answers = metrics_,
+                    .http = counters_,
+                    .watchdog = watchdog_,
+                    .decode = decode_window_.rate(),
+                    .heartbeat_age = std::chrono::duration<double>(now - heartbeat.since).count(),
+                    .in_step = heartbeat.running,
+                    .connections = http_.connections(),
+                    .active_requests = http_.active_requests(),
+                    .refused_connections = http_.refused_connections()});
   exchange->respond(std::move(response));
 }
 

@@ -123,11 +123,11 @@ TEST_P(QuantizedCache, LogitsStayNearMlx) {
     for (size_t row = 0; row < golden.tokens.size(); ++row) {
       const double error = relative_error(std::span(whole).subspan(row * vocab, vocab),
                                           std::span(golden.logits).subspan(row * vocab, vocab));
-      EXPECT_LT(error, bits == 8 ? 3e-2 : 0.35) << bits << " bits, row " << row;
+      EXPECT_LT(error, bits == 8 ? 5e-2 : 0.4) << bits << " bits, row " << row;
       squares += error * error;
     }
     const double mean = std::sqrt(squares / static_cast<double>(golden.tokens.size()));
-    EXPECT_LT(mean, bits == 8 ? 2e-2 : 0.2) << bits << " bits";
+    EXPECT_LT(mean, bits == 8 ? 3e-2 : 0.25) << bits << " bits";
     // Another cache than the unquantized one.
     EXPECT_GT(mean, bits == 8 ? 1e-4 : 1e-3) << bits << " bits";
     testing::Test::RecordProperty("relative_error_" + std::to_string(bits), std::to_string(mean));

@@ -176,7 +176,7 @@ TEST(SimtRopeAppend, BitsOfATokenDoNotDependOnTheBatch) {
 // Three sequences' worth of tokens; token 3 is padding.
 QuantizedResult run_quantized(TestBackend& backend, const QuantizedCase& c, int64_t tokens,
                               bool interleaved, DType activations, DType dtype) {
-  constexpr int64_t kHeads = 5;
+  constexpr int64_t kHeads = 3;
   RopeAppendParams p{.interleaved = interleaved};
   const auto put = [&](int64_t heads, uint32_t seed) {
     const auto values = random_values(tokens * heads * c.size, seed);
@@ -202,11 +202,11 @@ QuantizedResult run_quantized(TestBackend& backend, const QuantizedCase& c, int6
 TEST(SimtRopeAppend, QuantizesAsReference) {
   for (DType activations : kFloats)
     for (int bits : {8, 4})
-      for (int64_t size : {16, 48, 64, 80, 128, 256, 512})
-        for (int64_t tokens : {1, 40}) {  // narrow units; wide ones
+      for (int64_t size : {48, 64, 80, 128, 512})
+        for (int64_t tokens : {1, 24}) {  // narrow units; wide ones
           const QuantizedCase c = {.kv_heads = 3,
                                    .size = size,
-                                   .blocks = 6,
+                                   .blocks = 4,
                                    .bits = bits,
                                    .group = size == 128 ? 128 : 64,
                                    .scales = activations};

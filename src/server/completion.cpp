@@ -26,9 +26,11 @@ size_t code_points(std::string_view text) {
 
 // One answer on its way.
 struct Choice {
-  Choice(const Tokenizer& tokenizer, const std::vector<std::string>& stops)
-      : detokenizer(tokenizer), matcher(stops) {}
+  Choice(const Tokenizer& tokenizer, const std::vector<std::string>& stops,
+         std::unique_ptr<AnswerObserver> answer_observer)
+      : observer(std::move(answer_observer)), detokenizer(tokenizer), matcher(stops) {}
 
+  std::unique_ptr<AnswerObserver> observer;
   AnswerChoice answer;  // its text and tokens so far: not yet sent, if the answer is streamed
   std::shared_ptr<EventStream> events;  // shared with the engine; null once finished
   StreamingDetokenizer detokenizer;
@@ -111,7 +113,9 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
 }
 
 void Completion::submit(size_t prompt, int32_t choice_of_prompt) {
-  Choice& choice = choices_.emplace_back(model_.text->tokenizer(), job_.stop);
+  Choice& choice = choices_.emplace_back(
+      model_.text->tokenizer(), job_.stop,
+      std::make_unique<AnswerObserver>(model_.metrics, exchange_, job_.max_tokens));
   choice.answer.index = static_cast<int32_t>(choices_.size()) - 1;
   if (prompt < job_.echoes.size()) {
     choice.answer.text = job_.echoes[prompt];
@@ -152,7 +156,10 @@ void Completion::pump() {
 }
 
 void Completion::take(Choice& choice, const Event& event) {
-  if (event.kind == Event::Kind::kStarted) choice.cached_tokens = event.cached_tokens;
+  if (event.kind == Event::Kind::kStarted) {
+    choice.cached_tokens = event.cached_tokens;
+    choice.observer->on_started(event);
+  }
   if (event.kind == Event::Kind::kToken) return add_token(choice, event);
   if (event.kind != Event::Kind::kFinished) return;
   switch (event.reason) {
@@ -172,6 +179,7 @@ void Completion::take(Choice& choice, const Event& event) {
 
 void Completion::add_token(Choice& choice, const Event& event) {
   ++choice.completion_tokens;
+  choice.observer->on_token(event);
   if (event.stop_token) return;
   const Tokenizer& tokenizer = model_.text->tokenizer();
   if (job_.logprobs) {
@@ -201,6 +209,8 @@ void Completion::release(Choice& choice, const std::string& text) {
 }
 
 void Completion::finish(Choice& choice, const char* reason) {
+  choice.observer->on_finished(std::string_view(reason) == "length" ? AnswerEnd::kLength
+                                                                    : AnswerEnd::kStop);
   // Tokens without text at the end; after a stop string they belong to what is cut off.
   if (!choice.matcher.stopped())
     std::move(choice.held_tokens.begin(), choice.held_tokens.end(),
@@ -277,6 +287,8 @@ void Completion::answer() {
 }
 
 void Completion::fail(const ApiError& error) {
+  for (Choice& choice : choices_)
+    choice.observer->on_finished(error.status == 504 ? AnswerEnd::kTimeout : AnswerEnd::kError);
   cancel();
   if (streaming_) {
     exchange_->write(job_.format->error(error));
@@ -289,6 +301,7 @@ void Completion::fail(const ApiError& error) {
 void Completion::cancel() {
   done_ = true;
   for (Choice& choice : choices_) {
+    choice.observer->on_finished(AnswerEnd::kAbort);
     if (choice.events) choice.events->cancel();
     choice.events = nullptr;
   }

@@ -28,6 +28,17 @@ struct HttpResponse {
   std::string body;
 };
 
+// What is known of one request and its answer, for the log and for metrics.
+struct RequestRecord {
+  std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
+  int status = 0;
+  // Of completions: sums over their answers, the longest wait, the first token of any.
+  int32_t answers = 0;
+  int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  double queue_seconds = 0, first_token_seconds = 0;
+  const char* finish_reason = "";  // of the last answer that ended
+};
+
 // One request being answered. Everything but `post` runs on the connection's executor: inside the
 // handler, in posted work, and in the callbacks. An exchange that is dropped unanswered closes its
 // connection. After the end, and after the peer has gone, calls do nothing.
@@ -50,6 +61,11 @@ class Exchange {
   virtual void on_closed(std::function<void()> callback) = 0;
   // Calls once after `delay` unless the exchange has ended; replaces an earlier one.
   virtual void after(std::chrono::milliseconds delay, std::function<void()> callback) = 0;
+
+  RequestRecord& record() { return record_; }
+
+ private:
+  RequestRecord record_;
 };
 
 }  // namespace mica

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/metrics.h"
 #include "text/text_model.h"
 
 namespace mica {
@@ -29,6 +30,7 @@ struct ServedModel {
   std::string fingerprint;           // system_fingerprint
   int64_t created = 0;               // unix seconds
   RequestDefaults defaults;
+  ServerMetrics* metrics = nullptr;  // null: nothing is counted
 
   // mlx-lm's "default_model", the id or an alias.
   bool answers_to(const std::string& name) const;

@@ -30,9 +30,9 @@ struct AnswerPart {
 };
 
 struct AnswerParserOptions {
-  // The request's tools as OpenAI writes them, an array of {"type": "function", "function": {"name",
-  // "parameters"}} or of the inner objects, or null: tells strings from other values where a style
-  // does not (XML), and which bare JSON is a call (Llama 3). A reference is kept.
+  // The request's tools as OpenAI writes them, an array of {"type": "function", "function":
+  // {"name", "parameters"}} or of the inner objects, or null: tells strings from other values where
+  // a style does not (XML), and which bare JSON is a call (Llama 3). A reference is kept.
   std::shared_ptr<const nlohmann::ordered_json> tools;
   bool parse_tools = true;     // false: calls stay in the content as they were written
   bool parallel_calls = true;  // false: calls after the first are left out

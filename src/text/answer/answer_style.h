@@ -23,17 +23,17 @@ enum class ReasoningStyle : uint8_t {
 
 enum class ToolStyle : uint8_t {
   kNone,
-  kHermes,         // <tool_call>{"name": …, "arguments": {…}}</tool_call>
-  kQwen3Coder,     // <tool_call><function=f><parameter=x>…</parameter></function></tool_call>
-  kGlm,            // <tool_call>f<arg_key>x</arg_key><arg_value>…</arg_value></tool_call>
-  kLongcat,        // the same with <longcat_…>, or JSON in <longcat_tool_call>
-  kMiniMax,        // <minimax:tool_call><invoke name="f"><parameter name="x">…
-  kLlama3,         // <|python_tag|>{"name": …, "parameters": {…}}; or the bare JSON
-  kMistral,        // [TOOL_CALLS][{"name": …, "arguments": {…}}] or [TOOL_CALLS]f[ARGS]{…}
-  kKimi,           // <|tool_calls_section_begin|><|tool_call_begin|>functions.f:0…
-  kDeepSeek,       // <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{…}…
-  kLfm2,           // <|tool_call_start|>[f(x=1, y="z")]<|tool_call_end|>, or the bare list
-  kGemma,          // <|tool_call>call:f{x:1,y:<|"|>z<|"|>}<tool_call|>
+  kHermes,      // <tool_call>{"name": …, "arguments": {…}}</tool_call>
+  kQwen3Coder,  // <tool_call><function=f><parameter=x>…</parameter></function></tool_call>
+  kGlm,         // <tool_call>f<arg_key>x</arg_key><arg_value>…</arg_value></tool_call>
+  kLongcat,     // the same with <longcat_…>, or JSON in <longcat_tool_call>
+  kMiniMax,     // <minimax:tool_call><invoke name="f"><parameter name="x">…
+  kLlama3,      // <|python_tag|>{"name": …, "parameters": {…}}; or the bare JSON
+  kMistral,     // [TOOL_CALLS][{"name": …, "arguments": {…}}] or [TOOL_CALLS]f[ARGS]{…}
+  kKimi,        // <|tool_calls_section_begin|><|tool_call_begin|>functions.f:0…
+  kDeepSeek,  // <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{…}…
+  kLfm2,      // <|tool_call_start|>[f(x=1, y="z")]<|tool_call_end|>, or the bare list
+  kGemma,     // <|tool_call>call:f{x:1,y:<|"|>z<|"|>}<tool_call|>
   kFunctionGemma,  // <start_function_call>call:f{x:1,y:<escape>z<escape>}<end_function_call>
   kHarmony,        // <|channel|>commentary to=functions.f <|constrain|>json<|message|>{…}<|call|>
 };

@@ -23,7 +23,8 @@ class MarkerSet {
     } kind = Kind::kNone;
     size_t bytes = 0;  // kFound: the longest marker's length
   };
-  // Which marker `text` begins with. `final`: no more text follows, so the answer is never kPartial.
+  // Which marker `text` begins with. `final`: no more text follows, so the answer is never
+  // kPartial.
   Match match(std::string_view text, bool final) const;
   bool contains(std::string_view marker) const;
   // Whether some marker begins with this byte.

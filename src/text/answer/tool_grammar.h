@@ -16,7 +16,7 @@ struct ToolChoice {
     kNamed,     // one call or more of the tool `name`
   } kind = Kind::kRequired;
   std::string name;
-  bool parallel = true;     // false: one call
+  bool parallel = true;       // false: one call
   bool in_reasoning = false;  // the prompt opened a reasoning block, which comes to its end first
   bool may_reason = false;    // the answer may begin with a reasoning block of its own
 };

@@ -3,11 +3,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <ctime>
+#include <string_view>
 
 namespace mica {
 namespace {
 
 std::atomic<LogLevel> g_level{LogLevel::kInfo};
+std::atomic<LogFormat> g_format{LogFormat::kText};
 
 const char* tag(LogLevel level) {
   switch (level) {
@@ -19,7 +23,62 @@ const char* tag(LogLevel level) {
   return "";
 }
 
+// Bytes of the UTF-8 sequence that `text` begins with (RFC 3629), or 0 when there is none.
+size_t sequence_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t length = byte(0) < 0x80                      ? 1
+                        : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
+                        : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3
+                        : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4
+                                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  if (length >= 3) {  // overlong forms, surrogates, beyond U+10FFFF
+    const unsigned second = byte(1);
+    if ((byte(0) == 0xe0 && second < 0xa0) || (byte(0) == 0xed && second >= 0xa0) ||
+        (byte(0) == 0xf0 && second < 0x90) || (byte(0) == 0xf4 && second >= 0x90))
+      return 0;
+  }
+  return length;
+}
+
+// A JSON string; what is no UTF-8 becomes U+FFFD.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    const size_t length = sequence_length(text);
+    const auto c = static_cast<unsigned char>(text[0]);
+    if (length == 0) {
+      out += "\\ufffd";
+    } else if (c < 0x20) {
+      out += fmt::format("\\u{:04x}", c);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out + '"';
+}
+
+// "2026-01-31T12:00:00.123Z"
+std::string utc_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  return fmt::format("{}.{:03}Z", std::string_view(text, size), ms % 1000);
+}
+
 }  // namespace
+
+void set_log_format(LogFormat format) {
+  g_format.store(format, std::memory_order_relaxed);
+}
 
 void set_log_level(LogLevel level) {
   g_level.store(level, std::memory_order_relaxed);
@@ -28,10 +87,14 @@ LogLevel log_level() {
   return g_level.load(std::memory_order_relaxed);
 }
 
-void log_line(LogLevel level, const std::string& message) {
+void log_line(LogLevel level, const std::string& message, const std::string& fields) {
   if (level < log_level()) return;
   // One write per line keeps the lines of several threads whole.
-  const std::string line = fmt::format("[{}] {}\n", tag(level), message);
+  const std::string line =
+      g_format.load(std::memory_order_relaxed) == LogFormat::kText
+          ? fmt::format("[{}] {}\n", tag(level), message)
+          : fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}{}{}}}\n", utc_now(),
+                        tag(level), quoted(message), fields.empty() ? "" : ",", fields);
   size_t done = 0;
   while (done < line.size()) {
     const ssize_t n = ::write(STDERR_FILENO, line.data() + done, line.size() - done);

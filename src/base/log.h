@@ -1,4 +1,5 @@
-// The one sink for log lines: standard error, "[info] text". Nothing below cli/ prints otherwise.
+// The one sink for log lines: standard error, "[info] text" or a JSON object a line. Nothing below
+// cli/ prints otherwise.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,8 +15,12 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 void set_log_level(LogLevel level);
 LogLevel log_level();
 
-// Writes one line, thread-safe, whole.
-void log_line(LogLevel level, const std::string& message);
+enum class LogFormat { kText, kJson };
+void set_log_format(LogFormat format);  // default kText
+
+// Writes one line, thread-safe, whole. fields: further members of a JSON line, such as
+// "\"status\":200"; not shown in text.
+void log_line(LogLevel level, const std::string& message, const std::string& fields = "");
 
 template <typename... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {

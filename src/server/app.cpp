@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "server/access_log.h"
+#include "server/http_text.h"
 #include "server/openai_endpoint.h"
 #include "server/openai_response.h"
 #include "server/server_error.h"
@@ -18,14 +19,18 @@ struct App::Route {
   std::string_view path;
   bool on_worker;
   void (App::*handler)(const HttpRequest&, const std::shared_ptr<Exchange>&);
+  Access access = Access::kWithKey;
 };
 
 const App::Route App::kRoutes[] = {
-    {"GET", "/health", false, &App::health},
-    {"GET", "/v1/models", false, &App::list_models},
-    {"GET", "/models", false, &App::list_models},
-    {"GET", "/v1/models/*", false, &App::show_model},
-    {"GET", "/models/*", false, &App::show_model},
+    {"GET", "/health", false, &App::health, Access::kPublic},
+    {"GET", "/v1/health", false, &App::health, Access::kPublic},
+    {"GET", "/version", false, &App::version, Access::kPublic},
+    {"GET", "/metrics", false, &App::show_metrics, Access::kMetrics},
+    {"GET", "/v1/models", false, &App::list_models, Access::kPublic},
+    {"GET", "/models", false, &App::list_models, Access::kPublic},
+    {"GET", "/v1/models/*", false, &App::show_model, Access::kPublic},
+    {"GET", "/models/*", false, &App::show_model, Access::kPublic},
     {"POST", "/v1/chat/completions", true, &App::chat_completions},
     {"POST", "/chat/completions", true, &App::chat_completions},
     {"POST", "/v1/completions", true, &App::completions},
@@ -40,15 +45,18 @@ bool matches(std::string_view pattern, std::string_view path) {
   return path.size() > pattern.size() && path.starts_with(pattern);
 }
 
-std::string json_text(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
 HttpResponse json_response(int status, std::string body) {
   HttpResponse response;
   response.status = status;
   response.body = std::move(body);
   return response;
+}
+
+ApiError stuck_error(const Watchdog& watchdog) {
+  return {503,
+          fmt::format("the engine has taken no step for {} seconds",
+                      std::chrono::duration<double>(watchdog.patience()).count()),
+          "", "engine_stuck", 10};
 }
 
 // The route wrapper: whatever a handler throws becomes an answer.
@@ -64,7 +72,16 @@ void guarded(const std::shared_ptr<Exchange>& exchange, Work&& work) {
 
 }  // namespace
 
-App::App(const AppOptions& options) : http_(options.http), workers_(std::max(1, options.workers)) {
+App::App(AppOptions options)
+    : options_(std::move(options)),
+      watchdog_(options_.watchdog_timeout),
+      http_([this] {
+        HttpServerOptions http = options_.http;
+        http.on_request_end = [this](const RequestRecord& record) { request_ended(record); };
+        return http;
+      }()),
+      workers_(std::max(1, options_.workers)) {
+  http_.every(std::chrono::seconds(1), [this] { look_at_engine(); });
   http_.start([this](HttpRequest request, std::shared_ptr<Exchange> exchange) {
     handle(std::move(request), std::move(exchange));
   });
@@ -94,13 +111,32 @@ void App::stop() {
   workers_.stop();
 }
 
+void App::request_ended(const RequestRecord& record) {
+  counters_.add(record);
+  if (!options_.access_log) return;
+  const AccessLine line = access_line(record);
+  log_line(LogLevel::kInfo, line.text, line.fields);
+}
+
+void App::look_at_engine() {
+  const ServedModel* model = model_;
+  if (!model) return;
+  const EngineStats stats = model->engine->stats();
+  decode_window_.add(stats);
+  const Watchdog::Change change = watchdog_.update(stats);
+  const double patience = std::chrono::duration<double>(watchdog_.patience()).count();
+  if (change == Watchdog::Change::kStuck)
+    log_error(
+        "[server] the engine has taken no step for {} s with {} requests running and {} "
+        "waiting: they are ended; is the device still there? `mica doctor` tells more",
+        patience, stats.running, stats.waiting);
+  if (change == Watchdog::Change::kMovesAgain) log_warning("[server] the engine moves again");
+  // Again and again: some were on their way to the engine.
+  if (watchdog_.stuck()) http_.abort_requests(stuck_error(watchdog_));
+}
+
 void App::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
-  if (request.method == "OPTIONS") {
-    HttpResponse response;
-    response.status = 204;
-    response.content_type.clear();
-    return exchange->respond(std::move(response));
-  }
+  if (request.method == "OPTIONS") return exchange->respond(preflight_response());
   const std::string_view asked = request.method;
   const std::string_view method = asked == "HEAD" ? std::string_view("GET") : asked;
   const Route* other = nullptr;
@@ -117,48 +153,61 @@ void App::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
   exchange->respond(std::move(response));
 }
 
+bool App::may_ask(const Route& route, const HttpRequest& request) const {
+  if (options_.keys.empty() || route.access == Access::kPublic) return true;
+  if (route.access == Access::kMetrics && options_.metrics_public) return true;
+  return options_.keys.allow(request);
+}
+
 void App::dispatch(const Route& route, HttpRequest request, std::shared_ptr<Exchange> exchange) {
-  if (!request.content_encoding.empty() && request.content_encoding != "identity")
+  exchange->record().route = route.path.data();
+  if (!may_ask(route, request)) {
+    HttpResponse response = error_response(
+        {401, "a key is needed: Authorization: Bearer KEY, or x-api-key", "", "invalid_api_key"});
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return exchange->respond(std::move(response));
+  }
+  const std::string_view encoding = request.header("content-encoding");
+  if (!encoding.empty() && encoding != "identity")
     return exchange->respond(error_response({415, "compressed bodies are not supported"}));
   const auto handler = route.handler;
   if (!route.on_worker) {
     guarded(exchange, [&] { (this->*handler)(request, exchange); });
     return;
   }
+  // What is refused is refused here; what passes is accepted and runs also while the server ends.
+  try {
+    (void)ready_model();
+  } catch (...) {
+    return exchange->respond(error_response(current_error()));
+  }
   workers_.add([this, handler, request = std::move(request), exchange = std::move(exchange)] {
     guarded(exchange, [&] { (this->*handler)(request, exchange); });
   });
 }
 
-const ServedModel& App::ready_model() const {
-  if (draining_) throw RequestError(ApiError{503, "the server is ending", "", "shutting_down", 1});
+std::string App::failure() const {
   const ServedModel* model = model_;
-  if (model) {
-    if (model->engine->healthy()) return *model;
-    throw RequestError(ApiError{503, "the engine has failed: " + model->engine->fault()});
-  }
+  if (model) return model->engine->healthy() ? "" : model->engine->fault();
   const std::lock_guard lock(mutex_);
-  if (!failure_.empty()) throw RequestError(ApiError{503, failure_});
-  throw RequestError(ApiError{503, "the model is still loading", "", "model_loading", 2});
+  return failure_;
 }
 
-void App::health(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
+const ServedModel& App::ready_model() const {
+  if (draining_) throw RequestError(ApiError{503, "the server is ending", "", "shutting_down", 1});
+  return loaded_model();
+}
+
+const ServedModel& App::loaded_model() const {
   const ServedModel* model = model_;
-  if (model && model->engine->healthy() && !draining_)
-    return exchange->respond(json_response(
-        200, json_text({{"status", "ok"}, {"device", model->device}, {"model", model->id}})));
-  std::string failure;
-  {
-    const std::lock_guard lock(mutex_);
-    failure = failure_;
-  }
-  if (model && !model->engine->healthy()) failure = model->engine->fault();
-  nlohmann::ordered_json body;
-  body["status"] = !failure.empty() ? "error" : draining_ ? "ending" : "loading";
-  if (!failure.empty()) body["reason"] = failure;
-  HttpResponse response = json_response(503, json_text(body));
-  if (failure.empty()) response.headers.emplace_back("Retry-After", "2");
-  exchange->respond(std::move(response));
+  const std::string reason = failure();
+  if (!reason.empty())
+    throw RequestError(ApiError{503, model ? "the engine has failed: " + reason : reason, "",
+                                model ? "engine_failed" : "model_failed"});
+  if (!model)
+    throw RequestError(ApiError{503, "the model is still loading", "", "model_loading", 2});
+  if (watchdog_.stuck()) throw RequestError(stuck_error(watchdog_));
+  return *model;
 }
 
 void App::list_models(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
@@ -178,15 +227,23 @@ void App::show_model(const HttpRequest& request, const std::shared_ptr<Exchange>
 }
 
 void App::chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = ready_model();
-  auto job = std::make_shared<CompletionJob>(chat_job(request.body, model));
-  exchange->post([job, &model, exchange] { start_completion(std::move(*job), model, exchange); });
+  const ServedModel& model = loaded_model();
+  start(chat_job(request.body, model), request, model, exchange);
 }
 
 void App::completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = ready_model();
-  auto job = std::make_shared<CompletionJob>(text_job(request.body, model));
-  exchange->post([job, &model, exchange] { start_completion(std::move(*job), model, exchange); });
+  const ServedModel& model = loaded_model();
+  start(text_job(request.body, model), request, model, exchange);
+}
+
+void App::start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
+                const std::shared_ptr<Exchange>& exchange) {
+  const std::chrono::milliseconds most = model.defaults.timeout;
+  job.timeout = requested_timeout(request.header("x-request-timeout"));
+  if (job.timeout.count() == 0 || (most.count() > 0 && most < job.timeout)) job.timeout = most;
+  auto shared = std::make_shared<CompletionJob>(std::move(job));
+  exchange->post(
+      [shared, &model, exchange] { start_completion(std::move(*shared), model, exchange); });
 }
 
 }  // namespace mica

@@ -7,21 +7,34 @@
 #include <mutex>
 #include <string>
 
+#include "server/api_keys.h"
+#include "server/decode_window.h"
+#include "server/health_probe.h"
+#include "server/http_counters.h"
 #include "server/http_server.h"
+#include "server/metrics.h"
 #include "server/served_model.h"
+#include "server/watchdog.h"
 #include "server/worker_pool.h"
 
 namespace mica {
 
+struct CompletionJob;
+
 struct AppOptions {
   HttpServerOptions http;
   int workers = 2;
+  ApiKeys keys;  // none: everybody may ask
+  bool metrics_public = false;
+  bool access_log = false;
+  std::chrono::milliseconds watchdog_timeout{std::chrono::minutes(5)};  // 0: no watchdog
+  std::chrono::milliseconds health_timeout{std::chrono::seconds(20)};   // of /health?generate=1
 };
 
 class App {
  public:
   // Binds the port (throws Error(kUsage)) and answers: 503 until a model is there.
-  explicit App(const AppOptions& options);
+  explicit App(AppOptions options);
   ~App();
 
   uint16_t port() const { return http_.port(); }
@@ -30,6 +43,9 @@ class App {
   void set_ready(const ServedModel& model);
   // The model can't be had: /health says why.
   void set_failed(const std::string& reason);
+  // For ServedModel::metrics.
+  ServerMetrics& metrics() { return metrics_; }
+  void reload_certificate() { http_.reload_certificate(); }
 
   // Takes no more connections or requests; those that run go on.
   void drain();
@@ -39,20 +55,38 @@ class App {
   void stop();
 
  private:
+  // Who may ask, once there are keys.
+  enum class Access : uint8_t { kWithKey, kPublic, kMetrics };
   struct Route;
   static const Route kRoutes[];
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange);
   void dispatch(const Route& route, HttpRequest request, std::shared_ptr<Exchange> exchange);
-  const ServedModel& ready_model() const;  // or RequestError(503)
+  bool may_ask(const Route& route, const HttpRequest& request) const;
+  void request_ended(const RequestRecord& record);
+  void look_at_engine();                    // every second
+  const ServedModel& ready_model() const;   // or RequestError(503)
+  const ServedModel& loaded_model() const;  // the same, also while ending: for accepted requests
+  std::string failure() const;              // why no request can run; "" = none
+  void generate_token(const std::shared_ptr<Exchange>& exchange);
+  void start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
+             const std::shared_ptr<Exchange>& exchange);
 
   // Inline: on the I/O thread.
   void health(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void version(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void show_metrics(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void list_models(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void show_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   // On a worker.
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
 
+  const AppOptions options_;
+  ServerMetrics metrics_;
+  HttpCounters counters_;
+  Watchdog watchdog_;
+  DecodeWindow decode_window_;
+  HealthProbe probe_;
   HttpServer http_;
   WorkerPool workers_;
   std::atomic<const ServedModel*> model_{nullptr};

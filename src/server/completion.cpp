@@ -84,6 +84,9 @@ class Completion : public std::enable_shared_from_this<Completion> {
 void Completion::start() {
   if (!exchange_->open()) return;
   exchange_->on_closed([self = shared_from_this()] { self->cancel(); });
+  exchange_->on_abort([self = shared_from_this()](const ApiError& error) {
+    if (!self->done_) self->fail(error);
+  });
   try {
     choices_.reserve(job_.prompts.size() * static_cast<size_t>(job_.best_of));
     for (size_t prompt = 0; prompt < job_.prompts.size(); ++prompt)
@@ -91,9 +94,8 @@ void Completion::start() {
   } catch (...) {
     return fail(current_error());
   }
-  if (const auto timeout = model_.defaults.timeout; timeout.count() > 0)
-    deadline_ =
-        Clock::now() + std::min<std::chrono::milliseconds>(timeout, kLongestTimeout) + kGrace;
+  if (job_.timeout.count() > 0)
+    deadline_ = Clock::now() + std::min(job_.timeout, kLongestTimeout) + kGrace;
   watch();
   pump();
 }
@@ -113,7 +115,7 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
   request.use_prefix_cache = job_.use_prefix_cache;
   request.priority = job_.priority;
   request.top_logprobs = job_.top_logprobs;
-  request.timeout = model_.defaults.timeout;
+  request.timeout = job_.timeout;
   return request;
 }
 
@@ -255,7 +257,7 @@ void Completion::watch() {
 
 ApiError Completion::too_late() const {
   return {504, fmt::format("the request took longer than {} seconds",
-                           static_cast<double>(model_.defaults.timeout.count()) / 1000)};
+                           static_cast<double>(job_.timeout.count()) / 1000)};
 }
 
 void Completion::answer() {

@@ -1,6 +1,7 @@
 // The life of one request: submission, events, text, stop strings, usage, answer. Knows no dialect.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,6 +42,7 @@ struct CompletionJob {
   bool keep_ids = false;                 // AnswerChoice::ids is wanted
   bool skip_special_tokens = true;       // in plain text
   std::optional<AnswerReading> reading;  // none: all text is content
+  std::chrono::milliseconds timeout{0};  // from submission to the last token; 0 = none
   std::unique_ptr<AnswerFormat> format;
 };
 

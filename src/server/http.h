@@ -15,10 +15,12 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // decoded, without the query
   std::string query;   // as sent
-  std::string origin;  // the header of this name, or ""
-  std::string content_encoding;
+  std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::shared_ptr<void> lease;  // the body's share of limits::kLargeBodiesInFlight
+
+  // The first header of this name, in any case, or "".
+  std::string_view header(std::string_view name) const;
 };
 
 struct HttpResponse {
@@ -26,18 +28,27 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;  // further ones
   std::string body;
+  std::string error_code;  // of an error: "queue_full"; "" = none
 };
 
 // What is known of one request and its answer, for the log and for metrics.
 struct RequestRecord {
   std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
-  int status = 0;
+  std::string id;  // X-Request-Id: the client's, or made
+  std::string method, peer;
+  const char* route = "";  // as in the table of routes; "" = none
+  int status = 0;          // 0: the connection ended before an answer
+  std::string error_code;  // of the answer, if it is an error with one
+  bool complete = false;   // the whole answer was written
+  size_t body_bytes = 0, sent_bytes = 0;
   // Of completions: sums over their answers, the longest wait, the first token of any.
   int32_t answers = 0;
   int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
   double queue_seconds = 0, first_token_seconds = 0;
   const char* finish_reason = "";  // of the last answer that ended
 };
+
+struct ApiError;  // server_error.h
 
 // One request being answered. Everything but `post` runs on the connection's executor: inside the
 // handler, in posted work, and in the callbacks. An exchange that is dropped unanswered closes its
@@ -59,13 +70,16 @@ class Exchange {
   virtual bool open() const = 0;
   // Called once if the exchange closes before its end.
   virtual void on_closed(std::function<void()> callback) = 0;
+  // Called if the server gives the request up (a stuck engine): answer it with this error.
+  virtual void on_abort(std::function<void(const ApiError&)> callback) = 0;
   // Calls once after `delay` unless the exchange has ended; replaces an earlier one.
   virtual void after(std::chrono::milliseconds delay, std::function<void()> callback) = 0;
 
-  RequestRecord& record() { return record_; }
+  RequestRecord& record() { return *record_; }
 
- private:
-  RequestRecord record_;
+ protected:
+  // Shared with the connection, which may outlive the exchange until all is written.
+  std::shared_ptr<RequestRecord> record_ = std::make_shared<RequestRecord>();
 };
 
 }  // namespace mica

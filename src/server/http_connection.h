@@ -6,7 +6,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <memory>
@@ -16,6 +15,7 @@
 #include <unordered_map>
 
 #include "server/http_server.h"
+#include "server/http_transport.h"
 
 namespace mica {
 
@@ -23,12 +23,13 @@ class Connection;
 
 // What connections share. Outlives them.
 struct ConnectionHost {
+  HttpServerOptions options;
   HttpServer::Handler handler;
-  std::string allowed_origins;
   std::atomic<bool> draining{false};
   std::atomic<bool> stopped{false};
   std::atomic<size_t> active{0};
   std::atomic<size_t> large_bytes{0};
+  std::atomic<uint64_t> refused{0};  // connections
   std::mutex mutex;
   std::unordered_map<Connection*, std::weak_ptr<Connection>> connections;  // under the mutex
 };
@@ -36,13 +37,14 @@ struct ConnectionHost {
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
   using Socket = boost::asio::ip::tcp::socket;
-  Connection(Socket socket, ConnectionHost& host);
+  Connection(Socket socket, std::shared_ptr<TlsContext> tls, ConnectionHost& host);
   ~Connection();
 
   // Thread-safe.
-  void run();                       // registers and starts reading
-  void close(bool also_when_busy);  // now, if it is idle or also when busy
-  boost::beast::tcp_stream::executor_type executor() { return stream_.get_executor(); }
+  void run();                         // registers and starts reading
+  void close(bool also_when_busy);    // now, if it is idle or also when busy
+  void abort(const ApiError& error);  // see Exchange::on_abort
+  Transport::executor_type executor() { return stream_.get_executor(); }
 
  private:
   friend class HttpExchange;
@@ -54,8 +56,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void read_body();
   void body_read(ErrorCode error);
   void handle();
+  HttpRequest take_request();
+  void set_active(bool active);
+  void report();  // the record of a request that has ended
   void watch_peer();
   void peer_readable();
+  void watch_secure_peer();
   void refuse(int status, const std::string& message);
   void read_failed(ErrorCode error);
 
@@ -63,18 +69,20 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void flush();
   void written(ErrorCode error);
   void answered();  // all bytes of the answer are written
+  void go_on();     // with the next request, or the end
   void linger();
   void discard();
   void shut(bool gone);  // closes the socket; `gone`: tells the handler's side
 
   ConnectionHost& host_;
-  boost::beast::tcp_stream stream_;
+  Transport stream_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::shared_ptr<void> lease_;
   boost::asio::steady_timer timer_;
 
   uint64_t exchange_ = 0;  // number of the current or last one
+  bool active_ = false;    // counted as an active request
   bool busy_ = false;      // an exchange is open or its last bytes are being written
   bool ended_ = false;     // its answer is complete, though not written
   bool cut_ = false;       // close after the pending bytes, without an orderly end
@@ -82,9 +90,12 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool keep_alive_ = false;
   bool http_1_1_ = true;
   bool watching_ = false, writing_ = false, closed_ = false;
-  std::string origin_;
+  bool waits_for_watch_ = false;  // the answer is written, a read of `watch_secure_peer` is pending
+  std::string peer_, origin_;
+  std::shared_ptr<RequestRecord> record_;  // shared with the exchange; null between requests
   std::string pending_, out_;
   std::function<void()> on_closed_;
+  std::function<void(const ApiError&)> on_abort_;
 };
 
 }  // namespace mica

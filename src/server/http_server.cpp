@@ -51,7 +51,16 @@ struct HttpServer::Impl {
   void accept();
   void accepted(ErrorCode error, tcp::socket socket);
   void close_acceptor();
+  void repeat(size_t task);
   std::vector<std::shared_ptr<Connection>> all_connections();
+
+  struct Task {
+    Task(asio::io_context& io, std::chrono::milliseconds every, std::function<void()> what)
+        : timer(io), interval(every), work(std::move(what)) {}
+    asio::steady_timer timer;
+    std::chrono::milliseconds interval;
+    std::function<void()> work;
+  };
 
   const HttpServerOptions options;
   ConnectionHost host;  // before `io`: the last handlers of `io` still know it
@@ -60,11 +69,17 @@ struct HttpServer::Impl {
   asio::strand<asio::io_context::executor_type> strand{io.get_executor()};
   tcp::acceptor acceptor{strand};
   asio::steady_timer pause{strand};
+  std::shared_ptr<TlsContext> tls;  // on the strand once started; null: plain HTTP
+  std::vector<std::unique_ptr<Task>> tasks;
   uint16_t port = 0;
   std::vector<std::thread> threads;
 };
 
 HttpServer::Impl::Impl(const HttpServerOptions& server_options) : options(server_options) {
+  if (options.ssl_cert_file.empty() != options.ssl_key_file.empty())
+    throw Error(ErrorKind::kUsage, "[serve] --ssl-cert-file and --ssl-key-file need each other");
+  if (!options.ssl_cert_file.empty())
+    tls = make_tls_context(options.ssl_cert_file, options.ssl_key_file);
   const tcp::endpoint endpoint = resolve(io, options);
   try {
     bind(acceptor, endpoint);
@@ -75,7 +90,7 @@ HttpServer::Impl::Impl(const HttpServerOptions& server_options) : options(server
                 options.port, error.code().message(),
                 taken ? "; another program has this port, choose one with --port" : "");
   }
-  host.allowed_origins = options.allowed_origins;
+  host.options = options;
 }
 
 void HttpServer::Impl::accept() {
@@ -100,12 +115,24 @@ void HttpServer::Impl::accepted(ErrorCode error, tcp::socket socket) {
     const std::lock_guard lock(host.mutex);
     open = host.connections.size();
   }
-  if (open >= limits::kConnections) {
-    ::send(socket.native_handle(), kTooMany.data(), kTooMany.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (open >= options.max_connections) {
+    ++host.refused;
+    if (!tls)
+      ::send(socket.native_handle(), kTooMany.data(), kTooMany.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   } else {
-    std::make_shared<Connection>(std::move(socket), host)->run();
+    std::make_shared<Connection>(std::move(socket), tls, host)->run();
   }
   accept();
+}
+
+void HttpServer::Impl::repeat(size_t task) {
+  Task& due = *tasks[task];
+  due.timer.expires_after(due.interval);
+  due.timer.async_wait([this, task](ErrorCode cancelled) {
+    if (cancelled || host.stopped) return;
+    tasks[task]->work();
+    repeat(task);
+  });
 }
 
 void HttpServer::Impl::close_acceptor() {
@@ -133,6 +160,7 @@ HttpServer::~HttpServer() {
 void HttpServer::start(Handler handler) {
   impl_->host.handler = std::move(handler);
   asio::post(impl_->strand, [this] { impl_->accept(); });
+  for (size_t task = 0; task < impl_->tasks.size(); ++task) impl_->repeat(task);
   for (int i = 0; i < std::max(1, impl_->options.threads); ++i)
     impl_->threads.emplace_back([this] {
       while (!impl_->io.stopped()) {
@@ -143,6 +171,21 @@ void HttpServer::start(Handler handler) {
         }
       }
     });
+}
+
+void HttpServer::every(std::chrono::milliseconds interval, std::function<void()> work) {
+  MICA_CHECK(impl_->threads.empty());
+  impl_->tasks.push_back(std::make_unique<Impl::Task>(impl_->io, interval, std::move(work)));
+}
+
+void HttpServer::abort_requests(const ApiError& error) {
+  for (const auto& connection : impl_->all_connections()) connection->abort(error);
+}
+
+void HttpServer::reload_certificate() {
+  if (impl_->options.ssl_cert_file.empty()) return;
+  auto tls = make_tls_context(impl_->options.ssl_cert_file, impl_->options.ssl_key_file);
+  asio::post(impl_->strand, [this, tls] { impl_->tls = tls; });
 }
 
 void HttpServer::drain() {
@@ -177,6 +220,10 @@ size_t HttpServer::connections() const {
 
 size_t HttpServer::active_requests() const {
   return impl_->host.active;
+}
+
+uint64_t HttpServer::refused_connections() const {
+  return impl_->host.refused;
 }
 
 }  // namespace mica

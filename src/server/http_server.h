@@ -8,6 +8,7 @@
 #include <string>
 
 #include "server/http.h"
+#include "server/limits.h"
 
 namespace mica {
 
@@ -15,7 +16,13 @@ struct HttpServerOptions {
   std::string host = "127.0.0.1";  // a name or an address
   uint16_t port = 8080;            // 0: any free one
   int threads = 2;
-  std::string allowed_origins = "*";  // for browsers: comma-separated origins, or *
+  std::string allowed_origins = "*";        // for browsers: comma-separated origins, or *
+  std::string ssl_cert_file, ssl_key_file;  // PEM; both or none: TLS on every connection
+  size_t max_body_bytes = limits::kBodyBytes;
+  size_t max_header_bytes = limits::kHeaderBytes;
+  size_t max_connections = limits::kConnections;
+  // On an I/O thread, once for each request when its answer is written or its connection has ended.
+  std::function<void(const RequestRecord&)> on_request_end;
 };
 
 class HttpServer {
@@ -24,12 +31,19 @@ class HttpServer {
   // through `Exchange::post`.
   using Handler = std::function<void(HttpRequest, std::shared_ptr<Exchange>)>;
 
-  // Binds and listens; throws Error(kUsage) when the address can't be had. Connections wait until
-  // `start`.
+  // Binds and listens; throws Error(kUsage) when the address or the certificate can't be had.
+  // Connections wait until `start`.
   explicit HttpServer(const HttpServerOptions& options);
   ~HttpServer();  // stop()
 
   void start(Handler handler);
+  // Runs `work` on an I/O thread again and again until `stop`; before `start` only.
+  void every(std::chrono::milliseconds interval, std::function<void()> work);
+  // Every request that asked for `on_abort` gets this error.
+  void abort_requests(const ApiError& error);
+  // Reads certificate and key again, for connections to come; throws Error(kUsage), and nothing has
+  // changed then.
+  void reload_certificate();
   // Takes no more connections and closes each one after the answer it is at.
   void drain();
   // Closes everything and joins the threads. Exchanges still open are closed.
@@ -37,7 +51,8 @@ class HttpServer {
 
   uint16_t port() const;
   size_t connections() const;
-  size_t active_requests() const;  // read in full, not yet answered in full
+  size_t active_requests() const;        // their header is read, their answer not written in full
+  uint64_t refused_connections() const;  // beyond max_connections, since start
 
  private:
   struct Impl;

@@ -2,7 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <boost/beast/core/string.hpp>
+#include <cstdlib>
+#include <random>
+
+#include "server/server_error.h"
 
 namespace mica {
 namespace {
@@ -88,6 +94,30 @@ std::optional<Target> parse_target(std::string_view target) {
                                       : std::string(target.substr(question + 1))};
 }
 
+std::string query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const size_t end = query.find('&');
+    const std::string_view field = query.substr(0, end);
+    if (field.size() > name.size() && field.starts_with(name) && field[name.size()] == '=')
+      return percent_decode(field.substr(name.size() + 1)).value_or("");
+    if (end == std::string_view::npos) break;
+    query.remove_prefix(end + 1);
+  }
+  return "";
+}
+
+std::chrono::milliseconds requested_timeout(std::string_view seconds) {
+  if (seconds.empty()) return std::chrono::milliseconds(0);
+  const std::string text(seconds);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (end != text.c_str() + text.size() || !(value > 0) || value > 1e9)
+    throw RequestError("X-Request-Timeout",
+                       fmt::format("X-Request-Timeout: expected seconds above 0, found '{}'",
+                                   text.substr(0, 100)));
+  return std::chrono::milliseconds(std::max<int64_t>(1, static_cast<int64_t>(value * 1000)));
+}
+
 void add_cors(HttpResponse& response, std::string_view allowed, std::string_view origin) {
   if (in_list(allowed, "*")) {
     response.headers.emplace_back("Access-Control-Allow-Origin", "*");
@@ -96,9 +126,40 @@ void add_cors(HttpResponse& response, std::string_view allowed, std::string_view
     if (origin.empty() || !in_list(allowed, origin)) return;
     response.headers.emplace_back("Access-Control-Allow-Origin", origin);
   }
-  response.headers.emplace_back("Access-Control-Allow-Methods", "*");
-  // The star does not cover Authorization (Fetch standard, 3.2.5).
-  response.headers.emplace_back("Access-Control-Allow-Headers", "*, Authorization");
+  response.headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+}
+
+HttpResponse preflight_response() {
+  HttpResponse response;
+  response.status = 204;
+  response.content_type.clear();
+  // The stars do not cover Authorization (Fetch standard, 3.2.5), and are names of their own to
+  // browsers that send credentials.
+  response.headers = {
+      {"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS, *"},
+      {"Access-Control-Allow-Headers",
+       "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Request-Timeout, *"},
+      {"Access-Control-Max-Age", "600"}};
+  return response;
+}
+
+std::string request_id(std::string_view asked) {
+  const auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("-_.:/+=@").find(c) != std::string_view::npos;
+  };
+  if (!asked.empty() && asked.size() <= 128 && std::all_of(asked.begin(), asked.end(), allowed))
+    return std::string(asked);
+  // Told apart, not secret: one draw of entropy a thread.
+  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) ^
+                                      std::random_device{}()};
+  return fmt::format("req-{:016x}{:016x}", random(), random());
+}
+
+std::string_view HttpRequest::header(std::string_view name) const {
+  for (const auto& [key, value] : headers)
+    if (boost::beast::iequals({key.data(), key.size()}, {name.data(), name.size()})) return value;
+  return "";
 }
 
 const char* status_text(int status) {
@@ -106,6 +167,8 @@ const char* status_text(int status) {
     case 200: return "OK";
     case 204: return "No Content";
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
@@ -114,6 +177,7 @@ const char* status_text(int status) {
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
     default: return "Unknown";

@@ -7,16 +7,17 @@
 
 namespace mica::limits {
 
-// HTTP
+// HTTP; the first three are defaults of flags
 inline constexpr size_t kHeaderBytes = size_t{64} << 10;
 inline constexpr size_t kBodyBytes = size_t{32} << 20;
+inline constexpr size_t kConnections = 8192;
 // Bodies above 1 MB (and those of unknown length) that are read or parsed at one time; beyond: 503.
 inline constexpr size_t kLargeBody = size_t{1} << 20;
 inline constexpr size_t kLargeBodiesInFlight = size_t{1} << 30;
-inline constexpr size_t kConnections = 8192;
 inline constexpr int kBacklog = 4096;
 // A stream whose reader is this far behind is ended.
 inline constexpr size_t kPendingBytes = size_t{1} << 20;
+inline constexpr std::chrono::seconds kHandshakeTimeout{15};   // of TLS
 inline constexpr std::chrono::seconds kIdleTimeout{75};        // between requests, and for a header
 inline constexpr std::chrono::seconds kBodyTimeout{120};       // for a body to arrive
 inline constexpr std::chrono::seconds kWriteTimeout{120};      // for a write to be taken

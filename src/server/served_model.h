@@ -33,6 +33,9 @@ struct ServedModel {
   std::string device;                // "cpu: AMD EPYC …"
   std::string fingerprint;           // system_fingerprint
   int64_t created = 0;               // unix seconds
+  double bandwidth = 0;              // of the device's memory, bytes per second; 0: not measured
+  double load_seconds = 0;
+  uint64_t weight_bytes = 0;
   RequestDefaults defaults;
   ServerMetrics* metrics = nullptr;  // null: nothing is counted
   std::shared_ptr<ModelAnswers> answers = std::make_shared<ModelAnswers>();  // shared by copies

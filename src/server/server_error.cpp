@@ -24,6 +24,7 @@ int status_of(ErrorKind kind) {
 }  // namespace
 
 const char* error_type(int status) {
+  if (status == 401) return "authentication_error";
   if (status == 429) return "rate_limit_error";
   if (status == 504) return "timeout_error";
   return status >= 500 ? "server_error" : "invalid_request_error";
@@ -42,6 +43,7 @@ HttpResponse error_response(const ApiError& error) {
   HttpResponse response;
   response.status = error.status;
   response.body = error_json(error);
+  response.error_code = error.code;
   if (error.retry_after > 0)
     response.headers.emplace_back("Retry-After", std::to_string(error.retry_after));
   return response;

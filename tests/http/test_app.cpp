@@ -33,6 +33,7 @@ TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults) : text(
   AppOptions options;
   options.http.port = 0;
   app = std::make_unique<App>(options);
+  served.metrics = &app->metrics();
 }
 
 TestApp::~TestApp() {

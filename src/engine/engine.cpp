@@ -59,6 +59,9 @@ void check_request(const Request& request, int64_t vocabulary, int32_t max_conte
   if (request.max_tokens < 1)
     throw Error(ErrorKind::kUsage, "[request] max_tokens is {}, at least 1 expected",
                 request.max_tokens);
+  if (request.min_tokens > request.max_tokens)
+    throw Error(ErrorKind::kUsage, "[request] min_tokens is {}, more than max_tokens {}",
+                request.min_tokens, request.max_tokens);
   const auto prompt = static_cast<int64_t>(request.prompt.size());
   if (prompt + request.max_tokens > max_context)
     throw Error(

@@ -89,7 +89,7 @@ struct AnswerParser::Impl : answer::CallSink {
   State state = State::kContent;
   std::string buffer;  // text not yet handled, from `at` on
   size_t at = 0;
-  std::string space;  // at the end of the text so far, given once text follows
+  std::string space;   // at the end of the text so far, given once text follows
   std::string gap[2];  // before the next text of content and reasoning, behind a block between
   bool seen[2] = {};   // there was such text
   bool strip = false;  // leading white space is layout
@@ -121,7 +121,8 @@ AnswerParser::Impl::Impl(AnswerStyle style_in, AnswerParserOptions options_in)
     if (options.parse_tools) calls = answer::call_markers(style.tools);
   }
   std::vector<std::string> all;
-  for (const auto* list : {&calls.begin, &calls.stray}) all.insert(all.end(), list->begin(), list->end());
+  for (const auto* list : {&calls.begin, &calls.stray})
+    all.insert(all.end(), list->begin(), list->end());
   for (std::string_view text : {reasoning.open, reasoning.close}) all.emplace_back(text);
   if (style.reasoning == ReasoningStyle::kGemma) all.emplace_back("<|channel>");
   if (harmony) all.insert(all.end(), {"<|end|>", "<|call|>", "<|return|>"});
@@ -236,7 +237,8 @@ void AnswerParser::Impl::emit(std::string_view piece) {
   if (piece.empty()) return;
   const size_t k = in_content() ? 0 : 1;
   seen[k] = true;
-  add_part({.kind = k == 0 ? Kind::kContent : Kind::kReasoning, .text = gap[k] + std::string(piece)});
+  add_part(
+      {.kind = k == 0 ? Kind::kContent : Kind::kReasoning, .text = gap[k] + std::string(piece)});
   gap[k].clear();
 }
 

@@ -154,8 +154,8 @@ std::vector<std::string_view> tool_markers(ToolStyle style) {
     case ToolStyle::kHermes:
     case ToolStyle::kQwen3Coder: return {"<tool_call>", "</tool_call>"};
     case ToolStyle::kGlm:
-      return {"<tool_call>",  "</tool_call>", "<arg_key>",
-              "</arg_key>", "<arg_value>",  "</arg_value>"};
+      return {"<tool_call>", "</tool_call>", "<arg_key>",
+              "</arg_key>",  "<arg_value>",  "</arg_value>"};
     case ToolStyle::kLongcat:
       return {"<longcat_tool_call>", "</longcat_tool_call>", "<longcat_arg_key>",
               "</longcat_arg_key>",  "<longcat_arg_value>",  "</longcat_arg_value>"};
@@ -173,8 +173,7 @@ std::vector<std::string_view> tool_markers(ToolStyle style) {
     case ToolStyle::kFunctionGemma:
       return {"<start_function_call>", "<end_function_call>", "<escape>"};
     case ToolStyle::kHarmony:
-      return {"<|start|>",     "<|channel|>", "<|message|>",
-              "<|constrain|>", "<|end|>",     "<|call|>"};
+      return {"<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>"};
   }
   return {};
 }

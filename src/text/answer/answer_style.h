@@ -65,8 +65,7 @@ struct ReasoningMarkers {
 };
 ReasoningMarkers reasoning_markers(ReasoningStyle style);
 
-// All texts of the style that mean structure and not text. Those of them that are special tokens
-// must be allowed as text where an answer is constrained by tool_grammar().
+// All texts of the style that mean structure and not text.
 std::vector<std::string_view> answer_markers(AnswerStyle style);
 
 // Whether the rendered prompt ends inside a reasoning block.

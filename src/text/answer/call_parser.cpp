@@ -33,13 +33,10 @@ const Table& table() {
   static const Table kTable = {
       {ToolStyle::kNone, {}},
       {ToolStyle::kHermes, {.begin = {"<tool_call>"}, .stray = {"</tool_call>"}}},
-      {ToolStyle::kQwen3Coder,
-       {.begin = {"<tool_call>", "<function="}, .stray = {"</tool_call>"}}},
+      {ToolStyle::kQwen3Coder, {.begin = {"<tool_call>", "<function="}, .stray = {"</tool_call>"}}},
       {ToolStyle::kGlm, {.begin = {"<tool_call>"}, .stray = {"</tool_call>"}}},
-      {ToolStyle::kLongcat,
-       {.begin = {"<longcat_tool_call>"}, .stray = {"</longcat_tool_call>"}}},
-      {ToolStyle::kMiniMax,
-       {.begin = {"<minimax:tool_call>"}, .stray = {"</minimax:tool_call>"}}},
+      {ToolStyle::kLongcat, {.begin = {"<longcat_tool_call>"}, .stray = {"</longcat_tool_call>"}}},
+      {ToolStyle::kMiniMax, {.begin = {"<minimax:tool_call>"}, .stray = {"</minimax:tool_call>"}}},
       {ToolStyle::kLlama3, {.begin = {"<|python_tag|>", "<function="}, .bare = '{'}},
       {ToolStyle::kMistral,
        {.begin = {"[TOOL_CALLS]"}, .stray = {"[ARGS]", "[CALL_ID]"}, .end_reasoning = true}},
@@ -89,8 +86,7 @@ std::unique_ptr<CallParser> make_call_parser(ToolStyle style, std::string_view b
       return std::make_unique<LlamaCalls>(types);
     case ToolStyle::kMistral: return make_mistral_calls(types);
     case ToolStyle::kKimi: return make_section_calls(style, begin == "<|tool_call_begin|>");
-    case ToolStyle::kDeepSeek:
-      return make_section_calls(style, begin == "<｜tool▁call▁begin｜>");
+    case ToolStyle::kDeepSeek: return make_section_calls(style, begin == "<｜tool▁call▁begin｜>");
     case ToolStyle::kLfm2:
       return make_python_calls(begin.empty() ? PythonForm::kBare : PythonForm::kMarked, types);
     case ToolStyle::kGemma: return make_gemma_calls(false);

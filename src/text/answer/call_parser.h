@@ -25,11 +25,11 @@ class CallSink {
 
 enum class CallStatus : uint8_t {
   kMore,
-  kDone,        // the calls ended with this byte
-  kNotMine,     // what came since the last whole call is text after all, or the next call's begin
-  kFailed,      // malformed: problem() says why
-  kContent,     // harmony: the header ended, and a message for the user follows
-  kReasoning,   // harmony: the header of a thought ended
+  kDone,       // the calls ended with this byte
+  kNotMine,    // what came since the last whole call is text after all, or the next call's begin
+  kFailed,     // malformed: problem() says why
+  kContent,    // harmony: the header ended, and a message for the user follows
+  kReasoning,  // harmony: the header of a thought ended
 };
 
 class CallParser {

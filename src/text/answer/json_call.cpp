@@ -79,7 +79,7 @@ CallStatus JsonCall::read_key(char c, CallSink& sink) {
   if (status != Status::kDone) return failed(reader_->problem());
   reader_.reset();
   const std::string key = unquoted(text_);
-  member_ = key == "name"                                ? Member::kName
+  member_ = key == "name"                               ? Member::kName
             : key == "arguments" || key == "parameters" ? Member::kArguments
             : key == "id"                               ? Member::kId
             : key == "function"                         ? Member::kFunction
@@ -104,8 +104,10 @@ CallStatus JsonCall::begin_value(char c, CallSink& sink) {
   if (member_ == Member::kName && c != '"' && c != '\'') return failed("a name that is no text");
   state_ = State::kMember;
   if (member_ == Member::kArguments) {
-    if (c == '{') state_ = State::kArguments;
-    else if (c != '"' && c != 'n') return failed("arguments are no object");
+    if (c == '{')
+      state_ = State::kArguments;
+    else if (c != '"' && c != 'n')
+      return failed("arguments are no object");
   }
   reader_.emplace(ValueReader::Notation::kJson);
   return read_member(c, sink);

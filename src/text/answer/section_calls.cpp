@@ -124,9 +124,8 @@ class SectionCalls : public CallParser {
     if (from == std::string::npos) return failed("a call without a name");
     const size_t to = head_.find_first_of(" \t\r\n`", from);
     state_ = State::kArguments;
-    const CallStatus status =
-        begin(std::string_view(head_).substr(from, to == std::string::npos ? to : to - from), "",
-              sink);
+    const CallStatus status = begin(
+        std::string_view(head_).substr(from, to == std::string::npos ? to : to - from), "", sink);
     return status == CallStatus::kMore ? arguments(c, sink) : status;
   }
 

@@ -18,19 +18,13 @@ struct Tags {
   bool padded;  // a line break around each value is layout
 };
 
-constexpr Tags kQwen = {"<function=", ">", "</function>", "<parameter=", ">",
-                        "",           "</parameter>", "</tool_call>", true};
-constexpr Tags kMiniMax = {"<invoke name=\"",
-                           "\">",
-                           "</invoke>",
-                           "<parameter name=\"",
-                           "\">",
-                           "",
-                           "</parameter>",
-                           "</minimax:tool_call>",
-                           false};
-constexpr Tags kGlm = {"", "", "", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
-                       "</tool_call>", false};
+constexpr Tags kQwen = {"<function=",   ">", "</function>", "<parameter=", ">", "", "</parameter>",
+                        "</tool_call>", true};
+constexpr Tags kMiniMax = {
+    "<invoke name=\"",      "\">", "</invoke>", "<parameter name=\"", "\">", "", "</parameter>",
+    "</minimax:tool_call>", false};
+constexpr Tags kGlm = {
+    "", "", "", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>", false};
 constexpr Tags kLongcat = {"",
                            "",
                            "",
@@ -74,8 +68,7 @@ class TagText {
 
 class TagCalls : public CallParser {
  public:
-  TagCalls(const Tags& tags, bool in_name, const ToolTypes& types)
-      : tags_(tags), types_(&types) {
+  TagCalls(const Tags& tags, bool in_name, const ToolTypes& types) : tags_(tags), types_(&types) {
     if (in_name || tags.call_open.empty()) {
       state_ = State::kName;
     } else {

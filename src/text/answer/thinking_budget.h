@@ -34,6 +34,8 @@ class ThinkingBudget {
     int32_t forcing = -1;  // index into forced_close; -1: not forcing
     bool inside = false;
   };
+  void check_spent(State& state) const;
+
   Options options_;
   std::vector<State> states_;  // before any token, then after each
 };

@@ -1,7 +1,6 @@
 // What a constrained answer looks like: a grammar whose calls follow the tools' schemas.
 #pragma once
 
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -21,14 +20,14 @@ struct ToolChoice {
   bool may_reason = false;    // the answer may begin with a reasoning block of its own
 };
 
-// Rules in the GBNF dialect that define `rule` (and rules named `rule`-…) as the JSON texts that
-// follow `schema`. A null schema means any JSON object.
-using SchemaRules =
-    std::function<std::string(const nlohmann::ordered_json& schema, const std::string& rule)>;
-
-// The grammar in GBNF, its root rule "root". Throws Error(kUsage) for a named tool that is not
-// among `tools`, no tools, or a style without calls.
+// The grammar in GBNF with `%json_schema{…}` where arguments are, `%json_object` for any object and
+// `%token"…"` for markers that may be special tokens (text/grammar/grammar.h); the root rule is
+// "root". `tools` as in AnswerParserOptions. Throws Error(kUsage) for a named tool that is not
+// among `tools`, for no tools, and for a style without calls.
+//
+// Arguments follow the tools' schemas; in the order of the schema where they are not one JSON
+// object (tags, Python, Gemma). Of tools without "strict": true, kAuto takes any arguments.
 std::string tool_grammar(AnswerStyle style, const nlohmann::ordered_json& tools,
-                         const ToolChoice& choice, const SchemaRules& schema_rules);
+                         const ToolChoice& choice);
 
 }  // namespace mica

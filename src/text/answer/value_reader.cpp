@@ -155,8 +155,8 @@ ValueReader::Status ValueReader::open(char c, std::string& out) {
 
 ValueReader::Status ValueReader::close_bracket(char c, std::string& out) {
   const char opened = stack_.empty() ? '\0' : stack_.back();
-  const bool matches = (opened == '{' && c == '}') || (opened == '[' && c == ']') ||
-                       (opened == '(' && c == ')');
+  const bool matches =
+      (opened == '{' && c == '}') || (opened == '[' && c == ']') || (opened == '(' && c == ')');
   if (!matches) return failed("no comma or bracket behind a value");
   if (!comma_.empty() && notation_ != Notation::kPython) mended_ = true;
   comma_.clear();
@@ -193,8 +193,8 @@ ValueReader::Status ValueReader::begin_value(char c, std::string& out) {
 ValueReader::Status ValueReader::begin_key(char c, std::string& out) {
   const bool quotes = c == '"' || c == '\'' || (!quote_.empty() && c == quote_[0]);
   if (!quotes && json()) return failed("a key without quotes");
-  const Status status = c == '{' || c == '[' || c == '(' ? failed("a key that is no text")
-                                                         : begin_value(c, out);
+  const Status status =
+      c == '{' || c == '[' || c == '(' ? failed("a key that is no text") : begin_value(c, out);
   key_ = true;
   return status;
 }

@@ -57,7 +57,7 @@ class ValueReader {
   Status string_byte(char c, std::string& out);
   Status escape_byte(char c, std::string& out);
   Status hex_byte(char c, std::string& out);
-  void unit(uint32_t value, std::string& out);       // a code unit of \u
+  void unit(uint32_t value, std::string& out);        // a code unit of \u
   void code_point(uint32_t value, std::string& out);  // of Python's escapes
   void flush_surrogate(std::string& out);
   Status quoted_byte(char c, std::string& out);
@@ -76,7 +76,7 @@ class ValueReader {
   std::string comma_;  // a comma and the space behind it, until something follows
   std::string word_;   // kWord; the digits of kHex and kOctal
   char delimiter_ = '"';
-  bool key_ = false;  // the string or word is a key
+  bool key_ = false;   // the string or word is a key
   uint32_t high_ = 0;  // a high surrogate that waits for its low one
   size_t digits_ = 0;  // kHex: how many are needed
   size_t quote_matched_ = 0;

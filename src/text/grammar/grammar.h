@@ -1,10 +1,10 @@
 // Structured output: which tokens may come next so that the text follows a JSON schema, a regular
 // expression, a list of choices or a grammar (docs/structured-output.md).
 //
-//   auto vocabulary = std::make_shared<TokenVocabulary>(bytes, end_ids, special);  // once per
-//   model GrammarCompiler compiler(vocabulary);                                          // once
-//   per model GrammarMatcher matcher(compiler.compile({GrammarSpec::Kind::kJsonSchema, schema}));
-//   matcher.mask(allowed); … matcher.accept(token); …                              // each step
+//   auto vocabulary = std::make_shared<TokenVocabulary>(bytes, end_ids, special);  // per model
+//   GrammarCompiler compiler(vocabulary);                                          // per model
+//   GrammarMatcher matcher(compiler.compile({GrammarSpec::Kind::kJsonSchema, schema}));
+//   matcher.mask(allowed); matcher.accept(token);                                  // per step
 #pragma once
 
 #include <cstddef>

@@ -13,18 +13,29 @@ void set_missing(Json& arguments, const char* key, const Json& value) {
   if (!arguments.contains(key)) arguments[key] = value;
 }
 
+bool must_call(const ToolUse& use) {
+  return use.choice == ToolUse::Choice::kRequired || use.choice == ToolUse::Choice::kNamed;
+}
+
+bool may_call(const ToolUse& use) {
+  return use.tools.is_array() && use.choice != ToolUse::Choice::kNone;
+}
+
+// A model without a form of its own writes the most common one when it must call.
+AnswerStyle style_of(const ChatInput& input, const ServedModel& model) {
+  AnswerStyle style = model.answers->style(model);
+  if (must_call(input.tool_use) && style.tools == ToolStyle::kNone)
+    style.tools = ToolStyle::kHermes;
+  return style;
+}
+
 // How the answer is read; nothing to read where neither reasoning nor calls can come.
 std::optional<AnswerReading> reading_of(const ChatInput& input, const std::string& rendered,
                                         const ServedModel& model) {
   AnswerReading out;
-  out.style = model.answers->style(model);
+  out.style = style_of(input, model);
   const ToolUse& use = input.tool_use;
-  const bool forced =
-      use.choice == ToolUse::Choice::kRequired || use.choice == ToolUse::Choice::kNamed;
-  // A model without a form of its own writes the most common one when it must call.
-  if (forced && out.style.tools == ToolStyle::kNone) out.style.tools = ToolStyle::kHermes;
-  const bool calls =
-      input.parse_tools && use.tools.is_array() && use.choice != ToolUse::Choice::kNone;
+  const bool calls = input.parse_tools && may_call(use);
   if (!input.parse_reasoning) out.style.reasoning = ReasoningStyle::kNone;
   if (!calls && out.style.tools != ToolStyle::kHarmony) out.style.tools = ToolStyle::kNone;
   if (out.style == AnswerStyle{}) return std::nullopt;
@@ -83,7 +94,9 @@ void prepare_chat(const ChatInput& input, const ServedModel& model, CompletionJo
   const std::string rendered = render_chat(input, model);
   job.prompts = {model.text->encode_rendered(rendered)};
   check_prompts(job, model);
+  if (input.grammar || must_call(input.tool_use)) job.ignore_eos = false;  // its end is the end
   job.reading = reading_of(input, rendered, model);
+  job.constraint = chat_constraint(input, style_of(input, model), rendered, model);
 }
 
 }  // namespace mica

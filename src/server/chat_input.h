@@ -31,6 +31,13 @@ void set_effort(nlohmann::ordered_json& arguments, const std::string& param,
                 const std::string& effort);
 void set_thinking(nlohmann::ordered_json& arguments, bool thinking);
 
+// chat_constraint.cpp: what limits the answer's tokens, compiled; none where all are free.
+using ConstraintMaker = std::function<std::shared_ptr<TokenConstraint>()>;
+ConstraintMaker chat_constraint(const ChatInput& input, AnswerStyle style,
+                                const std::string& rendered, const ServedModel& model);
+// The same for a text without reasoning or calls.
+ConstraintMaker text_constraint(const AnswerGrammar& grammar, const ServedModel& model);
+
 // The prompt as text.
 std::string render_chat(const ChatInput& input, const ServedModel& model);
 // Prompt, reading and constraint of `job`; its sampling and limits are set already. Throws

@@ -114,6 +114,8 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
     request.stop_token_ids.insert(request.stop_token_ids.end(), ends.begin(), ends.end());
   request.use_prefix_cache = job_.use_prefix_cache;
   request.priority = job_.priority;
+  request.min_tokens = job_.min_tokens;
+  if (job_.constraint) request.constraint = job_.constraint();
   request.top_logprobs = job_.top_logprobs;
   request.timeout = job_.timeout;
   return request;
@@ -170,6 +172,8 @@ void Completion::take(Choice& choice, const Event& event) {
   if (event.kind != Event::Kind::kFinished) return;
   choice.timings.prompt_ms = event.prefill_seconds * 1000;
   choice.timings.predicted_ms = event.decode_seconds * 1000;
+  choice.draft_tokens = event.draft_tokens;
+  choice.accepted_draft_tokens = event.accepted_draft_tokens;
   switch (event.reason) {
     case FinishReason::kStop:
     case FinishReason::kLength:

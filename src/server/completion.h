@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +44,8 @@ struct CompletionJob {
   bool skip_special_tokens = true;       // in plain text
   std::optional<AnswerReading> reading;  // none: all text is content
   std::chrono::milliseconds timeout{0};  // from submission to the last token; 0 = none
+  // Makes the limits of one answer's tokens; none: all are free.
+  std::function<std::shared_ptr<TokenConstraint>()> constraint;
   std::unique_ptr<AnswerFormat> format;
 };
 

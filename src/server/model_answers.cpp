@@ -1,5 +1,6 @@
 #include "server/model_answers.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,33 @@ void ModelAnswers::make(const ServedModel& model) {
       if (tokenizer.is_special(id)) special.emplace_back(tokenizer.id_to_token(id));
     special_tokens_ = std::make_shared<const MarkerSet>(std::move(special));
   });
+}
+
+void ModelAnswers::make_grammars(const ServedModel& model) {
+  std::call_once(grammars_made_, [&] {
+    const Tokenizer& tokenizer = model.text->tokenizer();
+    const auto size = static_cast<size_t>(model.vocabulary);
+    std::vector<std::string> bytes(size);
+    std::vector<bool> special(size);
+    for (int32_t id = 0; id < std::min(model.vocabulary, tokenizer.vocab_size()); ++id) {
+      const auto at = static_cast<size_t>(id);
+      special[at] = tokenizer.is_special(id);
+      bytes[at] = special[at] ? std::string(tokenizer.id_to_token(id)) : tokenizer.token_bytes(id);
+    }
+    vocabulary_ = std::make_shared<const TokenVocabulary>(std::move(bytes), model.text->end_ids(),
+                                                          std::move(special));
+    grammars_ = std::make_unique<GrammarCompiler>(vocabulary_);
+  });
+}
+
+std::shared_ptr<const TokenVocabulary> ModelAnswers::vocabulary(const ServedModel& model) {
+  make_grammars(model);
+  return vocabulary_;
+}
+
+GrammarCompiler& ModelAnswers::grammars(const ServedModel& model) {
+  make_grammars(model);
+  return *grammars_;
 }
 
 const AnswerStyle& ModelAnswers::style(const ServedModel& model) {

@@ -1,4 +1,5 @@
-// What the answers of one model need: how it writes reasoning and calls.
+// What the answers of one model need: how it writes reasoning and calls, and grammars over its
+// vocabulary.
 #pragma once
 
 #include <memory>
@@ -6,6 +7,7 @@
 
 #include "text/answer/answer_style.h"
 #include "text/answer/marker_set.h"
+#include "text/grammar/grammar.h"
 
 namespace mica {
 
@@ -17,13 +19,19 @@ class ModelAnswers {
   const AnswerStyle& style(const ServedModel& model);
   // Shared with the parsers of answers.
   std::shared_ptr<const MarkerSet> special_tokens(const ServedModel& model);
+  std::shared_ptr<const TokenVocabulary> vocabulary(const ServedModel& model);
+  GrammarCompiler& grammars(const ServedModel& model);
 
  private:
   void make(const ServedModel& model);
 
-  std::once_flag made_;
+  void make_grammars(const ServedModel& model);
+
+  std::once_flag made_, grammars_made_;
   AnswerStyle style_;
   std::shared_ptr<const MarkerSet> special_tokens_;
+  std::shared_ptr<const TokenVocabulary> vocabulary_;
+  std::unique_ptr<GrammarCompiler> grammars_;
 };
 
 }  // namespace mica

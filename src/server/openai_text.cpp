@@ -129,6 +129,10 @@ CompletionJob text_job(std::string_view body, const ServedModel& model) {
     job.stop_token_ids.insert(job.stop_token_ids.end(), tokens->ends.begin(), tokens->ends.end());
   for (TextPrompt& prompt : prompts) add_prompt(f, model, echo, prompt, job);
   check_prompts(job, model);
+  if (const auto grammar = grammar_fields(f)) {
+    job.constraint = text_constraint(*grammar, model);
+    job.ignore_eos = false;  // where the grammar ends the answer ends
+  }
   job.format = text_format(shape, model);
   return job;
 }

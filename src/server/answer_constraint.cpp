@@ -45,6 +45,7 @@ bool AnswerConstraint::mask(std::span<uint32_t> allowed) {
 }
 
 void AnswerConstraint::accept(int32_t token) {
+  const bool forced = budget_ && budget_->forced();
   if (budget_) budget_->accept(token);
   State next = states_.back();
   if (matcher_) {
@@ -53,16 +54,19 @@ void AnswerConstraint::accept(int32_t token) {
     if (next.phase == Phase::kReasoning) {
       accept_reasoning(next, token);
     } else {
-      accept_text(next, token);
+      accept_text(next, token, forced);
     }
   }
   states_.push_back(std::move(next));
 }
 
-void AnswerConstraint::accept_text(State& next, int32_t token) {
+// What the budget forces after the marker is layout where the grammar does not know it.
+void AnswerConstraint::accept_text(State& next, int32_t token, bool forced) {
   if (matcher_->ended()) return;
-  if (!matcher_->accept(token))
+  if (!matcher_->accept(token)) {
+    if (forced) return;
     throw Error(ErrorKind::kInternal, "[server] token {} does not follow the grammar", token);
+  }
   ++next.matched;
 }
 

@@ -42,7 +42,7 @@ class AnswerConstraint final : public TokenConstraint {
     std::string tail;     // kReasoning: the end of the text so far, shorter than `close`
     int32_t matched = 0;  // accepts of the matcher so far
   };
-  void accept_text(State& next, int32_t token);
+  void accept_text(State& next, int32_t token, bool forced);
   void accept_reasoning(State& next, int32_t token);
 
   const Options options_;

@@ -77,15 +77,17 @@ TEST(AnswerConstraint, MayBeginWithReasoning) {
 TEST(AnswerConstraint, ABudgetEndsTheReasoning) {
   AnswerConstraint::Options o = options(Phase::kReasoning);
   o.budget = ThinkingBudget::Options{
-      .open = {3}, .close = {2}, .forced_close = {2}, .budget = 2, .starts_in_reasoning = true};
+      .open = {3}, .close = {2}, .forced_close = {2, 5}, .budget = 2, .starts_in_reasoning = true};
   AnswerConstraint constraint(o);
   constraint.accept(5);
   EXPECT_EQ(allowed(constraint).size(), 7u);
   constraint.accept(5);
   EXPECT_EQ(allowed(constraint), Tokens({2}));
   constraint.accept(2);
+  EXPECT_EQ(allowed(constraint), Tokens({5}));
+  constraint.accept(5);  // layout behind the marker
   EXPECT_EQ(allowed(constraint), Tokens({0, 1}));
-  constraint.rollback(2);
+  constraint.rollback(3);
   EXPECT_EQ(allowed(constraint).size(), 7u);
   // Without a grammar nothing else limits.
   o.grammar = nullptr;

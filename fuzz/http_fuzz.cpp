@@ -6,8 +6,11 @@
 
 #include "engine/fake_model.h"
 #include "http/test_text.h"
+#include "server/anthropic_request.h"
 #include "server/http_text.h"
 #include "server/openai_endpoint.h"
+#include "server/responses_request.h"
+#include "server/token_endpoints.h"
 
 namespace {
 
@@ -34,6 +37,7 @@ struct World {
   mica::fake::FakeModel model;
   mica::Engine engine;
   mica::ServedModel served;
+  std::shared_ptr<mica::ResponseStore> store = std::make_shared<mica::ResponseStore>();
 };
 
 }  // namespace
@@ -44,10 +48,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   (void)mica::parse_target(bytes);
   try {
-    if (data[0] % 2 == 0) {
-      (void)mica::chat_job(bytes, world.served);
-    } else {
-      (void)mica::text_job(bytes, world.served);
+    switch (data[0] % 6) {
+      case 0: (void)mica::chat_job(bytes, world.served); break;
+      case 1: (void)mica::text_job(bytes, world.served); break;
+      case 2: (void)mica::messages_job(bytes, world.served); break;
+      case 3: (void)mica::responses_job(bytes, world.served, world.store); break;
+      case 4: (void)mica::tokenize(bytes, world.served); break;
+      case 5: (void)mica::detokenize(bytes, world.served); break;
     }
   } catch (const mica::Error&) {
   }

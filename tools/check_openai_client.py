@@ -23,9 +23,12 @@ import urllib.request
 import openai
 
 failed = []
+checks = 0
 
 
 def check(name, ok, detail=""):
+    global checks
+    checks += 1
     print(f"{'ok  ' if ok else 'FAIL'} {name}{': ' + str(detail) if detail else ''}", flush=True)
     if not ok:
         failed.append(name)
@@ -121,8 +124,220 @@ def text_checks(client, model):
           len(both.choices[1].logprobs.tokens) > 0)
     stream = list(client.completions.create(model=model, prompt="Once upon", max_tokens=8,
                                             temperature=0, stream=True))
+    best = client.completions.create(model=model, prompt="Once upon", max_tokens=4, best_of=4, n=2,
+                                     temperature=1.0, seed=2)
+    check("best_of", len(best.choices) == 2 and best.usage.completion_tokens >= 8)
+    for name, fields in {"suffix": {"suffix": "end"}, "echo with logprobs":
+                         {"echo": True, "logprobs": 1}}.items():
+        try:
+            client.completions.create(model=model, prompt="x", **fields)
+            check(name + " refused", False)
+        except openai.BadRequestError as error:
+            check(name + " refused", True, error.message)
     check("completions stream", "Once upon" + "".join(
         c.choices[0].text for c in stream if c.choices) == answer.choices[0].text)
+
+
+HELLO = [{"role": "user", "content": "Hello!"}]
+SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"},
+                                           "kind": {"type": "string", "enum": ["a", "b"]}},
+          "required": ["ok", "kind"], "additionalProperties": False}
+TOOL = {"type": "function", "function": {
+    "name": "weather", "description": "Weather of a city", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}},
+        "required": ["city"], "additionalProperties": False}}}
+
+
+def ask(client, model, **fields):
+    fields.setdefault("messages", HELLO)
+    fields.setdefault("max_tokens", 200)
+    fields.setdefault("temperature", 0)
+    return client.chat.completions.create(model=model, **fields)
+
+
+def content(answer):
+    return answer.choices[0].message.content
+
+
+def follows(text):
+    value = json.loads(text)
+    return isinstance(value["ok"], bool) and value["kind"] in ("a", "b")
+
+
+def constraint_checks(client, model):
+    schema_format = {"type": "json_schema",
+                     "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}}
+    forms = {
+        "response_format json_schema": {"response_format": schema_format},
+        "structured_outputs json": {"extra_body": {"structured_outputs": {"json": SCHEMA}}},
+        "guided_json": {"extra_body": {"guided_json": SCHEMA}},
+        "json_schema": {"extra_body": {"json_schema": SCHEMA}},
+    }
+    for name, fields in forms.items():
+        text = content(ask(client, model, **fields))
+        check(name, follows(text), text)
+    streamed = "".join(c.choices[0].delta.content or "" for c in ask(
+        client, model, response_format=schema_format, stream=True) if c.choices)
+    check("json_schema streamed", follows(streamed), streamed)
+    several = ask(client, model, response_format=schema_format, n=3, temperature=1.0, seed=4)
+    check("json_schema n=3", all(follows(c.message.content) for c in several.choices))
+    answer = ask(client, model, response_format={"type": "json_object"}, max_tokens=300)
+    check("json_object", answer.choices[0].finish_reason == "length" or
+          isinstance(json.loads(content(answer)), dict), repr(content(answer))[:60])
+    for name, value in {"guided_choice": ["yes", "no"], "guided_regex": "yes|no",
+                        "guided_grammar": 'root ::= "yes" | "no"',
+                        "grammar": 'root ::= "yes" | "no"',
+                        "structured_outputs": {"choice": ["yes", "no"]}}.items():
+        text = content(ask(client, model, extra_body={name: value}))
+        check(name, text in ("yes", "no"), text)
+    try:
+        ask(client, model, extra_body={"grammar": "root ::= ("})
+        check("wrong grammar", False)
+    except openai.BadRequestError as error:
+        check("wrong grammar", error.param == "grammar", error.message)
+
+
+def tool_checks(client, model):
+    named = {"type": "function", "function": {"name": "weather"}}
+    for name, choice in {"tool_choice required": "required", "tool_choice named": named}.items():
+        answer = ask(client, model, tools=[TOOL], tool_choice=choice, parallel_tool_calls=False)
+        calls = answer.choices[0].message.tool_calls
+        check(name, len(calls) == 1 and calls[0].function.name == "weather" and
+              json.loads(calls[0].function.arguments)["city"] in ("Oslo", "Rome") and
+              answer.choices[0].finish_reason == "tool_calls", calls[0].function.arguments)
+        arguments, ids, ends = "", [], []
+        for chunk in ask(client, model, tools=[TOOL], tool_choice=choice, stream=True,
+                         parallel_tool_calls=False):
+            for call in (chunk.choices[0].delta.tool_calls or []) if chunk.choices else []:
+                ids += [call.id] if call.id else []
+                arguments += call.function.arguments or ""
+            if chunk.choices and chunk.choices[0].finish_reason:
+                ends.append(chunk.choices[0].finish_reason)
+        check(name + " streamed", len(ids) == 1 and ends == ["tool_calls"] and
+              json.loads(arguments) == json.loads(calls[0].function.arguments), arguments)
+    dialogue = HELLO + [
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "1", "type": "function",
+             "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "sunny"}]
+    answer = ask(client, model, messages=dialogue, tools=[TOOL], tool_choice="none", max_tokens=8)
+    check("tool result", content(answer) is not None and not answer.choices[0].message.tool_calls)
+    answer = ask(client, model, tools=[TOOL], tool_choice="auto", max_tokens=8)
+    check("tool_choice auto", answer.choices[0].finish_reason in ("stop", "length", "tool_calls"))
+    try:
+        ask(client, model, tool_choice="required")
+        check("required without tools", False)
+    except openai.BadRequestError as error:
+        check("required without tools", error.param == "tool_choice", error.message)
+
+
+def ending_checks(client, model):
+    plain = ask(client, model, max_tokens=24)
+    answer = ask(client, model, max_tokens=12, extra_body={"ignore_eos": True})
+    check("ignore_eos", answer.usage.completion_tokens == 12)
+    answer = ask(client, model, max_tokens=20, extra_body={"min_tokens": 20})
+    check("min_tokens", answer.usage.completion_tokens == 20)
+    ids = ask(client, model, max_tokens=24, extra_body={"return_token_ids": True})
+    tokens = ids.choices[0].model_extra["token_ids"]
+    check("return_token_ids", len(tokens) > 2)
+    answer = ask(client, model, max_tokens=24, extra_body={"stop_token_ids": [tokens[2]]})
+    at = tokens.index(tokens[2])
+    check("stop_token_ids", answer.usage.completion_tokens == at + 1 and
+          answer.choices[0].model_extra["stop_reason"] == tokens[2])
+    biased = ask(client, model, max_tokens=4, logit_bias={str(tokens[0]): -1000},
+                 extra_body={"return_token_ids": True})
+    check("logit_bias", biased.choices[0].model_extra["token_ids"][:1] != tokens[:1])
+    timings = plain.model_extra["timings"]
+    check("timings", timings["predicted_n"] == plain.usage.completion_tokens and
+          timings["cache_n"] + timings["prompt_n"] == plain.usage.prompt_tokens, timings)
+    check("cached_tokens", plain.usage.prompt_tokens_details.cached_tokens >= 0 and
+          plain.usage.completion_tokens_details.reasoning_tokens == 0)
+    chunks = list(ask(client, model, max_tokens=6, stream=True, extra_body={
+        "timings_per_token": True, "stream_options": {"include_usage": True,
+                                                      "continuous_usage_stats": True}}))
+    check("continuous usage", all(c.usage is not None for c in chunks))
+    ignored = ask(client, model, max_tokens=2, user="u", metadata={"a": "b"}, store=True,
+                  reasoning_effort="low", extra_body={"no_such_field": 1})
+    check("further fields", ignored.choices[0].finish_reason in ("stop", "length"))
+    answer = ask(client, model, max_tokens=4, messages=HELLO + [
+        {"role": "assistant", "content": "Once"}], extra_body={"continue_final_message": True})
+    check("continue_final_message", answer.usage.completion_tokens > 0, repr(content(answer)))
+    for name, fields in {"image": {"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "http://x/y.png"}}]}]},
+            "prompt_logprobs": {"extra_body": {"prompt_logprobs": 1}}}.items():
+        try:
+            ask(client, model, **fields)
+            check(name + " refused", False)
+        except openai.BadRequestError as error:
+            check(name + " refused", True, error.message)
+
+
+def responses_checks(client, model):
+    create = client.responses.create
+    answer = create(model=model, input="Hello!", max_output_tokens=24, temperature=0)
+    check("responses", answer.object == "response" and answer.output_text and
+          answer.status in ("completed", "incomplete"), repr(answer.output_text))
+    events = list(create(model=model, input="Hello!", max_output_tokens=24, temperature=0,
+                         stream=True))
+    types = [e.type for e in events]
+    check("responses stream", "".join(e.delta for e in events
+                                      if e.type == "response.output_text.delta") ==
+          answer.output_text and types[0] == "response.created" and
+          types[-1] in ("response.completed", "response.incomplete"))
+    check("sequence numbers", [e.sequence_number for e in events] == list(range(len(events))))
+    check("responses retrieve", client.responses.retrieve(answer.id).output_text ==
+          answer.output_text)
+    following = create(model=model, input="And?", previous_response_id=answer.id,
+                       max_output_tokens=8)
+    check("previous_response_id", following.usage.input_tokens > answer.usage.input_tokens)
+    check("input items", client.responses.input_items.list(answer.id).data[0].role == "user")
+    counted = client.responses.input_tokens.count(model=model, input="Hello!")
+    check("responses input_tokens", counted.input_tokens == answer.usage.input_tokens)
+    client.responses.delete(answer.id)
+    try:
+        client.responses.retrieve(answer.id)
+        check("responses delete", False)
+    except openai.NotFoundError:
+        check("responses delete", True)
+    schema = {"format": {"type": "json_schema", "name": "x", "strict": True, "schema": SCHEMA}}
+    structured = create(model=model, input="JSON", text=schema, max_output_tokens=200)
+    check("text.format", follows(structured.output_text), structured.output_text)
+    tool = {"type": "function", "strict": True, **TOOL["function"]}
+    called = create(model=model, input="Weather?", tools=[tool], tool_choice="required",
+                    parallel_tool_calls=False, max_output_tokens=200)
+    call = next(item for item in called.output if item.type == "function_call")
+    check("responses call", json.loads(call.arguments)["city"] in ("Oslo", "Rome"), call.arguments)
+    with client.responses.stream(model=model, input="Weather?", tools=[tool],
+                                 tool_choice="required", parallel_tool_calls=False,
+                                 max_output_tokens=200) as stream:
+        final = stream.get_final_response()
+    check("responses call streamed", any(item.type == "function_call" for item in final.output))
+    back = create(model=model, max_output_tokens=8, input=[
+        {"role": "user", "content": "Weather?"}, call.to_dict(),
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}])
+    check("function_call_output", back.usage.input_tokens > 0)
+
+
+def post(url, path, body):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.loads(reply.read())
+
+
+def token_checks(url, client, model):
+    vllm = post(url, "/tokenize", {"prompt": "Once upon a time"})
+    llama = post(url, "/tokenize", {"content": "Once upon a time", "with_pieces": True})
+    check("tokenize", vllm["tokens"] == [t["id"] for t in llama["tokens"]] and
+          vllm["count"] == len(vllm["tokens"]), vllm["tokens"])
+    back = post(url, "/detokenize", {"tokens": vllm["tokens"]})
+    check("detokenize", back["prompt"] == back["content"] == "Once upon a time")
+    prompt = post(url, "/apply-template", {"messages": HELLO})["prompt"]
+    check("apply-template", "Hello!" in prompt, repr(prompt))
+    counted = post(url, "/v1/chat/completions/input_tokens", {"messages": HELLO})
+    answer = ask(client, model, max_tokens=1)
+    check("input_tokens", counted["input_tokens"] == answer.usage.prompt_tokens ==
+          post(url, "/tokenize", {"messages": HELLO})["count"])
 
 
 def surface_checks(client, url):
@@ -244,12 +459,17 @@ def main():
     model = surface_checks(client, url)
     chat_checks(client, model)
     text_checks(client, model)
+    constraint_checks(client, model)
+    tool_checks(client, model)
+    ending_checks(client, model)
+    responses_checks(client, model)
+    token_checks(url, client, model)
     asyncio.run(concurrent_checks(url, model, 32))
     disconnect_check(client, url, model)
     if server:
         many_streams_check(server, args.streams)
         end_check(server, model)
-    print(f"{len(failed)} failed")
+    print(f"{checks} checks, {len(failed)} failed")
     return len(failed)
 
 

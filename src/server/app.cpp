@@ -39,6 +39,20 @@ const App::Route App::kRoutes[] = {
     {"POST", "/completions", true, &App::completions},
     {"GET", "/", false, &App::web_file, Access::kPublic},
     {"GET", "/web/*", false, &App::web_file, Access::kPublic},
+    {"POST", "/v1/chat/completions/input_tokens", true, &App::count_chat},
+    {"POST", "/v1/messages", true, &App::messages},
+    {"POST", "/v1/messages/count_tokens", true, &App::count_messages},
+    {"POST", "/v1/responses", true, &App::responses},
+    {"POST", "/responses", true, &App::responses},
+    {"POST", "/v1/responses/input_tokens", true, &App::count_responses},
+    {"GET", "/v1/responses/*", false, &App::show_response},
+    {"DELETE", "/v1/responses/*", false, &App::delete_response},
+    {"POST", "/tokenize", true, &App::tokenize_text},
+    {"POST", "/v1/tokenize", true, &App::tokenize_text},
+    {"POST", "/detokenize", true, &App::detokenize_text},
+    {"POST", "/v1/detokenize", true, &App::detokenize_text},
+    {"POST", "/apply-template", true, &App::template_text},
+    {"POST", "/v1/apply-template", true, &App::template_text},
 };
 
 namespace {
@@ -65,12 +79,12 @@ ApiError stuck_error(const Watchdog& watchdog) {
 
 // The route wrapper: whatever a handler throws becomes an answer.
 template <typename Work>
-void guarded(const std::shared_ptr<Exchange>& exchange, Work&& work) {
+void guarded(const std::string& path, const std::shared_ptr<Exchange>& exchange, Work&& work) {
   try {
     work();
   } catch (...) {
     const ApiError error = current_error();
-    exchange->post([exchange, error] { exchange->respond(error_response(error)); });
+    exchange->post([exchange, path, error] { exchange->respond(dialect_error(path, error)); });
   }
 }
 
@@ -170,27 +184,29 @@ bool App::may_ask(const Route& route, const HttpRequest& request) const {
 void App::dispatch(const Route& route, HttpRequest request, std::shared_ptr<Exchange> exchange) {
   exchange->record().route = route.path.data();
   if (!may_ask(route, request)) {
-    HttpResponse response = error_response(
+    HttpResponse response = dialect_error(
+        request.path,
         {401, "a key is needed: Authorization: Bearer KEY, or x-api-key", "", "invalid_api_key"});
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return exchange->respond(std::move(response));
   }
   const std::string_view encoding = request.header("content-encoding");
   if (!encoding.empty() && encoding != "identity")
-    return exchange->respond(error_response({415, "compressed bodies are not supported"}));
+    return exchange->respond(
+        dialect_error(request.path, {415, "compressed bodies are not supported"}));
   const auto handler = route.handler;
   if (!route.on_worker) {
-    guarded(exchange, [&] { (this->*handler)(request, exchange); });
+    guarded(request.path, exchange, [&] { (this->*handler)(request, exchange); });
     return;
   }
   // What is refused is refused here; what passes is accepted and runs also while the server ends.
   try {
     (void)ready_model();
   } catch (...) {
-    return exchange->respond(error_response(current_error()));
+    return exchange->respond(dialect_error(request.path, current_error()));
   }
   workers_.add([this, handler, request = std::move(request), exchange = std::move(exchange)] {
-    guarded(exchange, [&] { (this->*handler)(request, exchange); });
+    guarded(request.path, exchange, [&] { (this->*handler)(request, exchange); });
   });
 }
 

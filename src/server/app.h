@@ -13,13 +13,18 @@
 #include "server/http_counters.h"
 #include "server/http_server.h"
 #include "server/metrics.h"
+#include "server/response_store.h"
 #include "server/served_model.h"
+#include "server/server_error.h"
 #include "server/watchdog.h"
 #include "server/worker_pool.h"
 
 namespace mica {
 
 struct CompletionJob;
+
+// In the shape of the path's dialect.
+HttpResponse dialect_error(std::string_view path, const ApiError& error);
 
 struct AppOptions {
   HttpServerOptions http;
@@ -85,8 +90,21 @@ class App {
   // On a worker.
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  // app_dialects.cpp; those of single responses are inline.
+  void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void count_messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void count_responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void show_response(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void delete_response(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void count_chat(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void tokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void detokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void template_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
 
   const AppOptions options_;
+  // Shared with the answers on their way, which may end after this.
+  const std::shared_ptr<ResponseStore> responses_ = std::make_shared<ResponseStore>();
   ServerMetrics metrics_;
   HttpCounters counters_;
   Watchdog watchdog_;

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <iterator>
 
+#include "base/log.h"
+#include "server/answer_text.h"
 #include "server/limits.h"
 #include "server/sse.h"
-#include "server/stop_matcher.h"
 
 namespace mica {
 namespace {
@@ -19,29 +19,30 @@ constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24 * 36
 // The engine ends late requests itself; so much later it is taken to be stuck.
 constexpr std::chrono::seconds kGrace{5};
 
-size_t code_points(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+double milliseconds(Clock::duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
 }
 
-// One answer on its way.
+// One answer and its request in the engine.
 struct Choice {
-  Choice(const Tokenizer& tokenizer, const std::vector<std::string>& stops,
+  Choice(const Tokenizer& tokenizer, const CompletionJob& job, uint64_t seed,
          std::unique_ptr<AnswerObserver> answer_observer)
-      : observer(std::move(answer_observer)), detokenizer(tokenizer), matcher(stops) {}
+      : observer(std::move(answer_observer)), text(tokenizer, job, seed) {}
 
   std::unique_ptr<AnswerObserver> observer;
-  AnswerChoice answer;  // its text and tokens so far: not yet sent, if the answer is streamed
+  AnswerText text;
   std::shared_ptr<EventStream> events;  // shared with the engine; null once finished
-  StreamingDetokenizer detokenizer;
-  StopMatcher matcher;
-  std::vector<ScoredToken> held_tokens;  // their text is not out yet
-  size_t decoded = 0, released = 0;      // code points: out of the detokenizer, the matcher
   int32_t completion_tokens = 0, cached_tokens = 0;
-
+  int32_t draft_tokens = 0, accepted_draft_tokens = 0;
+  Clock::time_point started, first_token, last_token;
+  Timings timings;
+  double logprob_sum = 0;
   bool end_sent = false;
 
-  bool finished() const { return !answer.finish_reason.empty(); }
+  AnswerChoice& answer() { return text.answer; }
+  bool finished() const { return !text.answer.finish_reason.empty(); }
+  // Of the answers to one prompt, the likeliest is the best.
+  double mean_logprob() const { return logprob_sum / std::max(1, completion_tokens); }
 };
 
 class Completion : public std::enable_shared_from_this<Completion> {
@@ -58,9 +59,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void pump();
   void take(Choice& choice, const Event& event);
   void add_token(Choice& choice, const Event& event);
-  void add_text(Choice& choice, const std::string& piece);
-  void release(Choice& choice, const std::string& text);
-  void finish(Choice& choice, const char* reason);
+  void finish(Choice& choice, const char* reason, bool complete);
+  std::vector<AnswerChoice> best_answers();
   void send(Choice& choice);
   void watch();
   ApiError too_late() const;
@@ -68,7 +68,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void answer();
   void fail(const ApiError& error);
   void cancel();
-  Usage usage() const;
+  Account account() const;
 
   CompletionJob job_;
   const ServedModel& model_;
@@ -88,9 +88,9 @@ void Completion::start() {
     if (!self->done_) self->fail(error);
   });
   try {
-    choices_.reserve(job_.prompts.size() * static_cast<size_t>(job_.choices));
+    choices_.reserve(job_.prompts.size() * static_cast<size_t>(job_.best_of));
     for (size_t prompt = 0; prompt < job_.prompts.size(); ++prompt)
-      for (int32_t choice = 0; choice < job_.choices; ++choice) submit(prompt, choice);
+      for (int32_t choice = 0; choice < job_.best_of; ++choice) submit(prompt, choice);
   } catch (...) {
     return fail(current_error());
   }
@@ -108,7 +108,14 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
   const auto room = static_cast<int32_t>(static_cast<size_t>(model_.engine->max_context()) -
                                          request.prompt.size());
   request.max_tokens = std::min(job_.max_tokens, room);
-  request.stop_token_ids = model_.text->end_ids();
+  request.stop_token_ids = job_.stop_token_ids;
+  const std::vector<int32_t>& ends = model_.text->end_ids();
+  if (!job_.ignore_eos)
+    request.stop_token_ids.insert(request.stop_token_ids.end(), ends.begin(), ends.end());
+  request.use_prefix_cache = job_.use_prefix_cache;
+  request.priority = job_.priority;
+  request.min_tokens = job_.min_tokens;
+  if (job_.constraint) request.constraint = job_.constraint();
   request.top_logprobs = job_.top_logprobs;
   request.timeout = job_.timeout;
   return request;
@@ -116,14 +123,11 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
 
 void Completion::submit(size_t prompt, int32_t choice_of_prompt) {
   Choice& choice = choices_.emplace_back(
-      model_.text->tokenizer(), job_.stop,
+      model_.text->tokenizer(), job_, job_.sampling.seed + choices_.size(),
       std::make_unique<AnswerObserver>(model_.metrics, exchange_, job_.max_tokens));
-  choice.answer.index = static_cast<int32_t>(choices_.size()) - 1;
-  if (prompt < job_.echoes.size()) {
-    choice.answer.text = job_.echoes[prompt];
-    choice.decoded = choice.released = code_points(choice.answer.text);
-  }
-  if (job_.max_tokens == 0) return finish(choice, "length");
+  choice.answer().index = static_cast<int32_t>(choices_.size()) - 1;
+  if (prompt < job_.echoes.size()) choice.text.echo(job_.echoes[prompt]);
+  if (job_.max_tokens == 0) return finish(choice, "length", /*complete=*/false);
   choice.events =
       model_.engine->submit(request_of(prompt, choice_of_prompt),
                             // Weak: an answer that nobody waits for is not kept by the engine.
@@ -160,19 +164,20 @@ void Completion::pump() {
 void Completion::take(Choice& choice, const Event& event) {
   if (event.kind == Event::Kind::kStarted) {
     choice.cached_tokens = event.cached_tokens;
+    choice.started = Clock::now();
+    choice.timings.queue_ms = event.queue_seconds * 1000;
     choice.observer->on_started(event);
   }
   if (event.kind == Event::Kind::kToken) return add_token(choice, event);
   if (event.kind != Event::Kind::kFinished) return;
+  choice.timings.prompt_ms = event.prefill_seconds * 1000;
+  choice.timings.predicted_ms = event.decode_seconds * 1000;
+  choice.draft_tokens = event.draft_tokens;
+  choice.accepted_draft_tokens = event.accepted_draft_tokens;
   switch (event.reason) {
     case FinishReason::kStop:
     case FinishReason::kLength:
-      add_text(choice, choice.detokenizer.finish());
-      if (!choice.finished()) {
-        release(choice, choice.matcher.finish());
-        finish(choice, name(event.reason));
-      }
-      return;
+      return finish(choice, name(event.reason), event.reason == FinishReason::kStop);
     case FinishReason::kCancelled: return fail({503, "the server is ending"});
     case FinishReason::kTimeout: return fail(too_late());
     case FinishReason::kError: return fail({500, event.error});
@@ -180,45 +185,32 @@ void Completion::take(Choice& choice, const Event& event) {
 }
 
 void Completion::add_token(Choice& choice, const Event& event) {
-  ++choice.completion_tokens;
+  choice.last_token = Clock::now();
+  if (choice.completion_tokens++ == 0) choice.first_token = choice.last_token;
+  choice.timings.prompt_ms = milliseconds(choice.first_token - choice.started);
+  choice.timings.predicted_ms = milliseconds(choice.last_token - choice.first_token);
+  choice.logprob_sum += static_cast<double>(event.token.logprob);
   choice.observer->on_token(event);
-  if (event.stop_token) return;
-  const Tokenizer& tokenizer = model_.text->tokenizer();
-  if (job_.logprobs) {
-    ScoredToken token{
-        tokenizer.token_bytes(event.token.token), event.token.logprob, {}, choice.decoded};
-    for (const TokenLogprob& top : event.token.top)
-      token.top.push_back({tokenizer.token_bytes(top.token), top.logprob});
-    choice.held_tokens.push_back(std::move(token));
+  if (event.stop_token) {
+    const auto& asked = job_.stop_token_ids;
+    if (std::find(asked.begin(), asked.end(), event.token.token) != asked.end())
+      choice.answer().stop_token = event.token.token;
+    return;
   }
-  add_text(choice, choice.detokenizer.add(event.token.token));
+  choice.text.add(event.token);
+  if (choice.text.stopped()) finish(choice, "stop", /*complete=*/false);
 }
 
-void Completion::add_text(Choice& choice, const std::string& piece) {
-  choice.decoded += code_points(piece);
-  release(choice, choice.matcher.add(piece));
-  if (choice.matcher.stopped()) finish(choice, "stop");
-}
-
-// Text that is certain, with the tokens that begin in it.
-void Completion::release(Choice& choice, const std::string& text) {
-  choice.answer.text += text;
-  choice.released += code_points(text);
-  auto end = choice.held_tokens.begin();
-  while (end != choice.held_tokens.end() && end->offset < choice.released) ++end;
-  std::move(choice.held_tokens.begin(), end, std::back_inserter(choice.answer.tokens));
-  choice.held_tokens.erase(choice.held_tokens.begin(), end);
-}
-
-void Completion::finish(Choice& choice, const char* reason) {
-  choice.observer->on_finished(std::string_view(reason) == "length" ? AnswerEnd::kLength
-                                                                    : AnswerEnd::kStop);
-  // Tokens without text at the end; after a stop string they belong to what is cut off.
-  if (!choice.matcher.stopped())
-    std::move(choice.held_tokens.begin(), choice.held_tokens.end(),
-              std::back_inserter(choice.answer.tokens));
-  choice.held_tokens.clear();
-  choice.answer.finish_reason = reason;
+void Completion::finish(Choice& choice, const char* reason, bool complete) {
+  choice.text.finish(complete);
+  if (choice.text.stopped()) reason = "stop";  // in the text that was held back
+  if (std::string_view(reason) == "stop" && choice.text.calls() > 0) reason = "tool_calls";
+  AnswerChoice& answer = choice.answer();
+  answer.finish_reason = reason;
+  if (!answer.warning.empty()) log_warning("[server] a model's answer: {}", answer.warning);
+  choice.observer->on_finished(answer.finish_reason == "length"       ? AnswerEnd::kLength
+                               : answer.finish_reason == "tool_calls" ? AnswerEnd::kToolCalls
+                                                                      : AnswerEnd::kStop);
   if (choice.events) choice.events->cancel();
   choice.events = nullptr;
 }
@@ -230,24 +222,23 @@ void Completion::begin_stream() {
   head.content_type = kEventStream;
   head.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
   exchange_->begin_stream(std::move(head));
-  exchange_->write(job_.format->begin(static_cast<int32_t>(choices_.size())));
+  exchange_->write(job_.format->begin(static_cast<int32_t>(choices_.size()), account()));
 }
 
 // What the choice has to say since the last call.
 void Completion::send(Choice& choice) {
-  AnswerChoice& news = choice.answer;
-  std::string out;
-  if (!news.text.empty() || !news.tokens.empty())
-    out = job_.format->delta(news.index, news.text, news.tokens);
-  if (choice.finished() && !choice.end_sent)
-    out += job_.format->finish(news.index, news.finish_reason);
-  choice.end_sent = choice.finished();
-  news.text.clear();
-  news.tokens.clear();
-  if (out.empty()) return;
+  AnswerChoice& news = choice.answer();
+  if (choice.end_sent || (news.parts.empty() && !choice.finished())) return;
   quiet_ = false;
   begin_stream();
-  exchange_->write(out);
+  std::string out;
+  if (!news.parts.empty() || !news.tokens.empty()) out = job_.format->delta(news, account());
+  news.parts.clear();
+  news.tokens.clear();
+  news.ids.clear();
+  if (choice.finished()) out += job_.format->finish(news, account());
+  choice.end_sent = choice.finished();
+  if (!out.empty()) exchange_->write(out);
 }
 
 // Streams show that they live; and a request ends in time even if the engine does not come back.
@@ -261,7 +252,7 @@ void Completion::watch() {
     if (Clock::now() >= self->deadline_) return self->fail(self->too_late());
     if (self->job_.stream && self->quiet_) {
       self->begin_stream();
-      self->exchange_->write(kSseKeepalive);
+      self->exchange_->write(self->job_.format->keepalive());
     }
     self->quiet_ = true;
     self->watch();
@@ -277,15 +268,33 @@ void Completion::answer() {
   done_ = true;
   if (job_.stream) {
     begin_stream();
-    exchange_->write(job_.format->end(usage()));
+    exchange_->write(job_.format->end(account()));
     exchange_->end_stream(/*complete=*/true);
     return;
   }
-  std::vector<AnswerChoice> answers;
-  for (Choice& choice : choices_) answers.push_back(std::move(choice.answer));
   HttpResponse response;
-  response.body = job_.format->whole(answers, usage());
+  response.body = job_.format->whole(best_answers(), account());
   exchange_->respond(std::move(response));
+}
+
+// All answers, or of each prompt the best ones, the best first.
+std::vector<AnswerChoice> Completion::best_answers() {
+  std::vector<AnswerChoice> answers;
+  const auto each = static_cast<size_t>(job_.best_of);
+  for (size_t begin = 0; begin < choices_.size(); begin += each) {
+    std::vector<Choice*> candidates;
+    for (size_t i = begin; i < begin + each; ++i) candidates.push_back(&choices_[i]);
+    if (job_.best_of > job_.choices)
+      std::stable_sort(candidates.begin(), candidates.end(), [](const Choice* a, const Choice* b) {
+        return a->mean_logprob() > b->mean_logprob();
+      });
+    candidates.resize(static_cast<size_t>(job_.choices));
+    for (Choice* choice : candidates) {
+      answers.push_back(std::move(choice->answer()));
+      answers.back().index = static_cast<int32_t>(answers.size()) - 1;
+    }
+  }
+  return answers;
 }
 
 void Completion::fail(const ApiError& error) {
@@ -293,10 +302,10 @@ void Completion::fail(const ApiError& error) {
     choice.observer->on_finished(error.status == 504 ? AnswerEnd::kTimeout : AnswerEnd::kError);
   cancel();
   if (streaming_) {
-    exchange_->write(job_.format->error(error));
+    exchange_->write(job_.format->stream_error(error));
     exchange_->end_stream(/*complete=*/false);
   } else {
-    exchange_->respond(error_response(error));
+    exchange_->respond(job_.format->error(error));
   }
 }
 
@@ -309,17 +318,25 @@ void Completion::cancel() {
   }
 }
 
-Usage Completion::usage() const {
-  Usage usage;
+Account Completion::account() const {
+  Account account;
+  Usage& usage = account.usage;
   for (const auto& prompt : job_.prompts)
     usage.prompt_tokens += static_cast<int64_t>(prompt.size());
   for (size_t i = 0; i < choices_.size(); ++i) {
-    usage.completion_tokens += choices_[i].completion_tokens;
+    const Choice& choice = choices_[i];
+    usage.completion_tokens += choice.completion_tokens;
+    usage.reasoning_tokens += choice.text.reasoning_tokens();
+    usage.draft_tokens += choice.draft_tokens;
+    usage.accepted_draft_tokens += choice.accepted_draft_tokens;
     // The prompt counts once, however many answers it has.
-    if (i % static_cast<size_t>(job_.choices) == 0)
-      usage.cached_tokens += choices_[i].cached_tokens;
+    if (i % static_cast<size_t>(job_.best_of) == 0) usage.cached_tokens += choice.cached_tokens;
+    Timings& longest = account.timings;
+    longest.queue_ms = std::max(longest.queue_ms, choice.timings.queue_ms);
+    longest.prompt_ms = std::max(longest.prompt_ms, choice.timings.prompt_ms);
+    longest.predicted_ms = std::max(longest.predicted_ms, choice.timings.predicted_ms);
   }
-  return usage;
+  return account;
 }
 
 }  // namespace

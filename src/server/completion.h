@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,17 +16,36 @@
 
 namespace mica {
 
+// How a chat answer is split into content, reasoning and calls.
+struct AnswerReading {
+  AnswerStyle style;
+  AnswerParserOptions parser;
+  bool show_reasoning = true;  // false: it is left out
+};
+
 struct CompletionJob {
   std::vector<std::vector<int32_t>> prompts;
   std::vector<std::string> echoes;  // begin the answers to each prompt; empty = none
   SamplingParams sampling;
   int32_t max_tokens = 512;  // what is left of the context limits it further
   int32_t choices = 1;       // per prompt; each with the next seed
+  int32_t best_of = 1;       // so many are generated, the likeliest `choices` are the answer
   std::vector<std::string> stop;
+  bool include_stop = false;            // the stop string is part of the answer
+  std::vector<int32_t> stop_token_ids;  // beside the model's end tokens
+  int32_t min_tokens = 0;
+  bool ignore_eos = false;
+  bool use_prefix_cache = true;
+  int32_t priority = 0;
   bool stream = false;
   bool logprobs = false;
   int32_t top_logprobs = 0;
+  bool keep_ids = false;                 // AnswerChoice::ids is wanted
+  bool skip_special_tokens = true;       // in plain text
+  std::optional<AnswerReading> reading;  // none: all text is content
   std::chrono::milliseconds timeout{0};  // from submission to the last token; 0 = none
+  // Makes the limits of one answer's tokens; none: all are free.
+  std::function<std::shared_ptr<TokenConstraint>()> constraint;
   std::unique_ptr<AnswerFormat> format;
 };
 

@@ -89,6 +89,23 @@ void wrong_value(const std::string& param, const std::string& expected, const Js
                      fmt::format("{}: expected {}, found {}", param, expected, shown(found)));
 }
 
+std::string text_or_empty(const Json& object, const char* name) {
+  const auto member = object.find(name);
+  return member != object.end() && member->is_string() ? member->get<std::string>() : "";
+}
+
+bool is_true(const Json& object, const char* name) {
+  const auto member = object.find(name);
+  return member != object.end() && *member == true;
+}
+
+std::string member_text(const Json& object, const char* name, const std::string& place) {
+  const auto member = object.find(name);
+  if (member == object.end() || !member->is_string())
+    throw RequestError(place + "." + name, fmt::format("{}.{}: expected a string", place, name));
+  return member->get<std::string>();
+}
+
 int64_t whole_number(const std::string& param, const Json& value, int64_t least, int64_t most) {
   const auto number = as_whole(value);
   if (number && *number >= least && *number <= most) return *number;

@@ -29,6 +29,13 @@ class Fields {
   const nlohmann::ordered_json& object_;
 };
 
+// The text or the flag `name` of an object; "" or false when it is absent or something else.
+std::string text_or_empty(const nlohmann::ordered_json& object, const char* name);
+bool is_true(const nlohmann::ordered_json& object, const char* name);
+// Of a member that must be a text; `place` is the object's.
+std::string member_text(const nlohmann::ordered_json& object, const char* name,
+                        const std::string& place);
+
 // "expected a number from 0 to 1, found "x"" for the field `param`.
 [[noreturn]] void wrong_value(const std::string& param, const std::string& expected,
                               const nlohmann::ordered_json& found);

@@ -36,5 +36,11 @@ inline constexpr size_t kStopBytes = 4096;
 inline constexpr int32_t kChoicesPerPrompt = 16;  // n
 inline constexpr size_t kChoices = 256;           // prompts * n
 inline constexpr int32_t kTopLogprobs = 20;
+inline constexpr size_t kGrammarChoices = 10'000;
+inline constexpr size_t kTools = 1024;
+
+// Responses that are kept for previous_response_id: so many, and so many bytes in all.
+inline constexpr size_t kStoredResponses = 1024;
+inline constexpr size_t kStoredResponseBytes = size_t{64} << 20;
 
 }  // namespace mica::limits

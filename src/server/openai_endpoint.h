@@ -8,7 +8,7 @@
 namespace mica {
 
 // Throw RequestError. Long bodies take a while: not for I/O threads.
-CompletionJob chat_job(std::string_view body, const ServedModel& model);
-CompletionJob text_job(std::string_view body, const ServedModel& model);
+CompletionJob chat_job(std::string_view body, const ServedModel& model);  // openai_chat.cpp
+CompletionJob text_job(std::string_view body, const ServedModel& model);  // openai_text.cpp
 
 }  // namespace mica

@@ -18,8 +18,9 @@ std::string part_text(const Json& part, const std::string& place) {
   const auto type = part.find("type");
   if (type == part.end() || !type->is_string())
     throw RequestError(place + ".type", place + ".type: expected \"text\"; it is missing");
-  if (*type != "text")
-    wrong_value(place + ".type", "\"text\" (other kinds of content are not supported)", *type);
+  if (*type == "refusal") return text_or_empty(part, "refusal");
+  if (*type != "text" && *type != "input_text" && *type != "output_text")
+    wrong_value(place + ".type", "\"text\" (images, audio and files are not supported)", *type);
   const auto text = part.find("text");
   if (text == part.end() || !text->is_string())
     throw RequestError(place + ".text", place + ".text: expected a string");
@@ -90,6 +91,11 @@ Json normal_messages(const Json& messages, bool knows_developer) {
     std::string text = content_text(message, place + ".content");
     message["content"] = std::move(text);
     normalize_tool_calls(message, place + ".tool_calls");
+    // vLLM's name for what templates read as reasoning_content.
+    const auto reasoning = message.find("reasoning");
+    if (reasoning != message.end() && reasoning->is_string() &&
+        !message.contains("reasoning_content"))
+      message["reasoning_content"] = *reasoning;
     out.push_back(std::move(message));
   }
   return out;

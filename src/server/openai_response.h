@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 
 #include "server/answer_format.h"
@@ -9,8 +11,16 @@
 
 namespace mica {
 
-std::unique_ptr<AnswerFormat> chat_format(const GenerationFields& fields, const ServedModel& model);
-std::unique_ptr<AnswerFormat> text_format(const GenerationFields& fields, const ServedModel& model);
+std::unique_ptr<AnswerFormat> chat_format(const OpenAiShape& shape, const ServedModel& model);
+std::unique_ptr<AnswerFormat> text_format(const OpenAiShape& shape, const ServedModel& model);
+
+// openai_logprobs.cpp: log-probabilities in the two shapes. `as_ids`: tokens read "token_id:5".
+nlohmann::ordered_json chat_logprobs(std::span<const ScoredToken> tokens, bool as_ids);
+nlohmann::ordered_json text_logprobs(std::span<const ScoredToken> tokens, bool with_top,
+                                     bool as_ids);
+
+// llama.cpp's object of speeds.
+nlohmann::ordered_json timings_json(const Account& account);
 
 std::string models_json(const ServedModel& model);  // GET /v1/models
 std::string model_json(const ServedModel& model);   // GET /v1/models/{id}

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
 #include "server/metrics.h"
+#include "server/model_answers.h"
 #include "text/text_model.h"
 
 namespace mica {
@@ -18,6 +20,8 @@ struct RequestDefaults {
   int32_t max_tokens = 512;
   std::string template_arguments = "{}";  // JSON object of variables for the chat template
   std::chrono::milliseconds timeout{0};   // of one request; 0 = none
+  // How the model writes calls and reasoning, by name; "" = as its template shows.
+  std::string tool_parser, reasoning_parser;
 };
 
 struct ServedModel {
@@ -34,6 +38,7 @@ struct ServedModel {
   uint64_t weight_bytes = 0;
   RequestDefaults defaults;
   ServerMetrics* metrics = nullptr;  // null: nothing is counted
+  std::shared_ptr<ModelAnswers> answers = std::make_shared<ModelAnswers>();  // shared by copies
 
   // mlx-lm's "default_model", the id or an alias.
   bool answers_to(const std::string& name) const;

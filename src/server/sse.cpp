@@ -17,4 +17,11 @@ std::string sse_data(std::string_view data) {
   return out;
 }
 
+std::string sse_event(std::string_view name, std::string_view data) {
+  std::string out = "event: ";
+  out += name;
+  out += '\n';
+  return out += sse_data(data);
+}
+
 }  // namespace mica

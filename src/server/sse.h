@@ -13,5 +13,7 @@ inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";
 
 // "data: …\n\n"; each line of `data` gets its own field.
 std::string sse_data(std::string_view data);
+// The same with "event: name" before it.
+std::string sse_event(std::string_view name, std::string_view data);
 
 }  // namespace mica

@@ -16,6 +16,7 @@ std::string StopMatcher::add(std::string_view piece) {
     if (at + stop.size() < end || (at + stop.size() == end && at < first)) {
       first = at;
       end = at + stop.size();
+      found_ = stop;
     }
   }
   if (first != std::string::npos) {

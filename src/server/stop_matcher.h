@@ -17,12 +17,14 @@ class StopMatcher {
   // The end of the text: what was held back.
   std::string finish();
   bool stopped() const { return stopped_; }
+  // The stop string that was complete first; "" before.
+  const std::string& found() const { return found_; }
 
  private:
   size_t held_back() const;  // longest end of `pending_` that begins a stop string, bytes
 
   std::vector<std::string> stops_;
-  std::string pending_;
+  std::string pending_, found_;
   bool stopped_ = false;
 };
 

@@ -62,6 +62,22 @@ std::vector<int32_t> TestApp::chat_prompt(const std::string& user) const {
   return text->encode("<|im_start|>user\n" + user + "<|im_end|>\n<|im_start|>assistant\n");
 }
 
+void TestApp::speak(const std::string& text_to_speak) {
+  const std::lock_guard lock(mutex_);
+  script_ = text->tokenizer().encode(text_to_speak, /*add_special_tokens=*/false);
+  script_.push_back(kEnd);
+  backend.on_sample = [this](const SampleParams& params) {
+    const std::lock_guard script_lock(mutex_);
+    for (size_t i = 0; i < params.rows.size(); ++i) {
+      const SampleRow& row = params.rows[i];
+      const int32_t token = row.draw < script_.size() ? script_[row.draw] : kEnd;
+      const auto word = static_cast<size_t>(token / 32);
+      if (row.allowed.empty() || (row.allowed[word] >> (token % 32) & 1) != 0)
+        params.results[i].token = token;
+    }
+  };
+}
+
 void TestApp::hold() {
   const std::lock_guard lock(mutex_);
   held_ = true;

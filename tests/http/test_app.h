@@ -41,6 +41,9 @@ struct TestApp {
   // The engine stops at its next step until `open`.
   void hold();
   void open();
+  // From now on the model answers every prompt with this text and its end token; where a constraint
+  // forbids a token of it, with another one.
+  void speak(const std::string& text);
   // Waits until nothing runs or waits in the engine; false after 20 s.
   bool engine_is_idle() const;
 
@@ -56,6 +59,7 @@ struct TestApp {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool held_ = false;
+  std::vector<int32_t> script_;
 };
 
 Json chat(const std::string& user, const Json& further = Json::object());

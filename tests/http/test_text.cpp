@@ -31,12 +31,13 @@ std::vector<std::string> byte_letters() {
   return letters;
 }
 
-Json tokenizer_json() {
+Json tokenizer_json(const std::vector<std::string>& further) {
   Json vocab = Json::object();
   for (const std::string& letter : byte_letters()) vocab[letter] = vocab.size();
   Json added = Json::array();
-  const char* specials[] = {"<|im_start|>", "<|im_end|>", "<|pad|>", "<|more|>"};
-  for (int i = 0; i < 4; ++i)
+  std::vector<std::string> specials = {"<|im_start|>", "<|im_end|>", "<|pad|>", "<|more|>"};
+  specials.insert(specials.end(), further.begin(), further.end());
+  for (size_t i = 0; i < specials.size(); ++i)
     added.push_back({{"id", 256 + i},
                      {"content", specials[i]},
                      {"single_word", false},
@@ -69,14 +70,16 @@ constexpr const char* kTemplate =
     "{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}"
     "{% if tools %}[{{ tools|length }} tools]{% endif %}"
     "{% if mood is defined %}[{{ mood }}]{% endif %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+    "{% if enable_thinking is defined and enable_thinking %}{{ '<think>\\n' }}{% endif %}"
+    "{% endif %}";
 
 }  // namespace
 
-std::unique_ptr<TextModel> test_text_model() {
+std::unique_ptr<TextModel> test_text_model(const std::vector<std::string>& further) {
   const TempFolder folder;
   const std::filesystem::path& path = folder.path();
-  std::ofstream(path / "tokenizer.json") << tokenizer_json().dump();
+  std::ofstream(path / "tokenizer.json") << tokenizer_json(further).dump();
   const Json config = {{"eos_token", "<|im_end|>"}, {"chat_template", kTemplate}};
   std::ofstream(path / "tokenizer_config.json") << config.dump();
   return std::make_unique<TextModel>(path, std::vector<int32_t>{kEnd});

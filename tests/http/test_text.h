@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "text/text_model.h"
 
@@ -11,7 +13,7 @@ namespace mica::test {
 inline constexpr int32_t kVocabulary = 260;
 inline constexpr int32_t kEnd = 257;  // <|im_end|>
 
-// Written to a folder of its own, loaded, removed.
-std::unique_ptr<TextModel> test_text_model();
+// Written to a folder of its own, loaded, removed. `further` special tokens have ids from 260 on.
+std::unique_ptr<TextModel> test_text_model(const std::vector<std::string>& further = {});
 
 }  // namespace mica::test

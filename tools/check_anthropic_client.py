@@ -78,12 +78,14 @@ def message_checks(client, model):
           counted.input_tokens)
     prefill = ask(client, model, messages=HELLO + [{"role": "assistant", "content": "Once"}])
     check("prefill", prefill.usage.output_tokens > 0)
-    sampled = ask(client, model, temperature=0.9, top_p=0.9, top_k=20, metadata={"user_id": "u"})
+    # Not every version of the client knows all fields.
+    sampled = ask(client, model, metadata={"user_id": "u"},
+                  extra_body={"temperature": 0.9, "top_p": 0.9, "top_k": 20})
     check("sampling", sampled.usage.output_tokens > 0)
-    thinking = ask(client, model, thinking={"type": "disabled"})
+    thinking = ask(client, model, extra_body={"thinking": {"type": "disabled"}})
     check("thinking disabled", thinking.content[0].type == "text")
     thinking = ask(client, model, max_tokens=2000,
-                   thinking={"type": "enabled", "budget_tokens": 1024})
+                   extra_body={"thinking": {"type": "enabled", "budget_tokens": 1024}})
     check("thinking enabled", thinking.usage.output_tokens > 0)
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],
               "additionalProperties": False}
@@ -119,7 +121,7 @@ def tool_checks(client, model):
 def error_checks(client, model):
     image = [{"role": "user", "content": [{"type": "image", "source": {
         "type": "base64", "media_type": "image/png", "data": "AAAA"}}]}]
-    wrong = {"temperature": {"temperature": -1}, "image": {"messages": image},
+    wrong = {"temperature": {"extra_body": {"temperature": -1}}, "image": {"messages": image},
              "empty messages": {"messages": []},
              "tool_choice": {"tool_choice": {"type": "any"}}}
     for name, fields in wrong.items():

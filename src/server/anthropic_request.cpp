@@ -1,6 +1,5 @@
 #include "server/anthropic_request.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "server/anthropic_messages.h"

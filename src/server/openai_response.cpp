@@ -1,5 +1,6 @@
 #include "server/openai_response.h"
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 

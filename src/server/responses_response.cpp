@@ -31,8 +31,8 @@ class ResponsesFormat final : public AnswerFormat {
     return to_text(finished(account));
   }
   std::string begin(int32_t, const Account&) override {
-    return output_.event("response.created", {{"response", record_.response}}) +
-           output_.event("response.in_progress", {{"response", record_.response}});
+    std::string out = output_.event("response.created", {{"response", record_.response}});
+    return out += output_.event("response.in_progress", {{"response", record_.response}});
   }
   std::string delta(const AnswerChoice& news, const Account&) override {
     return output_.add(news.parts, news.tokens);
@@ -50,9 +50,9 @@ class ResponsesFormat final : public AnswerFormat {
     response["status"] = "failed";
     response["error"] = {{"code", code}, {"message", error.message}};
     response["output"] = output_.items();
-    return output_.event("error",
-                         {{"code", code}, {"message", error.message}, {"param", nullptr}}) +
-           output_.event("response.failed", {{"response", response}});
+    std::string out =
+        output_.event("error", {{"code", code}, {"message", error.message}, {"param", nullptr}});
+    return out += output_.event("response.failed", {{"response", response}});
   }
 
  private:

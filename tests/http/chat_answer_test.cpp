@@ -153,13 +153,16 @@ TEST(ChatAnswerWithoutReasoning, CallsCanBeForced) {
   const auto ask_chat = [&](const Json& further) {
     Json body = chat("hello", further);
     body["max_tokens"] = 400;
-    return Json::parse(app.post("/v1/chat/completions", body).body);
+    const Reply reply = app.post("/v1/chat/completions", body);
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return Json::parse(reply.body);
   };
   for (const Json& choice :
        {Json("required"), Json({{"type", "function"}, {"function", {{"name", "weather"}}}})}) {
     const Json body = ask_chat({{"tools", Json::array({kTools[0]})},
                                 {"tool_choice", choice},
                                 {"parallel_tool_calls", false}});
+    ASSERT_TRUE(body["choices"][0]["message"].contains("tool_calls")) << body.dump();
     const Json& calls = body["choices"][0]["message"]["tool_calls"];
     ASSERT_EQ(calls.size(), 1u) << body.dump();
     EXPECT_EQ(calls[0]["function"]["name"], "weather");

@@ -63,6 +63,7 @@ Json tokenizer_json(const std::vector<std::string>& further) {
         {"merges", Json::array()}}}};
 }
 
+// The marker is in two pieces: what a model of this template writes is left to the tests.
 constexpr const char* kTemplate =
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content }}"
     "{% if m.tool_calls %}{% for c in m.tool_calls %}[{{ c.function.name }}"
@@ -71,7 +72,7 @@ constexpr const char* kTemplate =
     "{% if tools %}[{{ tools|length }} tools]{% endif %}"
     "{% if mood is defined %}[{{ mood }}]{% endif %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
-    "{% if enable_thinking is defined and enable_thinking %}{{ '<think>\\n' }}{% endif %}"
+    "{% if enable_thinking is defined and enable_thinking %}{{ '<' + 'think>\\n' }}{% endif %}"
     "{% endif %}";
 
 }  // namespace

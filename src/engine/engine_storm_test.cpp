@@ -161,15 +161,19 @@ TEST(EngineStorm, FaultsAtRandomStepsHitThoseOfTheStep) {
   FakeBackend backend;
   FakeModel model, draft({.wrong = 20});
   std::mt19937 random(5);
-  uint64_t faults = 0, draft_faults = 0;
-  // All on the engine's thread.
+  uint64_t faults = 0, draft_faults = 0, calls = 0, last = 0;
+  // All on the engine's thread. Never so often that a probe could fail too.
   const auto sometimes = [&](const char* what, uint64_t& count) {
-    if (random() % 40 != 0) return;
+    if (random() % 40 != 0 || calls - last < 4) return;
+    last = calls;
     ++count;
     if (random() % 2 == 0) throw Error(ErrorKind::kOutOfMemory, "[fake] {}", what);
     throw std::runtime_error(what);
   };
-  model.on_forward = [&](auto) { sometimes("forward", faults); };
+  model.on_forward = [&](auto) {
+    ++calls;
+    sometimes("forward", faults);
+  };
   model.after_append = [&](auto) { sometimes("append", faults); };
   draft.on_forward = [&](auto) { sometimes("draft", draft_faults); };
   {

@@ -173,11 +173,13 @@ ExprId SchemaCompiler::object_machine(const ObjectShape& shape, const std::vecto
         machine.edges.push_back(
             {at(i, n) + 1, at(i + 1, std::min(n + 1, cap)), members[static_cast<size_t>(i)]});
       if (shape.required.contains(shape.names[static_cast<size_t>(i)])) continue;
-      machine.edges.push_back({at(i, n), at(i + 1, n), kEmptyEdge});
       machine.edges.push_back({at(i, n) + 1, at(i + 1, n) + 1, kEmptyEdge});
     }
   for (int64_t n = 0; n <= cap; n++) {
-    machine.accepting[static_cast<size_t>(at(names, n))] = n > 0 && n >= shape.min;
+    for (int64_t i = names; i >= 0; i--) {  // up to the last required name
+      machine.accepting[static_cast<size_t>(at(i, n))] = n > 0 && n >= shape.min;
+      if (i > 0 && shape.required.contains(shape.names[static_cast<size_t>(i - 1)])) break;
+    }
     for (int64_t more = 0; more <= extra && extra > 0; more++) {
       const int64_t next = std::min(more + 1, extra);
       if (more > 0) machine.accepting[static_cast<size_t>(beyond(n, more))] = n + 1 >= shape.min;

@@ -10,6 +10,7 @@ Prints one line per check; the exit status is the number of failed ones.
 import argparse
 import os
 import pathlib
+import secrets
 import socket
 import subprocess
 import sys
@@ -33,6 +34,7 @@ model_list:
       api_base: {url}
       api_key: none
 """
+KEY = "sk-" + secrets.token_hex(16)  # the proxy asks for one
 HELLO = [{"role": "user", "content": "Hello!"}]
 
 
@@ -49,7 +51,7 @@ def start_proxy(url):
     port = free_port()
     program = pathlib.Path(sys.executable).with_name("litellm")
     process = subprocess.Popen([str(program), "--config", str(config), "--host", "127.0.0.1",
-                                "--port", str(port)], env={**os.environ, "NO_DOCS": "True"},
+                                "--port", str(port)], env={**os.environ, "LITELLM_MASTER_KEY": KEY},
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     proxy = f"http://127.0.0.1:{port}"
     for _ in range(240):
@@ -65,7 +67,7 @@ def start_proxy(url):
 
 
 def checks(proxy):
-    client = openai.OpenAI(base_url=proxy + "/v1", api_key="none", timeout=120, max_retries=0)
+    client = openai.OpenAI(base_url=proxy + "/v1", api_key=KEY, timeout=120, max_retries=0)
     for model in ("mica", "mica-messages"):
         fields = {"model": model, "messages": HELLO, "max_tokens": 16}
         answer = client.chat.completions.create(**fields)
@@ -73,7 +75,7 @@ def checks(proxy):
         text = "".join(c.choices[0].delta.content or "" for c in client.chat.completions.create(
             **fields, stream=True) if c.choices)
         yield f"{model}: chat streamed", text == answer.choices[0].message.content
-    claude = anthropic.Anthropic(base_url=proxy, api_key="none", timeout=120, max_retries=0)
+    claude = anthropic.Anthropic(base_url=proxy, api_key=KEY, timeout=120, max_retries=0)
     message = claude.messages.create(model="mica", messages=HELLO, max_tokens=16)
     yield "mica: messages", message.content[0].text
 

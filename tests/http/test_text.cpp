@@ -72,7 +72,7 @@ constexpr const char* kTemplate =
     "{% if tools %}[{{ tools|length }} tools]{% endif %}"
     "{% if mood is defined %}[{{ mood }}]{% endif %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
-    "{% if enable_thinking is defined and enable_thinking %}{{ '<' + 'think>\\n' }}{% endif %}"
+    "{% if enable_thinking is defined and enable_thinking %}{{ '<th' + 'ink>\\n' }}{% endif %}"
     "{% endif %}";
 
 }  // namespace

@@ -43,7 +43,6 @@ class DirectRunner {
 
 // Logits f32 [T, V] of every position, in pieces of `step` tokens (0 = all at once).
 std::vector<float> all_logits(Backend& backend, Model& model, std::span<const int32_t> tokens,
-                              int32_t step = 0, const KvQuantOptions& kv_quant = {},
-                              int64_t max_adapter_rank = 0);
+                              int32_t step = 0, const KvQuantOptions& kv_quant = {});
 
 }  // namespace mica

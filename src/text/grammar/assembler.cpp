@@ -88,7 +88,8 @@ bool Assembler::determinize(const Nfa& nfa) {
   const size_t budget = std::min(kWorkPerState * nfa.states.size() + kWork, kMaxWork);
   state_of(nfa, {0});
   for (size_t i = 0; i < sets_.size(); i++) {
-    if (work_ > budget || sets_.size() > kStates + kStatesPerState * nfa.states.size())
+    if (work_ > budget || sets_.size() > kStates + kStatesPerState * nfa.states.size() ||
+        program_.states_.size() > kMaxStates / 2)
       return false;
     const auto state = static_cast<uint32_t>(base_ + i);
     program_.states_[state].bytes_begin = static_cast<uint32_t>(program_.byte_edges_.size());

@@ -48,7 +48,10 @@ ExprId JsonText::make_space() {
       grammar_.sequence({grammar_.optional(grammar_.bytes("\r")), grammar_.bytes("\n"),
                          grammar_.choice({grammar_.repeat(grammar_.bytes(" "), 0, 32),
                                           grammar_.repeat(grammar_.bytes("\t"), 1, 16)})});
-  return grammar_.choice({spaces, line});
+  // A rule of its own: copied to every comma it would be most of a large schema's automaton.
+  const int32_t rule = grammar_.add_rule("space", grammar_.choice({spaces, line}));
+  grammar_.rules[static_cast<size_t>(rule)].shared = true;
+  return grammar_.call(rule);
 }
 
 ExprId JsonText::any_character() {

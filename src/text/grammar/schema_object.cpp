@@ -159,21 +159,26 @@ ExprId SchemaCompiler::object_machine(const ObjectShape& shape, const std::vecto
   const auto at = [&](int64_t i, int64_t written) {
     return static_cast<int32_t>(2 * (i * (cap + 1) + written));
   };
+  // Without a maximum the last two counts go on alike.
+  const auto comma = [&](int64_t i, int64_t written) {
+    return at(i, most < 0 && written == cap - 1 ? cap : written) + 1;
+  };
   const auto beyond = [&](int64_t written, int64_t more) {
     return static_cast<int32_t>(2 * (names + 1) * (cap + 1) + written * (extra + 1) + more);
   };
   // Behind each state stands one with the comma written: the odd ones.
   for (int64_t i = 0; i <= names; i++)
     for (int64_t n = 0; n <= cap; n++)
-      machine.edges.push_back({at(i, n), at(i, n) + 1, n ? json_.comma() : kEmptyEdge});
+      machine.edges.push_back({at(i, n), comma(i, n), n ? json_.comma() : kEmptyEdge});
   for (int64_t i = 0; i < names; i++)
     for (int64_t n = 0; n <= cap; n++) {
+      if (most < 0 && n == cap - 1) continue;
       const bool full = most >= 0 && n >= most;
       if (!full)
         machine.edges.push_back(
-            {at(i, n) + 1, at(i + 1, std::min(n + 1, cap)), members[static_cast<size_t>(i)]});
+            {comma(i, n), at(i + 1, std::min(n + 1, cap)), members[static_cast<size_t>(i)]});
       if (shape.required.contains(shape.names[static_cast<size_t>(i)])) continue;
-      machine.edges.push_back({at(i, n) + 1, at(i + 1, n) + 1, kEmptyEdge});
+      machine.edges.push_back({comma(i, n), comma(i + 1, n), kEmptyEdge});
     }
   for (int64_t n = 0; n <= cap; n++) {
     for (int64_t i = names; i >= 0; i--) {  // up to the last required name
@@ -185,7 +190,7 @@ ExprId SchemaCompiler::object_machine(const ObjectShape& shape, const std::vecto
       if (more > 0) machine.accepting[static_cast<size_t>(beyond(n, more))] = n + 1 >= shape.min;
       if (most >= 0 && n + more >= most) continue;
       for (const ExprId other : others)
-        machine.edges.push_back({more ? beyond(n, more) : at(names, n) + 1, beyond(n, next),
+        machine.edges.push_back({more ? beyond(n, more) : comma(names, n), beyond(n, next),
                                  more ? grammar_.sequence({json_.comma(), other}) : other});
     }
   }

@@ -25,6 +25,7 @@ MICA_DEVICE void apply_edits(const Chunk& chunk, const Edit* edits, int count) {
 // As apply_mask in mask.h; a warp reads one word at a time.
 MICA_DEVICE void apply_mask(const Chunk& chunk, const uint32_t* allowed) {
   const float minus_infinity = as_float(0xff800000u), lowest = as_float(0xff7fffffu);
+  MICA_ROLLED
   for (int token = chunk.begin + thread_id(); token < chunk.end; token += thread_count()) {
     float& logit = chunk.logits[token];
     if (!(allowed[token / 32] >> (token % 32) & 1))
@@ -62,7 +63,7 @@ MICA_DEVICE void merge(const Batch& batch, int row, uint64_t* scratch) {
       with_logprob(argmax, highest, state.log_sum);
 }
 
-MICA_KERNEL MICA_LAUNCH_BOUNDS(kBlock) void survey_kernel(Batch batch) {
+MICA_KERNEL MICA_LAUNCH_BOUNDS(kBlock, 2) void survey_kernel(Batch batch) {
   Shared shared;
   auto* scratch = shared.take<uint64_t>(kScratch);
   const Chunk chunk(batch);

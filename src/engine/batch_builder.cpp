@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/adapters.h"
 
 namespace mica {
 
@@ -16,7 +17,7 @@ size_t aligned(int64_t elements) {
 
 size_t capacity(const BatchLimits& limits) {
   const int64_t sequences = limits.sequences;
-  return 3 * aligned(limits.tokens) + 4 * aligned(sequences + 1) +
+  return (limits.adapters ? 4 : 3) * aligned(limits.tokens) + 4 * aligned(sequences + 1) +
          aligned(sequences * limits.blocks_per_sequence);
 }
 
@@ -45,6 +46,7 @@ const Batch& BatchBuilder::build(std::span<const Slice> slices, const Padding& p
   used_ = 0;
   fill_tokens(slices, std::max(0, padding.sequences - count));
   fill_sequences(slices, padding);
+  fill_adapters(slices);
   backend_.upload(device_.data(), host_.data(), std::min(used_, host_.size()) * sizeof(int32_t));
   return batch_;
 }
@@ -76,6 +78,23 @@ void BatchBuilder::fill_tokens(std::span<const Slice> slices, int64_t padding) {
     slots[at] = -1;
     rows[row++] = static_cast<int32_t>(at);
   }
+}
+
+// Padding has no adapter to ask for: batches with one are not recorded.
+void BatchBuilder::fill_adapters(std::span<const Slice> slices) {
+  batch_.adapters = nullptr;
+  batch_.adapter_ids = {};
+  if (!uses_adapters(slices)) return;
+  MICA_CHECK(limits_.adapters);
+  batch_.adapters = limits_.adapters;
+  const auto ids = take(batch_.adapter_ids, {batch_.tokens(), 1});
+  size_t at = 0;
+  for (const Slice& slice : slices) {
+    std::fill_n(ids.begin() + static_cast<ptrdiff_t>(at), slice.count,
+                limits_.adapters->slot(slice.sequence->adapter));
+    at += static_cast<size_t>(slice.count);
+  }
+  MICA_CHECK(at == ids.size());
 }
 
 void BatchBuilder::fill_sequences(std::span<const Slice> slices, const Padding& padding) {

@@ -17,6 +17,7 @@ struct BatchLimits {
   int32_t blocks_per_sequence = 0;  // columns of the block table
   int32_t block_size = 0;
   bool state_slots = false;
+  const AdapterSet* adapters = nullptr;  // that sequences may name
 };
 
 // The least size of a batch of single tokens; what is missing is filled with sequences of padding
@@ -36,6 +37,7 @@ class BatchBuilder {
  private:
   std::span<int32_t> take(Tensor& tensor, Shape shape);
   void fill_tokens(std::span<const Slice> slices, int64_t padding);
+  void fill_adapters(std::span<const Slice> slices);
   void fill_sequences(std::span<const Slice> slices, const Padding& padding);
 
   Backend& backend_;

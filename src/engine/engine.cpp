@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -59,6 +60,9 @@ void check_request(const Request& request, int64_t vocabulary, int32_t max_conte
   if (request.max_tokens < 1)
     throw Error(ErrorKind::kUsage, "[request] max_tokens is {}, at least 1 expected",
                 request.max_tokens);
+  if (request.min_tokens > request.max_tokens)
+    throw Error(ErrorKind::kUsage, "[request] min_tokens is {}, more than max_tokens {}",
+                request.min_tokens, request.max_tokens);
   const auto prompt = static_cast<int64_t>(request.prompt.size());
   if (prompt + request.max_tokens > max_context)
     throw Error(
@@ -100,6 +104,7 @@ struct Engine::Impl {
   std::condition_variable wake;
   // Under the mutex:
   std::vector<std::unique_ptr<Job>> inbox;
+  std::vector<std::packaged_task<void()>> calls;
   bool stop = false;
   uint64_t accepted = 0;    // requests ever
   uint64_t left_queue = 0;  // of these: began, or ended before
@@ -127,15 +132,19 @@ void Engine::Impl::loop() {
 // Sleeps while there is nothing to do; false when the engine is to end.
 bool Engine::Impl::take_inbox() {
   std::vector<std::unique_ptr<Job>> arrived;
+  std::vector<std::packaged_task<void()>> called;
   bool stopping = false;
   {
     std::unique_lock lock(mutex);
-    if (worker.idle()) wake.wait(lock, [&] { return stop || !inbox.empty(); });
+    if (worker.idle()) wake.wait(lock, [&] { return stop || !inbox.empty() || !calls.empty(); });
     arrived.swap(inbox);
+    called.swap(calls);
     stopping = stop;
   }
   for (auto& job : arrived) worker.add(std::move(job));
-  return !stopping;
+  if (stopping) return false;  // calls that did not run break their promise
+  for (auto& task : called) task();
+  return true;
 }
 
 void Engine::Impl::publish() {
@@ -167,6 +176,7 @@ std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void(
   auto job = std::make_unique<Job>();
   job->priority = request.priority;
   job->use_prefix_cache = request.use_prefix_cache;
+  job->adapter = request.adapter;
   job->tokens = std::move(request.prompt);
   job->prompt_tokens = job->length();
   job->request = std::move(request);
@@ -189,6 +199,21 @@ std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void(
   }
   impl_->wake.notify_one();
   return stream;
+}
+
+void Engine::call(std::function<void()> work) {
+  std::packaged_task<void()> task(std::move(work));
+  std::future<void> done = task.get_future();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->calls.push_back(std::move(task));
+  }
+  impl_->wake.notify_one();
+  try {
+    done.get();
+  } catch (const std::future_error&) {
+    throw Error(ErrorKind::kDevice, "[engine] it has ended");
+  }
 }
 
 EngineStats Engine::stats() const {

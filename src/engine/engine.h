@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,8 @@
 #include "model/model.h"
 
 namespace mica {
+
+class AdapterSet;
 
 struct EngineOptions {
   int32_t block_size = 32;  // tokens per KV block
@@ -19,6 +22,8 @@ struct EngineOptions {
   int32_t max_queue = 1024;           // waiting requests; beyond it `submit` refuses
   bool prefix_cache = true;
   bool graphs = true;  // record decode steps where the device can replay them
+  // Adapters that requests may name; it outlives the engine and is changed within `call` only.
+  const AdapterSet* adapters = nullptr;
 };
 
 // Counters since start and gauges now; a consistent copy.
@@ -45,6 +50,10 @@ class Engine {
   // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text), and
   // Error(kDevice) with `fault()` when the engine is not healthy. nullptr when the queue is full.
   std::shared_ptr<EventStream> submit(Request request, std::function<void()> on_event = nullptr);
+
+  // Runs `work` on the engine's thread between two steps and waits for it; throws what it throws.
+  // Throws Error(kDevice) when the engine ends before.
+  void call(std::function<void()> work);
 
   EngineStats stats() const;
   int32_t max_context() const;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/mix.h"
+#include "ops/sample/mask.h"
 
 namespace mica::fake {
 
@@ -28,10 +29,11 @@ float noise(const SamplingParams& params, uint64_t draw, int64_t j) {
 }
 
 int32_t pick(const float* logits, int64_t vocabulary, const SamplingParams& params, uint64_t draw,
-             std::span<const int32_t> history) {
+             std::span<const int32_t> history, std::span<const uint32_t> allowed) {
   int32_t best = 0;
   float highest = -1e9f;
   for (int64_t j = 0; j < vocabulary; ++j) {
+    if (!allowed.empty() && !allows(allowed, j)) continue;
     float value = logits[j] + noise(params, draw, j);
     if (params.repetition_penalty > 0 && std::ranges::count(history, j) > 0)
       value -= params.repetition_penalty;
@@ -46,7 +48,7 @@ void fake_sample(Backend& backend, const SampleParams& params) {
     const SampleRow& row = params.rows[r];
     const float* logits = params.logits.as<float>() + static_cast<int64_t>(r) * vocabulary;
     SampleResult& result = params.results[r];
-    result.token = pick(logits, vocabulary, *row.params, row.draw, row.history);
+    result.token = pick(logits, vocabulary, *row.params, row.draw, row.history, row.allowed);
     result.logprob = -1;
     for (int32_t i = 0; i < row.top_logprobs; ++i) result.top.push_back({i, -1.0f});
   }
@@ -191,7 +193,51 @@ Tensor FakeModel::forward(const Batch& batch, KvCache& cache, Arena& arena) {
   return logits;
 }
 
-std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& options) {
+bool FakeConstraint::allowed(int64_t token) const {
+  const uint64_t state = states_.back();
+  return state % 4 == 0 || mix64(state + static_cast<uint64_t>(token)) % 3 == 0 ||
+         static_cast<uint64_t>(token) == state % static_cast<uint64_t>(vocabulary_);
+}
+
+bool FakeConstraint::mask(std::span<uint32_t> words) {
+  if (words.size() != mask_words(vocabulary_)) broken("words of a mask");
+  for (uint32_t word : words)
+    if (word != 0) broken("a mask comes zeroed");
+  for (int64_t t = 0; t < vocabulary_; ++t)
+    if (allowed(t)) words[static_cast<size_t>(t / 32)] |= uint32_t{1} << t % 32;
+  return states_.back() % 4 != 0;
+}
+
+void FakeConstraint::accept(int32_t token) {
+  if (!allowed(token)) broken("a token that is not allowed");
+  states_.push_back(mix64(states_.back() * 31 + static_cast<uint64_t>(token)));
+}
+
+void FakeConstraint::rollback(int32_t tokens) {
+  if (tokens < 0 || static_cast<size_t>(tokens) > accepted()) broken("rolled back too far");
+  states_.resize(states_.size() - static_cast<size_t>(tokens));
+}
+
+namespace {
+
+// Of the next token; empty: all may come.
+std::vector<uint32_t> expected_mask(const Request& request, size_t generated, int64_t vocabulary,
+                                    TokenConstraint* constraint) {
+  std::vector<uint32_t> words(mask_words(vocabulary));
+  const bool limited = constraint && constraint->mask(words);
+  const bool too_short = static_cast<int32_t>(generated) < request.min_tokens;
+  if (!limited) words.assign(words.size(), ~uint32_t{0});
+  if (!too_short) return words;
+  std::vector<uint32_t> longer = words;
+  for (int32_t stop : request.stop_token_ids)
+    longer[static_cast<size_t>(stop / 32)] &= ~(uint32_t{1} << stop % 32);
+  return count_allowed(longer, vocabulary) > 0 ? longer : words;
+}
+
+}  // namespace
+
+std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& options,
+                                     TokenConstraint* constraint) {
   std::vector<int32_t> tokens = request.prompt, answer;
   uint64_t hash = kSeed;
   for (size_t p = 0; p < tokens.size(); ++p) hash = fold(hash, tokens[p], static_cast<int64_t>(p));
@@ -200,8 +246,10 @@ std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& 
     for (int64_t j = 0; j < options.vocabulary; ++j)
       logits[static_cast<size_t>(j)] = logit(hash, j);
     const int32_t token =
-        pick(logits.data(), options.vocabulary, request.sampling, answer.size(), tokens);
+        pick(logits.data(), options.vocabulary, request.sampling, answer.size(), tokens,
+             expected_mask(request, answer.size(), options.vocabulary, constraint));
     answer.push_back(token);
+    if (constraint) constraint->accept(token);
     if (std::ranges::count(request.stop_token_ids, token) > 0) break;
     hash = fold(hash, token, static_cast<int64_t>(tokens.size()));
     tokens.push_back(token);

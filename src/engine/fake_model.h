@@ -67,8 +67,26 @@ class FakeModel final : public Model {
   const FakeOptions options_;
 };
 
+// Allows about a third of the tokens, or all, by a hash of those that were accepted.
+class FakeConstraint final : public TokenConstraint {
+ public:
+  explicit FakeConstraint(uint64_t seed, int64_t vocabulary = 61)
+      : vocabulary_(vocabulary), states_{seed} {}
+  bool mask(std::span<uint32_t> allowed) override;
+  void accept(int32_t token) override;  // throws when it is not allowed
+  void rollback(int32_t tokens) override;
+  size_t accepted() const { return states_.size() - 1; }
+
+ private:
+  bool allowed(int64_t token) const;
+  const int64_t vocabulary_;
+  std::vector<uint64_t> states_;
+};
+
 // What the engine must answer: computed from the tokens alone, without cache, batch or chunks.
-std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& options = {});
+// `constraint` stands for the request's own, which is not touched.
+std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& options = {},
+                                     TokenConstraint* constraint = nullptr);
 
 // All events of a request until kFinished; fails the test when they stop coming.
 struct Answer {

@@ -21,6 +21,11 @@ using PrefixId = uint64_t;
 // so the pool takes the leaves of the tree before their parents.
 class PrefixCache {
  public:
+  // The empty prefix of sequences that run with an adapter: they share with their like only.
+  static PrefixId root(int64_t adapter) {
+    return adapter == 0 ? 0 : (PrefixId{1} << 63) + static_cast<PrefixId>(adapter);
+  }
+
   using Hash = uint64_t (*)(PrefixId prefix, std::span<const int32_t> tokens);
   static uint64_t default_hash(PrefixId prefix, std::span<const int32_t> tokens);
 

@@ -10,12 +10,26 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ops/sample/sample.h"
 
 namespace mica {
+
+// Limits which token comes next in one answer (grammars, thinking budgets). Called on the engine's
+// thread only, for one request at a time; what it throws ends that request with kError.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  // Sets bit t % 32 of word t / 32 for each allowed token t (`allowed` comes zeroed, (V + 31) / 32
+  // words) and returns true; false: every token is allowed and `allowed` is not read. At least one
+  // token must be allowed. Asking twice gives the same.
+  virtual bool mask(std::span<uint32_t> allowed) = 0;
+  virtual void accept(int32_t token) = 0;     // the token was taken (stop tokens too)
+  virtual void rollback(int32_t tokens) = 0;  // takes the last accepted tokens back; 0 is fine
+};
 
 struct Request {
   std::vector<int32_t> prompt;  // token ids, at least one
@@ -24,6 +38,11 @@ struct Request {
   std::vector<int32_t> stop_token_ids;  // end of sequence and others: end the answer, are reported
   int32_t top_logprobs = 0;             // alternatives per token in the events
   bool use_prefix_cache = true;
+  int64_t adapter = 0;                          // id in EngineOptions::adapters; 0 = none
+  std::shared_ptr<TokenConstraint> constraint;  // null: none
+  // stop_token_ids are forbidden before so many tokens, unless the constraint leaves nothing else.
+  int32_t min_tokens = 0;
+  bool speculate = true;                 // false: this request never speculates
   int32_t priority = 0;                  // lower runs earlier
   std::chrono::milliseconds timeout{0};  // from submission to the last token; 0 = none
 };
@@ -42,8 +61,13 @@ struct Event {
   int32_t prompt_tokens = 0;                  // kStarted, kFinished
   int32_t cached_tokens = 0;      // kStarted, kFinished: prompt tokens taken from the prefix cache
   int32_t completion_tokens = 0;  // kFinished
-  double queue_seconds = 0;       // kStarted: from submission to the first step
-  double prefill_seconds = 0, decode_seconds = 0;  // kFinished
+  // kFinished: tokens that were guessed for this request, and those of them that came true.
+  int32_t draft_tokens = 0, accepted_draft_tokens = 0;
+  // From submission to the first step (kStarted, kFinished), from there to the first token, from
+  // there to the last, and from submission to the first token (0: none came). kFinished.
+  double queue_seconds = 0;
+  double prefill_seconds = 0, decode_seconds = 0, first_token_seconds = 0;
+  int32_t preemptions = 0;  // kFinished: how often its blocks were taken and computed again
 };
 
 // The events of one request: pushed by the engine thread, taken by one consumer.

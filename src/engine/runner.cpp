@@ -1,6 +1,7 @@
 #include "engine/runner.h"
 
 #include "base/log.h"
+#include "model/adapters.h"
 
 namespace mica {
 
@@ -11,14 +12,17 @@ BatchLimits batch_limits(const EngineOptions& options, const KvPlan& plan) {
           .sequences = options.max_batch_sequences,
           .blocks_per_sequence = (plan.max_context + plan.block_size - 1) / plan.block_size,
           .block_size = plan.block_size,
-          .state_slots = plan.state_slots > 0};
+          .state_slots = plan.state_slots > 0,
+          .adapters = options.adapters};
 }
 
 }  // namespace
 
 size_t activation_bytes(const Model& model, const EngineOptions& options) {
   const int64_t tokens = int64_t{options.prefill_step_tokens} + options.max_batch_sequences;
-  return model.arena_bytes(tokens, options.max_batch_sequences);
+  const size_t adapted =
+      options.adapters ? adapter_arena_bytes(options.adapters->max_rank(), tokens) : 0;
+  return model.arena_bytes(tokens, options.max_batch_sequences) + adapted;
 }
 
 Runner::Runner(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan)
@@ -33,7 +37,7 @@ Runner::Runner(Backend& backend, Model& model, const EngineOptions& options, con
 
 Tensor Runner::launch(std::span<const Slice> slices) {
   arena_.reset();
-  if (graphs_ && DecodeGraphs::serves(slices)) {
+  if (graphs_ && DecodeGraphs::serves(slices) && !uses_adapters(slices)) {
     const Padding padding = graphs_->padding_for(slices);
     const Batch& batch = builder_.build(slices, padding);
     return graphs_->run(batch, padding, memory_.cache(), arena_)

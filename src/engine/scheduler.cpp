@@ -26,6 +26,7 @@ void Scheduler::add(Sequence& sequence) {
   // A preempted sequence keeps its place in the count, or it could be passed for ever.
   if (sequence.preemptions == 0) sequence.admissions_before = admissions_;
   waiting_.insert(&sequence);
+  sequence.prefix = PrefixCache::root(sequence.adapter);
 }
 
 void Scheduler::remove(Sequence& sequence) {
@@ -152,7 +153,7 @@ void Scheduler::release(Sequence& sequence) {
   sequence.state_slot = -1;
   sequence.computed = 0;
   sequence.matched_blocks = 0;
-  sequence.prefix = 0;
+  sequence.prefix = PrefixCache::root(sequence.adapter);
   sequence.matchable = true;
 }
 

@@ -1,7 +1,9 @@
 // One request as the scheduler sees it: its tokens, and what of the cache it holds.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@ struct Sequence {
   uint64_t id = 0;       // order of arrival, unique
   int32_t priority = 0;  // lower runs earlier
   bool use_prefix_cache = true;
+  int64_t adapter = 0;          // its id in the engine's AdapterSet; 0 = none
   std::vector<int32_t> tokens;  // the prompt; the owner appends what was sampled
   int32_t prompt_tokens = 0;
 
@@ -46,5 +49,9 @@ struct Slice {
   // The slice ends with the last known token: its logits give the next one.
   bool samples() const { return begin + count == sequence->length(); }
 };
+
+inline bool uses_adapters(std::span<const Slice> slices) {
+  return std::ranges::any_of(slices, [](const Slice& slice) { return slice.sequence->adapter; });
+}
 
 }  // namespace mica

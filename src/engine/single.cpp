@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "model/adapters.h"
+
 namespace mica {
 namespace {
 
@@ -15,7 +17,8 @@ size_t padded(size_t bytes) {
 }  // namespace
 
 DirectRunner::DirectRunner(Backend& backend, Model& model, int32_t sequences, int32_t max_tokens,
-                           int32_t max_step_tokens, int32_t max_logit_rows)
+                           int32_t max_step_tokens, int32_t max_logit_rows,
+                           int64_t max_adapter_rank)
     : backend_(backend), model_(model), sequences_(sequences), max_tokens_(max_tokens) {
   const int32_t per_sequence = (max_tokens + kBlockSize - 1) / kBlockSize;
   cache_.block_size = kBlockSize;
@@ -34,8 +37,16 @@ DirectRunner::DirectRunner(Backend& backend, Model& model, int32_t sequences, in
       next += padded(part->bytes());
     }
   const int64_t tokens = int64_t{max_step_tokens} * sequences;
-  const size_t indices = static_cast<size_t>(tokens * 4 + cache_.blocks + 4 * sequences) * 4 + 4096;
-  arena_ = std::make_unique<Arena>(backend, model.arena_bytes(tokens, max_logit_rows) + indices);
+  const size_t adapted = adapter_arena_bytes(max_adapter_rank, tokens);
+  const size_t indices = static_cast<size_t>(tokens * 5 + cache_.blocks + 4 * sequences) * 4 + 4096;
+  arena_ = std::make_unique<Arena>(backend,
+                                   model.arena_bytes(tokens, max_logit_rows) + indices + adapted);
+}
+
+void DirectRunner::use_adapters(const AdapterSet& adapters, std::vector<int32_t> slots) {
+  MICA_CHECK(slots.size() == static_cast<size_t>(sequences_));
+  adapters_ = &adapters;
+  adapter_slots_ = std::move(slots);
 }
 
 Tensor DirectRunner::put(const std::vector<int32_t>& values, Shape shape) {
@@ -73,6 +84,12 @@ Tensor DirectRunner::step(std::span<const int32_t> tokens, bool all_rows) {
   batch.logit_rows = put(rows, {static_cast<int64_t>(rows.size())});
   batch.host_query_start = starts;
   batch.host_kv_lengths = lengths;
+  if (adapters_) {
+    std::vector<int32_t> ids;
+    for (const int32_t slot : adapter_slots_) ids.insert(ids.end(), size_t(count), slot);
+    batch.adapters = adapters_;
+    batch.adapter_ids = put(ids, {total, 1});
+  }
   const Tensor logits = model_.forward(batch, cache_, *arena_);
   length_ += count;
   return logits;

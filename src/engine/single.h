@@ -14,11 +14,13 @@ namespace mica {
 class DirectRunner {
  public:
   DirectRunner(Backend& backend, Model& model, int32_t sequences, int32_t max_tokens,
-               int32_t max_step_tokens, int32_t max_logit_rows);
+               int32_t max_step_tokens, int32_t max_logit_rows, int64_t max_adapter_rank = 0);
 
   // Appends tokens[s * count .. (s + 1) * count) to sequence s; logits of the last token of each
   // ([S, V]), or of all tokens ([S * count, V]) with `all_rows`. Valid until the next call.
   Tensor step(std::span<const int32_t> tokens, bool all_rows = false);
+  // From now on sequence s goes through the adapter in slots[s]. `adapters` outlives this.
+  void use_adapters(const AdapterSet& adapters, std::vector<int32_t> slots);
   void rewind(int32_t length = 0) { length_ = length; }  // forget what lies behind `length`
   int32_t length() const { return length_; }
 
@@ -30,6 +32,8 @@ class DirectRunner {
   int32_t sequences_;
   int32_t max_tokens_;
   int32_t length_ = 0;
+  const AdapterSet* adapters_ = nullptr;
+  std::vector<int32_t> adapter_slots_;  // by sequence
   Buffer cache_memory_;
   KvCache cache_;
   std::unique_ptr<Arena> arena_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "model/adapters.h"
 
 namespace mica {
 
@@ -33,7 +34,9 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
     : plan_(plan),
       vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
+      masks_(vocabulary_),
       model_(model),
+      adapters_(options.adapters),
       weight_bytes_(static_cast<size_t>(options.max_batch_sequences) + 1),
       runner_(backend, model, options, plan),
       scheduler_(scheduler_options(options, plan)) {
@@ -96,6 +99,8 @@ void Worker::sweep() {
       finish(*job, FinishReason::kCancelled);
     else if (now >= job->deadline)
       finish(*job, FinishReason::kTimeout);
+    else if (job->adapter != 0 && (!adapters_ || adapters_->slot(job->adapter) == 0))
+      finish(*job, FinishReason::kError, "[engine] the request's adapter is not loaded any more");
   }
   drop_finished();
 }
@@ -132,19 +137,31 @@ void Worker::run_step() {
   if (failures_in_a_row_ >= kFailuresBeforeProbe) probe(failure->message);
 }
 
-// Runs slices and hands out their tokens; on a failure nothing has changed.
-std::optional<Worker::Failure> Worker::run(std::span<const Slice> slices) {
+std::vector<SampleRow> Worker::sample_rows(std::span<const Slice> slices) {
   std::vector<SampleRow> rows;
   for (const Slice& slice : slices) {
     if (!slice.samples()) continue;
-    const Job& job = job_of(slice);
+    Job& job = job_of(slice);
     rows.push_back({.params = &job.request.sampling,
                     .history = job.tokens,
                     .draw = static_cast<uint64_t>(job.generated()),
-                    .top_logprobs = job.request.top_logprobs});
+                    .top_logprobs = job.request.top_logprobs,
+                    .allowed = masks_.mask(job, 0)});
   }
-  std::vector<SampleResult> results(rows.size());
-  if (auto failure = guarded(slices, rows, results)) {
+  return rows;
+}
+
+// Runs slices and hands out their tokens; on a failure nothing has changed.
+std::optional<Worker::Failure> Worker::run(std::span<const Slice> slices) {
+  std::vector<SampleResult> results;
+  const auto step = [&] {
+    const Tensor logits = runner_.launch(slices);
+    // Constraints think while the device computes.
+    const std::vector<SampleRow> rows = sample_rows(slices);
+    results.resize(rows.size());
+    runner_.sample(logits, rows, results);
+  };
+  if (auto failure = guarded(step)) {
     runner_.settle();
     ++failures_in_a_row_;
     return failure;
@@ -157,11 +174,9 @@ std::optional<Worker::Failure> Worker::run(std::span<const Slice> slices) {
   return std::nullopt;
 }
 
-std::optional<Worker::Failure> Worker::guarded(std::span<const Slice> slices,
-                                               std::span<const SampleRow> rows,
-                                               std::span<SampleResult> results) {
+std::optional<Worker::Failure> Worker::guarded(const std::function<void()>& call) {
   try {
-    runner_.sample(runner_.launch(slices), rows, results);
+    call();
     return std::nullopt;
   } catch (const Error& error) {
     const bool of_a_request =
@@ -176,14 +191,21 @@ std::optional<Worker::Failure> Worker::guarded(std::span<const Slice> slices,
   }
 }
 
+// Otherwise the job has ended.
+bool Worker::usable(Job& job, const SampleResult& result) {
+  if (job.error.empty() &&
+      (result.token < 0 || result.token >= vocabulary_ || std::isnan(result.logprob)))
+    job.error = fmt::format(
+        "[engine] token {} with log-probability {} sampled after {} tokens, vocabulary {}; the "
+        "model's logits are not usable",
+        result.token, result.logprob, job.length(), vocabulary_);
+  if (job.error.empty()) masks_.accept(job, {&result.token, 1});
+  if (!job.error.empty()) finish(job, FinishReason::kError, job.error);
+  return job.error.empty();
+}
+
 void Worker::apply(Job& job, SampleResult result) {
-  if (result.token < 0 || result.token >= vocabulary_ || std::isnan(result.logprob)) {
-    finish(job, FinishReason::kError,
-           fmt::format("[engine] token {} with log-probability {} sampled after {} tokens, "
-                       "vocabulary {}; the model's logits are not usable",
-                       result.token, result.logprob, job.length(), vocabulary_));
-    return;
-  }
+  if (!usable(job, result)) return;
   if (job.generated() == 0) {
     job.first_token = EngineClock::now();
     stats_.prompt_tokens += static_cast<uint64_t>(job.prompt_tokens);
@@ -220,7 +242,9 @@ void Worker::probe(const std::string& message) {
   const SamplingParams greedy;
   const SampleRow row{.params = &greedy, .history = sequence.tokens, .draw = 0, .top_logprobs = 0};
   SampleResult result;
-  const auto failure = guarded({&slice, 1}, {&row, 1}, {&result, 1});
+  const auto failure = guarded([&] {
+    runner_.sample(runner_.launch({&slice, 1}), {&row, 1}, {&result, 1});
+  });
   scheduler_.release(sequence);
   if (!failure) {
     log_warning("[engine] {} steps failed in a row, yet a probe succeeded: going on",
@@ -264,9 +288,12 @@ void Worker::finish(Job& job, FinishReason reason, const std::string& error) {
   event.prompt_tokens = job.prompt_tokens;
   event.cached_tokens = job.cached_tokens;
   event.completion_tokens = job.generated();
+  event.preemptions = job.preemptions;
+  event.queue_seconds = seconds(job.submitted, job.is_started ? job.started : now);
   if (job.is_started) {
     event.prefill_seconds = seconds(job.started, job.generated() > 0 ? job.first_token : now);
     if (job.generated() > 0) event.decode_seconds = seconds(job.first_token, now);
+    if (job.generated() > 0) event.first_token_seconds = seconds(job.submitted, job.first_token);
   }
   outbox_.emplace_back(job.stream, std::move(event));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -11,25 +12,13 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/job.h"
 #include "engine/kv_memory.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
+#include "engine/token_masks.h"
 
 namespace mica {
-
-using EngineClock = std::chrono::steady_clock;
-
-// A request on its way: what the scheduler sees of it, and what its consumer gets.
-struct Job : Sequence {
-  Request request;                      // its prompt has moved to `tokens`
-  std::shared_ptr<EventStream> stream;  // shared with the consumer
-  EngineClock::time_point submitted, started, first_token;
-  EngineClock::time_point deadline = EngineClock::time_point::max();
-  bool is_started = false;
-  bool finished = false;
-
-  int32_t generated() const { return length() - prompt_tokens; }
-};
 
 class Worker {
  public:
@@ -61,9 +50,10 @@ class Worker {
   void start_jobs();
   void run_step();
   std::optional<Failure> run(std::span<const Slice> slices);
-  std::optional<Failure> guarded(std::span<const Slice> slices, std::span<const SampleRow> rows,
-                                 std::span<SampleResult> results);
+  std::optional<Failure> guarded(const std::function<void()>& call);
+  std::vector<SampleRow> sample_rows(std::span<const Slice> slices);
   void apply(Job& job, SampleResult result);
+  bool usable(Job& job, const SampleResult& result);
   void fail(std::span<const Slice> slices, const Failure& failure);
   void probe(const std::string& message);
   void finish(Job& job, FinishReason reason, const std::string& error = "");
@@ -73,7 +63,9 @@ class Worker {
   const KvPlan plan_;
   const int32_t vocabulary_;
   const int32_t probe_token_;
+  const TokenMasks masks_;
   const Model& model_;
+  const AdapterSet* const adapters_;
   std::vector<double> weight_bytes_;  // that a step of [i] sequences reads; 0 = not asked yet
   Runner runner_;
   Scheduler scheduler_;

@@ -17,6 +17,7 @@ class Decoder final : public Model {
     for (size_t i = 0; i < layers_.size(); ++i) load_layer(loader, i, traits);
     weight_bytes_ = loader.weight_bytes();
     buffers_ = loader.take_buffers();
+    modules_ = loader.take_modules();
   }
 
   std::vector<CacheSpec> cache_layers() const override { return paged_cache_layers(config_); }

@@ -31,6 +31,7 @@ class Gemma3 final : public Model {
     for (size_t i = 0; i < layers_.size(); ++i) load_layer(loader, i);
     weight_bytes_ = loader.weight_bytes();
     buffers_ = loader.take_buffers();
+    modules_ = loader.take_modules();
   }
 
   std::vector<CacheSpec> cache_layers() const override { return paged_cache_layers(config_); }

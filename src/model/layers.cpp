@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/adapters.h"
 #include "ops/activation/activation.h"
 #include "ops/embed/embed.h"
 #include "ops/linear/linear.h"
@@ -20,6 +21,8 @@ DType cache_dtype(const ModelConfig& config) {
 
 void linear(const Step& step, const Tensor& x, std::span<const LinearTarget> targets) {
   step.backend.ops().linear(step.backend, {.x = x, .targets = targets});
+  if (!step.batch.adapters) return;
+  for (const LinearTarget& target : targets) add_low_rank(step, x, target);
 }
 
 // The table of each token, by the length that its sequence has after this step.
@@ -58,6 +61,7 @@ Linear Loader::linear(const std::string& path, int64_t rows, int64_t columns, in
   Linear prepared = backend_.prepare(weights);
   source_.release(weights);
   weight_bytes_ += prepared->bytes;
+  modules_[config_.weight_prefix + path] = prepared.get();
   return prepared;
 }
 

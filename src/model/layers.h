@@ -1,6 +1,7 @@
 // The parts that architectures share: loading of weights, attention, feed-forward layers.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -49,6 +50,8 @@ class Loader {
   Backend& backend() const { return backend_; }
   size_t weight_bytes() const { return weight_bytes_; }
   std::vector<Buffer> take_buffers() { return std::move(buffers_); }
+  // What `linear` made, by path.
+  std::map<std::string, const PreparedLinear*> take_modules() { return std::move(modules_); }
 
  private:
   const ModelConfig& config_;
@@ -56,6 +59,7 @@ class Loader {
   Backend& backend_;
   size_t weight_bytes_ = 0;
   std::vector<Buffer> buffers_;
+  std::map<std::string, const PreparedLinear*> modules_;
 };
 
 // Rotation of one kind of layer, on the device.

@@ -1,7 +1,9 @@
 // A loaded model: one readable forward pass per architecture over a ragged batch.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "checkpoint/weights.h"
@@ -37,10 +39,13 @@ class Model {
   virtual int64_t weights_per_token() const = 0;
   // Resident bytes of all prepared weights.
   virtual size_t weight_bytes() const = 0;
+  // The linear layers by their path in the checkpoint.
+  const std::map<std::string, const PreparedLinear*>& modules() const { return modules_; }
 
  protected:
   explicit Model(ModelConfig config) : config_(std::move(config)) {}
   ModelConfig config_;
+  std::map<std::string, const PreparedLinear*> modules_;
 };
 
 // Looks up config.model_type in the registry (model/registry.cpp) and loads. Throws

@@ -9,6 +9,8 @@
 
 namespace mica {
 
+class AdapterSet;  // opaque here
+
 // The tokens of all sequences of a step, concatenated: sequence s owns rows
 // [query_start[s], query_start[s + 1]). T tokens, S sequences, R rows whose logits are wanted.
 // Tensors are i32 in the backend's memory; the spans are host copies for planning. A recorded step
@@ -24,6 +26,10 @@ struct Batch {
   Tensor block_table;  // [S, max_blocks] the sequence's blocks in order; unused entries are 0
   Tensor logit_rows;   // [R] rows of the batch, ascending; R = 0 for a mere piece of a prompt
   Tensor state_slots;  // [S] slot of the recurrent state (hybrid models), empty otherwise
+  // Where at least one sequence has an adapter (model/adapters.h): the slot of each token's, [T,
+  // 1], 0 = none. Else null and empty.
+  const AdapterSet* adapters = nullptr;
+  Tensor adapter_ids;
   std::span<const int32_t> host_query_start;
   std::span<const int32_t> host_kv_lengths;
 

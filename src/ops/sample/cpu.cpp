@@ -5,6 +5,7 @@
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/pick.h"
 #include "ops/sample/filters.h"
+#include "ops/sample/mask.h"
 #include "ops/sample/random.h"
 #include "ops/sample/sample.h"
 
@@ -123,17 +124,21 @@ int32_t choose(const Row& row) {
 void sample_row(const kernels::SoftmaxKernel& kernel, const SampleRow& request,
                 std::span<float> logits, SampleResult& result) {
   static thread_local SampleWorkspace work;
-  apply_penalties(request, logits, work);
   const auto count = static_cast<int64_t>(logits.size());
+  const int32_t candidates = checked_allowed(request.allowed, count);
+  apply_penalties(request, logits, work);
+  apply_mask(request.allowed, logits);
   const float highest = kernel.max_of(logits.data(), count);
-  const double shift =
-      highest + std::log(kernel.exp_sums(logits.data(), count, highest, 1, nullptr));
-  const auto logprob = [&](float logit) { return static_cast<float>(logit - shift); };
+  const double log_sum = std::log(kernel.exp_sums(logits.data(), count, highest, 1, nullptr));
+  const auto logprob = [&](float logit) {
+    return static_cast<float>(static_cast<double>(logit) - highest - log_sum);
+  };
   result.token = choose({kernel, request, logits, highest, work});
   result.logprob = logprob(logits[static_cast<size_t>(result.token)]);
   result.top.clear();
   if (request.top_logprobs <= 0) return;
-  take_highest(kernel, logits, static_cast<size_t>(request.top_logprobs), work);
+  take_highest(kernel, logits, static_cast<size_t>(std::min(candidates, request.top_logprobs)),
+               work);
   for (const Candidate& c : work.candidates) result.top.push_back({c.id, logprob(c.logit)});
 }
 

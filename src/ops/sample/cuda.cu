@@ -6,6 +6,7 @@
 
 #include "ops/cuda/gpu_ops.h"
 #include "ops/sample/cuda_batch.h"
+#include "ops/sample/mask.h"
 #include "ops/sample/random.h"
 
 namespace mica::MICA_GPU {
@@ -17,6 +18,7 @@ struct Request {
   std::vector<RowParams> params;
   std::vector<Edit> edits;
   std::vector<int32_t> specials;
+  std::vector<uint32_t> masks;
   Plan plan;
   int32_t top = 0;              // most alternatives of a row
   std::vector<int32_t> tokens;  // of a penalty's context
@@ -76,15 +78,16 @@ void add_specials(const SamplingParams& p, int32_t vocabulary, Request& request)
   specials.erase(std::unique(specials.begin() + first, specials.end()), specials.end());
 }
 
-// Filters of a row that draws.
-void set_filters(const SampleRow& row, int32_t vocabulary, RowParams& params) {
+// Filters of a row that draws from `candidates` tokens. Counts beyond those are off: a search for
+// them would end among the forbidden tokens, which all tie.
+void set_filters(const SampleRow& row, int32_t candidates, RowParams& params) {
   const SamplingParams& p = *row.params;
   params.temperature = std::min(p.temperature, std::numeric_limits<float>::max());
   params.top_p = p.top_p > 0 && p.top_p < 1 ? p.top_p : 0;
   params.min_p = p.min_p > 0;
   params.log_min_p = params.min_p ? std::log(static_cast<double>(p.min_p)) : 0;
-  params.keep = std::max(p.min_tokens_to_keep, 1);
-  params.top_k = p.top_k < vocabulary ? std::max(p.top_k, 0) : 0;
+  params.keep = std::clamp(p.min_tokens_to_keep, 1, candidates);
+  params.top_k = p.top_k < candidates ? std::max(p.top_k, 0) : 0;
   params.xtc =
       p.xtc_probability > 0 && uniform(p.seed, row.draw, RandomStream::kXtc) <= p.xtc_probability;
   params.xtc_threshold = p.xtc_threshold;
@@ -97,11 +100,15 @@ void add_row(const SampleRow& row, int32_t vocabulary, Request& request) {
   params.first_special = static_cast<int32_t>(request.specials.size());
   add_edits(row, vocabulary, request);
   params.edits = static_cast<int32_t>(request.edits.size()) - params.first_edit;
-  if (row.params->temperature > 0) set_filters(row, vocabulary, params);
+  const int32_t candidates = checked_allowed(row.allowed, vocabulary);
+  params.masked = !row.allowed.empty();
+  params.first_word = static_cast<int32_t>(request.masks.size());
+  request.masks.insert(request.masks.end(), row.allowed.begin(), row.allowed.end());
+  if (row.params->temperature > 0) set_filters(row, candidates, params);
   if (params.xtc) add_specials(*row.params, vocabulary, request);
   params.specials = static_cast<int32_t>(request.specials.size()) - params.first_special;
   MICA_CHECK(row.top_logprobs <= kMaxTop);
-  params.top = std::clamp(row.top_logprobs, 0, vocabulary);
+  params.top = std::clamp(row.top_logprobs, 0, candidates);
   // min_p alone is a comparison with the highest logit.
   params.search = params.top_p > 0 || params.top_k > 0 || (params.min_p && params.keep > 1) ||
                   params.xtc || params.top > 0;
@@ -117,6 +124,7 @@ void collect(const SampleParams& p, Request& request) {
   request.params.clear();
   request.edits.clear();
   request.specials.clear();
+  request.masks.clear();
   request.plan = {};
   request.top = 0;
   for (const SampleRow& row : p.rows)
@@ -156,6 +164,7 @@ Batch upload(gpu::GpuBackend& backend, const SampleParams& p, Request& request) 
   const size_t params = layout.add<RowParams>(rows);
   const size_t edits = layout.add<Edit>(request.edits.size());
   const size_t specials = layout.add<int32_t>(request.specials.size());
+  const size_t masks = layout.add<uint32_t>(request.masks.size());
   const size_t uploaded = layout.bytes();
   const size_t partials = layout.add<Partial>(rows * static_cast<size_t>(batch.chunks));
   const size_t searching = request.plan.search ? rows : 0;
@@ -171,6 +180,7 @@ Batch upload(gpu::GpuBackend& backend, const SampleParams& p, Request& request) 
   put(params, request.params);
   put(edits, request.edits);
   put(specials, request.specials);
+  put(masks, request.masks);
   std::byte* scratch = backend.scratch(layout.bytes());
   backend.upload(scratch, request.bytes.data(), uploaded);
 
@@ -178,6 +188,7 @@ Batch upload(gpu::GpuBackend& backend, const SampleParams& p, Request& request) 
   batch.params = reinterpret_cast<const RowParams*>(scratch + params);
   batch.edits = reinterpret_cast<const Edit*>(scratch + edits);
   batch.specials = reinterpret_cast<const int32_t*>(scratch + specials);
+  batch.masks = reinterpret_cast<const uint32_t*>(scratch + masks);
   batch.partials = reinterpret_cast<Partial*>(scratch + partials);
   batch.histograms = reinterpret_cast<Histogram*>(scratch + histograms);
   batch.lists = reinterpret_cast<Order*>(scratch + lists);

@@ -6,8 +6,8 @@
 // ends the row's part of a kernel. Chunks depend on the vocabulary alone, sums are integers: a row
 // has the same bits in any batch and under any schedule.
 //
-//   survey     every row         edits, highest logit, log-sum-exp; ends rows of temperature 0
-//   histogram  rows with search  counts and masses of bins by distance from the highest logit
+//   survey     every row         edits, mask, highest logit, log-sum-exp; ends rows of temperature
+//   0 histogram  rows with search  counts and masses of bins by distance from the highest logit
 //   refine     rows with search  the exact cut of top_p, min_p, top_k; the alternatives
 //   exclude    rows with XTC     what it removes; with top_k, histogram and refine follow again
 //   draw       rows that draw    the token
@@ -42,6 +42,7 @@ struct Edit {
 struct RowParams {
   int32_t first_edit, edits;        // in Batch::edits
   int32_t first_special, specials;  // in Batch::specials: exempt from XTC, distinct
+  int32_t masked, first_word;       // on or off; in Batch::masks
   float temperature;                // 0: the likeliest token
   float top_p;                      // 0: off
   int32_t min_p;                    // on or off
@@ -111,6 +112,7 @@ struct Batch {
   const RowParams* params;  // [rows]
   const Edit* edits;
   const int32_t* specials;
+  const uint32_t* masks;  // of rows with one: bit t % 32 of word t / 32
   // Of undefined content before.
   Partial* partials;      // [rows, chunks]
   Histogram* histograms;  // [rows]; these and lists only where a row searches

@@ -1,4 +1,4 @@
-// The first kernel of sampling: edits of logits, the highest one, the log-sum-exp.
+// The first kernel of sampling: edits and mask of logits, the highest one, the log-sum-exp.
 #include "ops/sample/cuda_row.h"
 
 namespace mica::MICA_GPU::sampling {
@@ -19,6 +19,18 @@ MICA_DEVICE void apply_edits(const Chunk& chunk, const Edit* edits, int count) {
         logit += edit.value;
     }
     chunk.logits[token] = logit;
+  }
+}
+
+// As apply_mask in mask.h; a warp reads one word at a time.
+MICA_DEVICE void apply_mask(const Chunk& chunk, const uint32_t* allowed) {
+  const float minus_infinity = as_float(0xff800000u), lowest = as_float(0xff7fffffu);
+  for (int token = chunk.begin + thread_id(); token < chunk.end; token += thread_count()) {
+    float& logit = chunk.logits[token];
+    if (!(allowed[token / 32] >> (token % 32) & 1))
+      logit = minus_infinity;
+    else if (!(logit > minus_infinity))
+      logit = lowest;
   }
 }
 
@@ -58,6 +70,10 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kBlock) void survey_kernel(Batch batch) {
   const RowParams& params = batch.params[chunk.row];
   apply_edits(chunk, batch.edits + params.first_edit, params.edits);
   sync_threads();
+  if (params.masked) {
+    apply_mask(chunk, batch.masks + params.first_word);
+    sync_threads();
+  }
   float values[kPerThread];
   chunk.load(values);
   Order first = kEverything;

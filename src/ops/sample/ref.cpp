@@ -7,6 +7,7 @@
 #include <set>
 
 #include "ops/ref/ref_ops.h"
+#include "ops/sample/mask.h"
 #include "ops/sample/random.h"
 #include "ops/sample/sample.h"
 
@@ -53,9 +54,9 @@ Logprobs log_softmax(std::span<const float> logits) {
   for (float logit : logits) highest = std::max<double>(highest, logit);
   double sum = 0;
   for (float logit : logits) sum += std::exp(logit - highest);
-  const double shift = highest + std::log(sum);
+  const double log_sum = std::log(sum);
   Logprobs logprobs;
-  for (float logit : logits) logprobs.push_back(logit - shift);
+  for (float logit : logits) logprobs.push_back(logit - highest - log_sum);
   return logprobs;
 }
 
@@ -145,7 +146,9 @@ void sample(Backend&, const SampleParams& p) {
   for (size_t r = 0; r < p.rows.size(); ++r) {
     const SampleRow& row = p.rows[r];
     const std::span<float> logits(p.logits.as<float>() + r * vocabulary, vocabulary);
+    const int32_t candidates = checked_allowed(row.allowed, p.logits.shape[1]);
     apply_penalties(row, logits);
+    apply_mask(row.allowed, logits);
     const Logprobs logprobs = log_softmax(logits);
     SampleResult& result = p.results[r];
     result.token = choose(row, logprobs);
@@ -153,7 +156,7 @@ void sample(Backend&, const SampleParams& p) {
     result.top.clear();
     if (row.top_logprobs <= 0) continue;
     const std::vector<int32_t> ids = sorted_ids(logprobs);
-    for (size_t i = 0; i < std::min(ids.size(), static_cast<size_t>(row.top_logprobs)); ++i)
+    for (size_t i = 0; i < static_cast<size_t>(std::min(candidates, row.top_logprobs)); ++i)
       result.top.push_back({ids[i], static_cast<float>(logprobs[static_cast<size_t>(ids[i])])});
   }
 }

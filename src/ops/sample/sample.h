@@ -10,7 +10,7 @@
 namespace mica {
 
 // How one request draws. Names, order and definitions are mlx-lm's (docs/sampling.md):
-// logit bias, repetition, presence, frequency -> log-softmax -> temperature 0: argmax, else
+// logit bias, repetition, presence, frequency -> mask -> log-softmax -> temperature 0: argmax, else
 // top_p -> min_p -> XTC -> top_k on the un-tempered probabilities -> draw from softmax(logprobs /
 // temp).
 struct SamplingParams {
@@ -38,6 +38,9 @@ struct SampleRow {
   std::span<const int32_t> history;  // prompt and generated tokens so far, for the penalties
   uint64_t draw = 0;                 // index of the token within its answer, from 0
   int32_t top_logprobs = 0;          // how many alternatives to return
+  // Bit t % 32 of word t / 32: token t may be drawn; (V + 31) / 32 words with at least one token,
+  // empty: all may. The others have probability 0 and are no alternatives.
+  std::span<const uint32_t> allowed;
 };
 
 struct TokenLogprob {
@@ -47,7 +50,7 @@ struct TokenLogprob {
 
 struct SampleResult {
   int32_t token = 0;
-  float logprob = 0;              // after the penalties, before the filters
+  float logprob = 0;              // after penalties and mask, before the filters
   std::vector<TokenLogprob> top;  // highest first, ties to the lower id
 };
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "ops/sample/golden_cases.h"
+#include "ops/sample/mask.h"
 #include "ops/sample/random.h"
 #include "ops/simt/test_backend.h"
 #include "tolerance.h"
@@ -16,6 +17,7 @@ struct Row {
   std::vector<int32_t> history;
   uint64_t draw = 0;
   int32_t top = 0;
+  std::vector<uint32_t> allowed;
 };
 
 std::vector<SampleResult> run(TestBackend& backend, const std::vector<Row>& rows) {
@@ -23,7 +25,7 @@ std::vector<SampleResult> run(TestBackend& backend, const std::vector<Row>& rows
   std::vector<SampleRow> asked;
   for (const Row& row : rows) {
     logits.insert(logits.end(), row.logits.begin(), row.logits.end());
-    asked.push_back({&row.params, row.history, row.draw, row.top});
+    asked.push_back({&row.params, row.history, row.draw, row.top, row.allowed});
   }
   const auto count = static_cast<int64_t>(rows.size());
   const auto vocabulary = static_cast<int64_t>(rows.empty() ? 1 : rows[0].logits.size());
@@ -119,6 +121,19 @@ std::vector<Row> rows_of(const std::vector<SamplingParams>& settings, int64_t vo
                                      : i % 5 == 1 ? 3
                                                   : 0)});
   return rows;
+}
+
+// Of random density, at least one token.
+std::vector<uint32_t> random_mask(int64_t vocabulary, uint32_t seed) {
+  std::vector<uint32_t> allowed(mask_words(vocabulary));
+  const std::vector<float> values = random_values(vocabulary + 1, seed, 1);
+  const float bound = static_cast<float>(seed % 7) - 3;
+  for (int64_t t = 0; t < vocabulary; ++t)
+    if (values[static_cast<size_t>(t)] > bound)
+      allowed[static_cast<size_t>(t / 32)] |= uint32_t{1} << t % 32;
+  const int64_t one = seed * 7919 % vocabulary;
+  allowed[static_cast<size_t>(one / 32)] |= uint32_t{1} << one % 32;
+  return allowed;
 }
 
 // In batches of 1, 3 and 17 rows.
@@ -368,6 +383,52 @@ TEST(SimtSample, OddInputsGiveATokenInRange) {
       EXPECT_EQ(result.token, 1);
     }
   }
+}
+
+TEST(SimtSample, MasksWithEverySetting) {
+  for (int64_t vocabulary : {1, 31, 1000, 4099}) {
+    std::vector<Row> rows = rows_of(all_settings(), vocabulary, 4);
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (i % 4 != 3)  // some rows have none
+        rows[i].allowed = random_mask(vocabulary, static_cast<uint32_t>(i));
+    check(rows);
+  }
+}
+
+TEST(SimtSample, OneAllowedTokenIsTheAnswer) {
+  std::vector<Row> rows = rows_of(all_settings(), 5003, 7);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const size_t token = i * 37 % 5003;
+    rows[i].allowed.assign(mask_words(5003), 0);
+    rows[i].allowed[token / 32] |= uint32_t{1} << token % 32;
+    const SampleResult result = run_simt({rows[i]})[0];
+    EXPECT_EQ(result.token, static_cast<int32_t>(token));
+    EXPECT_NEAR(result.logprob, 0, 1e-6);
+    EXPECT_EQ(result.top.size(), rows[i].top > 0 ? 1u : 0u);
+    i += 10;
+  }
+}
+
+TEST(SimtSample, AMaskHoldsForLogitsWithoutNumbers) {
+  const float nan = std::nanf(""), inf = INFINITY;
+  std::vector<Row> rows;
+  for (float value : {-inf, nan, -3e38f})
+    for (float temperature : {0.0f, 1.0f})
+      for (int32_t top_k : {0, 1, 3})
+        for (float top_p : {1.0f, 0.5f}) {
+          Row row = {.logits = std::vector<float>(70, value),
+                     .params = {.temperature = temperature, .top_p = top_p, .top_k = top_k},
+                     .draw = rows.size(),
+                     .top = 5,
+                     .allowed = {0, 0x00100020, 0x8}};
+          row.logits[1] = 4;  // forbidden
+          rows.push_back(row);
+        }
+  for (const SampleResult& result : run_simt(rows)) {
+    EXPECT_TRUE(result.token == 37 || result.token == 52 || result.token == 67) << result.token;
+    EXPECT_EQ(result.top.size(), 3u);
+  }
+  check(rows);
 }
 
 TEST(SimtSample, NoRows) {

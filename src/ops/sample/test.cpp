@@ -5,6 +5,7 @@
 
 #include "backend_test.h"
 #include "ops/sample/golden_cases.h"
+#include "ops/sample/mask.h"
 #include "ops/sample/random.h"
 #include "tolerance.h"
 
@@ -206,6 +207,111 @@ TEST(Sample, DrawsAreReproducible) {
     const std::vector<int32_t> later = sample_many(backend, logits, params, 60, {}, 70);
     EXPECT_TRUE(std::equal(later.begin(), later.end(), expected.begin() + 70));
   }
+}
+
+std::vector<uint32_t> random_mask(size_t vocabulary, uint32_t seed) {
+  std::vector<uint32_t> allowed(mask_words(static_cast<int64_t>(vocabulary)));
+  const std::vector<float> values = random_values(static_cast<int64_t>(vocabulary) + 1, seed, 1);
+  const float bound = static_cast<float>(seed % 7) - 3;
+  for (size_t t = 0; t < vocabulary; ++t)
+    if (values[t] > bound || t == seed * 7919 % vocabulary)
+      allowed[t / 32] |= uint32_t{1} << t % 32;
+  return allowed;
+}
+
+TEST(Mask, CountsTokensAndLooksThemUp) {
+  const std::vector<uint32_t> allowed = {0x80000001, 0xffffffff};
+  EXPECT_EQ(count_allowed(allowed, 64), 34);
+  EXPECT_EQ(count_allowed(allowed, 34), 4);  // bits beyond the vocabulary don't count
+  EXPECT_EQ(count_allowed(allowed, 31), 1);
+  EXPECT_TRUE(allows(allowed, 0) && allows(allowed, 31) && !allows(allowed, 30));
+  EXPECT_EQ(mask_words(64), 2u);
+  EXPECT_EQ(mask_words(65), 3u);
+}
+
+TEST(Sample, MasksAreMinusInfinityAfterThePenalties) {
+  const std::vector<int32_t> history = {1, 5, 5, 7, 400};
+  std::vector<SamplingParams> settings;
+  for (float temperature : {0.0f, 0.9f})
+    for (float top_p : {1.0f, 0.6f})
+      for (int32_t top_k : {0, 1, 5, 600})
+        for (float min_p : {0.0f, 0.05f})
+          settings.push_back({.temperature = temperature,
+                              .top_p = top_p,
+                              .min_p = min_p,
+                              .top_k = top_k,
+                              .seed = settings.size()});
+  for (size_t i = 0; i < settings.size(); i += 2) {
+    settings[i].xtc_probability = i % 4 == 0 ? 1.0f : 0.0f;
+    settings[i].repetition_penalty = 1.3f;
+    settings[i].frequency_penalty = 0.2f;
+    settings[i].logit_bias = {{3, 30}, {4, -2}};
+    settings[i].min_tokens_to_keep = i % 8 == 0 ? 30 : 1;
+  }
+  TestBackend ref({.device = "ref"});
+  for (const BackendOptions& options : with_reference()) {
+    TestBackend backend(options);
+    for (size_t vocabulary : {1, 33, 1000})
+      for (size_t i = 0; i < settings.size(); ++i) {
+        SCOPED_TRACE(fmt::format("{}{} {} {}", options.device, options.isa, vocabulary, i));
+        const auto seed = static_cast<uint32_t>(i + vocabulary);
+        const std::vector<float> logits = random_values(static_cast<int64_t>(vocabulary), seed, 3);
+        const std::vector<uint32_t> allowed = random_mask(vocabulary, seed);
+        const SampleResult found =
+            sample_one(backend, logits, {&settings[i], history, i, 20, allowed});
+        EXPECT_TRUE(allows(allowed, found.token));
+        const auto count = static_cast<size_t>(
+            std::min(20, count_allowed(allowed, static_cast<int64_t>(vocabulary))));
+        ASSERT_EQ(found.top.size(), count);
+        for (const TokenLogprob& t : found.top) EXPECT_TRUE(allows(allowed, t.token));
+        // A bias of minus infinity says the same, token by token.
+        SamplingParams biased = settings[i];
+        for (size_t t = 0; t < vocabulary; ++t)
+          if (!allows(allowed, static_cast<int64_t>(t)))
+            biased.logit_bias.emplace_back(static_cast<int32_t>(t), -INFINITY);
+        const SampleResult expected = sample_one(ref, logits, {&biased, history, i, 20});
+        EXPECT_EQ(found.token, expected.token);
+        EXPECT_NEAR(found.logprob, expected.logprob, 1e-5);
+        for (size_t j = 0; j < count; ++j) {
+          EXPECT_EQ(found.top[j].token, expected.top[j].token);
+          EXPECT_NEAR(found.top[j].logprob, expected.top[j].logprob, 1e-5);
+        }
+      }
+  }
+}
+
+TEST(Sample, OneAllowedTokenIsTheAnswerWhateverItsLogit) {
+  for (const BackendOptions& options : with_reference())
+    for (float logit : {2.0f, -INFINITY, std::nanf(""), -1e30f})
+      for (float temperature : {0.0f, 1.0f})
+        for (float top_p : {1.0f, 0.5f}) {
+          TestBackend backend(options);
+          std::vector<float> logits = random_values(80, 3, 4);
+          logits[40] = logit;
+          const std::vector<uint32_t> allowed = {0, 1u << 8, 0};
+          const SamplingParams params{
+              .temperature = temperature, .top_p = top_p, .min_p = 0.1f, .top_k = 3};
+          const SampleResult result = sample_one(backend, logits, {&params, {}, 0, 4, allowed});
+          EXPECT_EQ(result.token, 40);
+          EXPECT_NEAR(result.logprob, 0, 1e-6);
+          ASSERT_EQ(result.top.size(), 1u);
+          EXPECT_EQ(result.top[0].token, 40);
+        }
+}
+
+TEST(Sample, AMaskHoldsForLogitsWithoutNumbers) {
+  const std::vector<uint32_t> allowed = {0x00100020};
+  for (const BackendOptions& options : with_reference())
+    for (float value : {-INFINITY, std::nanf("")})
+      for (float temperature : {0.0f, 1.0f})
+        for (int32_t top_k : {0, 1, 4}) {
+          TestBackend backend(options);
+          const SamplingParams params{.temperature = temperature, .top_k = top_k};
+          const SampleResult result =
+              sample_one(backend, std::vector<float>(25, value), {&params, {}, 3, 4, allowed});
+          EXPECT_TRUE(result.token == 5 || result.token == 20) << result.token;
+          EXPECT_EQ(result.top.size(), 2u);
+        }
 }
 
 TEST(Sample, OddInputsGiveATokenInRange) {

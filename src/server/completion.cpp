@@ -111,6 +111,7 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
   request.stop_token_ids = model_.text->end_ids();
   request.top_logprobs = job_.top_logprobs;
   request.timeout = job_.timeout;
+  request.adapter = job_.adapter;
   return request;
 }
 

@@ -20,6 +20,7 @@ struct CompletionJob {
   SamplingParams sampling;
   int32_t max_tokens = 512;  // what is left of the context limits it further
   int32_t choices = 1;       // per prompt; each with the next seed
+  int64_t adapter = 0;       // Request::adapter
   std::vector<std::string> stop;
   bool stream = false;
   bool logprobs = false;

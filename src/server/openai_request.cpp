@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "server/adapter_table.h"
 #include "server/json_fields.h"
 #include "server/limits.h"
 #include "server/server_error.h"
@@ -234,7 +235,8 @@ void refuse_unsupported(const Fields& fields, const TextRequest& request) {
 
 bool ServedModel::answers_to(const std::string& name) const {
   return name == "default_model" || name == id ||
-         std::find(aliases.begin(), aliases.end(), name) != aliases.end();
+         std::find(aliases.begin(), aliases.end(), name) != aliases.end() ||
+         (adapters && adapters->has(name));
 }
 
 ChatRequest parse_chat_request(const Json& body, const ServedModel& model) {

@@ -227,14 +227,6 @@ class TextFormat final : public OpenAiFormat {
   }
 };
 
-Json model_object(const ServedModel& model) {
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", model.created},
-          {"owned_by", "mica"},
-          {"max_model_len", model.engine->max_context()}};
-}
-
 }  // namespace
 
 std::unique_ptr<AnswerFormat> chat_format(const GenerationFields& fields,
@@ -245,14 +237,6 @@ std::unique_ptr<AnswerFormat> chat_format(const GenerationFields& fields,
 std::unique_ptr<AnswerFormat> text_format(const GenerationFields& fields,
                                           const ServedModel& model) {
   return std::make_unique<TextFormat>(fields, model);
-}
-
-std::string models_json(const ServedModel& model) {
-  return to_text({{"object", "list"}, {"data", Json::array({model_object(model)})}});
-}
-
-std::string model_json(const ServedModel& model) {
-  return to_text(model_object(model));
 }
 
 }  // namespace mica

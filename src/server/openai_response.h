@@ -12,7 +12,4 @@ namespace mica {
 std::unique_ptr<AnswerFormat> chat_format(const GenerationFields& fields, const ServedModel& model);
 std::unique_ptr<AnswerFormat> text_format(const GenerationFields& fields, const ServedModel& model);
 
-std::string models_json(const ServedModel& model);  // GET /v1/models
-std::string model_json(const ServedModel& model);   // GET /v1/models/{id}
-
 }  // namespace mica

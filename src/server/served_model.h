@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "text/text_model.h"
 
 namespace mica {
+
+class AdapterTable;
 
 // What requests that leave a field out get; flags of `serve`.
 struct RequestDefaults {
@@ -32,10 +35,12 @@ struct ServedModel {
   double bandwidth = 0;              // of the device's memory, bytes per second; 0: not measured
   double load_seconds = 0;
   uint64_t weight_bytes = 0;
+  uint64_t kv_bytes = 0;
   RequestDefaults defaults;
-  ServerMetrics* metrics = nullptr;  // null: nothing is counted
+  ServerMetrics* metrics = nullptr;        // null: nothing is counted
+  std::shared_ptr<AdapterTable> adapters;  // shared by copies; null: adapters are not served
 
-  // mlx-lm's "default_model", the id or an alias.
+  // mlx-lm's "default_model", the id, an alias or an adapter.
   bool answers_to(const std::string& name) const;
 };
 

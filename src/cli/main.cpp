@@ -1,11 +1,15 @@
 // mica: one program, one file a command.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/config_file.h"
 
 namespace {
 
@@ -28,7 +32,10 @@ int run(int argc, char** argv) {
       });
   mica::add_commands(app);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments =
+        mica::with_config_file(app, std::vector<std::string>(argv + 1, argv + argc));
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     // Help and version end with 0; every wrong flag with 2.
     return app.exit(error) == 0 ? 0 : mica::exit_status(mica::ErrorKind::kUsage);

@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "checkpoint/adapter.h"
-#include "engine/kv_memory.h"
 #include "model/adapters.h"
 #include "server/adapter_table.h"
 
@@ -75,25 +74,15 @@ void self_test(Engine& engine, const TextModel& text) {
               kSelfTestTime.count());
 }
 
-// What the engine took: as many blocks as it has, and states.
-uint64_t kv_bytes(const Model& model, const Engine& engine, const EngineOptions& options) {
-  EngineOptions sized = options;
-  sized.kv_bytes = 0;
-  const KvPlan plan = plan_kv(model.cache_layers(), engine.max_context(), sized, size_t{1} << 44);
-  const auto blocks = [&](int64_t count) {
-    return static_cast<uint64_t>(count) * plan.block_bytes;
-  };
-  return blocks(engine.stats().blocks_total) + (plan.bytes - blocks(plan.blocks));
-}
-
-ServedModel served_model(const ServedModelFlags& flags, const std::string& model, Loaded& loaded,
-                         const EngineOptions& options, ServerMetrics& metrics) {
+ServedModel served_model(const ServedModelFlags& flags, const std::string& model,
+                         const Loaded& loaded, ServerMetrics& metrics) {
   const LoadedModel& parts = loaded.parts;
   const DeviceInfo device = parts.backend->info();
   ServedModel served;
   served.engine = loaded.engine.get();
   served.text = parts.text.get();
   served.vocabulary = static_cast<int32_t>(parts.model->config().vocab_size);
+  served.layers = parts.model->config().num_hidden_layers;
   served.id = without_slashes(model);
   served.aliases = aliases_of(model);
   served.aliases.push_back(parts.directory.string());
@@ -102,7 +91,6 @@ ServedModel served_model(const ServedModelFlags& flags, const std::string& model
   served.bandwidth = parts.bandwidth;
   served.load_seconds = parts.load_seconds;
   served.weight_bytes = parts.model->weight_bytes();
-  served.kv_bytes = kv_bytes(*parts.model, *loaded.engine, options);
   served.created = static_cast<int64_t>(std::time(nullptr));
   served.defaults = flags.defaults;
   served.metrics = &metrics;
@@ -179,7 +167,7 @@ std::shared_ptr<const ServedModel> load_served(const ServedModelFlags& flags,
   options.adapters = loaded->adapter_set.get();
   loaded->engine = std::make_unique<Engine>(*loaded->parts.backend, *loaded->parts.model, options);
   self_test(*loaded->engine, *loaded->parts.text);
-  loaded->served = served_model(flags, model, *loaded, options, metrics);
+  loaded->served = served_model(flags, model, *loaded, metrics);
   loaded->served.adapters = make_adapter_table(flags, *loaded);
   return {loaded, &loaded->served};
 }

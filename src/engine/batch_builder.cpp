@@ -17,8 +17,8 @@ size_t aligned(int64_t elements) {
 
 size_t capacity(const BatchLimits& limits) {
   const int64_t sequences = limits.sequences;
-  return (limits.adapters ? 4 : 3) * aligned(limits.tokens) + 4 * aligned(sequences + 1) +
-         aligned(sequences * limits.blocks_per_sequence);
+  return (limits.adapters ? 4 : 3) * aligned(limits.tokens) + aligned(limits.rows) +
+         3 * aligned(sequences + 1) + aligned(sequences * limits.blocks_per_sequence);
 }
 
 }  // namespace
@@ -55,9 +55,9 @@ void BatchBuilder::fill_tokens(std::span<const Slice> slices, int64_t padding) {
   int64_t tokens = padding, samples = padding;
   for (const Slice& slice : slices) {
     tokens += slice.count;
-    samples += slice.samples() ? 1 : 0;
+    samples += slice.rows;
   }
-  MICA_CHECK(tokens <= limits_.tokens);
+  MICA_CHECK(tokens <= limits_.tokens && samples <= limits_.rows);
   const auto ids = take(batch_.token_ids, {tokens});
   const auto positions = take(batch_.positions, {tokens});
   const auto slots = take(batch_.slots, {tokens});
@@ -71,7 +71,7 @@ void BatchBuilder::fill_tokens(std::span<const Slice> slices, int64_t padding) {
       positions[at] = p;
       slots[at] = sequence.blocks[static_cast<size_t>(p / size)] * size + p % size;
     }
-    if (slice.samples()) rows[row++] = static_cast<int32_t>(at) - 1;
+    for (int32_t back = slice.rows; back > 0; --back) rows[row++] = static_cast<int32_t>(at) - back;
   }
   for (; at < static_cast<size_t>(tokens); ++at) {
     ids[at] = positions[at] = 0;

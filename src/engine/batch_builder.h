@@ -14,6 +14,7 @@ namespace mica {
 struct BatchLimits {
   int32_t tokens = 0;               // T
   int32_t sequences = 0;            // S
+  int32_t rows = 0;                 // R
   int32_t blocks_per_sequence = 0;  // columns of the block table
   int32_t block_size = 0;
   bool state_slots = false;

@@ -53,6 +53,27 @@ TEST(BlockPool, BlocksWithoutContentGoFirstThenTheLeastRecentlyReleased) {
   EXPECT_EQ(pool.cached(), 0);
 }
 
+TEST(BlockPool, CachedBlocksMayBeLimited) {
+  BlockPool pool(4);
+  std::vector<int32_t> evicted;
+  pool.on_evict([&](int32_t block) { evicted.push_back(block); });
+  pool.limit_cached(2);
+  std::vector<int32_t> b;
+  for (int i = 0; i < 4; ++i) b.push_back(*pool.allocate());
+  for (int32_t block : b) pool.set_findable(block);
+  for (int i : {2, 0, 1, 3}) pool.release(b[static_cast<size_t>(i)]);
+  EXPECT_EQ(evicted, (std::vector<int32_t>{b[2], b[0]}));
+  EXPECT_EQ(pool.cached(), 2);
+  EXPECT_EQ(pool.available(), 4);
+  EXPECT_EQ(pool.evictions(), 2u);
+  // A forgotten block is handed out before those with content.
+  pool.forget(b[3]);
+  EXPECT_EQ(pool.cached(), 1);
+  const uint32_t generation = pool.generation(b[3]);
+  EXPECT_EQ(pool.allocate(), b[3]);
+  EXPECT_EQ(pool.generation(b[3]), generation + 1);
+}
+
 TEST(BlockPool, CountsAgreeWithAModelOverRandomUse) {
   std::mt19937 random(7);
   BlockPool pool(9);

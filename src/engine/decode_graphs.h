@@ -17,7 +17,7 @@ class DecodeGraphs {
   // `limits` as of the builder whose batches are recorded.
   DecodeGraphs(Backend& backend, Model& model, const BatchLimits& limits);
 
-  // Whether the step is one of single tokens, all of which sample.
+  // Whether the step is one of single tokens, all of which sample: no prompts, no drafts.
   static bool serves(std::span<const Slice> slices);
   // The shape that a step is padded to.
   Padding padding_for(std::span<const Slice> slices) const;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <future>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -25,7 +26,46 @@ EngineOptions checked(const EngineOptions& options) {
   check("max_batch_sequences", options.max_batch_sequences, 1 << 12);
   check("prefill_step_tokens", options.prefill_step_tokens, 1 << 20);
   check("max_queue", options.max_queue, 1 << 30);
+  if (!(options.max_step_ms >= 0))
+    throw Error(ErrorKind::kUsage, "[engine] max_step_ms is {}, 0 or more expected",
+                options.max_step_ms);
+  const SpeculationOptions& speculation = options.speculation;
+  check("draft_tokens", speculation.draft_tokens, 64);
+  check("ngram_most", speculation.ngram_most, 64);
+  check("ngram_least", speculation.ngram_least, speculation.ngram_most);
   return options;
+}
+
+bool recurrent(const Model& model) {
+  return std::ranges::any_of(model.cache_layers(), [](const CacheSpec& spec) {
+    return spec.kind == CacheSpec::Kind::kSlot;
+  });
+}
+
+EngineOptions checked(const EngineOptions& options, const Model& model) {
+  EngineOptions result = checked(options);
+  const Model* draft = options.speculation.draft_model;
+  if (draft && recurrent(*draft))
+    throw Error(ErrorKind::kUsage,
+                "[engine] the draft model has recurrent layers, whose state can't go back");
+  if (options.speculation.enabled() && recurrent(model)) {
+    log_warning("[engine] no speculation: the model has recurrent layers");
+    result.speculation = {};
+  }
+  return result;
+}
+
+// Of both models: a block holds the keys and values of each.
+std::vector<CacheSpec> all_cache_layers(const Model& model, const EngineOptions& options) {
+  std::vector<CacheSpec> specs = model.cache_layers();
+  if (const Model* draft = options.speculation.draft_model)
+    for (const CacheSpec& spec : draft->cache_layers()) specs.push_back(spec);
+  return specs;
+}
+
+size_t all_activation_bytes(const Model& model, const EngineOptions& options) {
+  const Model* draft = options.speculation.draft_model;
+  return activation_bytes(model, options) + (draft ? activation_bytes(*draft, options) : 0);
 }
 
 void check_tokens(const char* what, std::span<const int32_t> tokens, int64_t vocabulary) {
@@ -81,11 +121,12 @@ void check_request(const Request& request, int64_t vocabulary, int32_t max_conte
 
 struct Engine::Impl {
   Impl(Backend& backend, Model& model, const EngineOptions& engine_options)
-      : options(checked(engine_options)),
-        plan(plan_kv(model.cache_layers(), model.config().max_position_embeddings, options,
-                     kv_budget(backend.info(), activation_bytes(model, options)))),
+      : options(checked(engine_options, model)),
+        plan(plan_kv(all_cache_layers(model, options), model.config().max_position_embeddings,
+                     options, kv_budget(backend.info(), all_activation_bytes(model, options)))),
         vocabulary(model.config().vocab_size),
         worker(backend, model, options, plan) {
+    heartbeat.since = EngineClock::now();
     publish();
     thread = std::thread([this] { loop(); });
   }
@@ -106,9 +147,11 @@ struct Engine::Impl {
   std::vector<std::unique_ptr<Job>> inbox;
   std::vector<std::packaged_task<void()>> calls;
   bool stop = false;
+  bool reset_cache = false;
   uint64_t accepted = 0;    // requests ever
   uint64_t left_queue = 0;  // of these: began, or ended before
   EngineStats stats;
+  Heartbeat heartbeat;
   std::string fault;
 
   std::thread thread;
@@ -133,14 +176,17 @@ void Engine::Impl::loop() {
 bool Engine::Impl::take_inbox() {
   std::vector<std::unique_ptr<Job>> arrived;
   std::vector<std::packaged_task<void()>> called;
-  bool stopping = false;
+  bool stopping = false, reset = false;
   {
     std::unique_lock lock(mutex);
-    if (worker.idle()) wake.wait(lock, [&] { return stop || !inbox.empty() || !calls.empty(); });
+    if (worker.idle())
+      wake.wait(lock, [&] { return stop || reset_cache || !inbox.empty() || !calls.empty(); });
     arrived.swap(inbox);
     called.swap(calls);
     stopping = stop;
+    reset = std::exchange(reset_cache, false);
   }
+  if (reset) worker.reset_prefix_cache();
   for (auto& job : arrived) worker.add(std::move(job));
   if (stopping) return false;  // calls that did not run break their promise
   for (auto& task : called) task();
@@ -152,6 +198,9 @@ void Engine::Impl::publish() {
   stats = worker.stats();
   left_queue = worker.left_queue();
   fault = worker.fault();
+  const bool running = worker.has_step();
+  if (running == heartbeat.running) return;
+  heartbeat = {heartbeat.step + (running ? 1 : 0), EngineClock::now(), running};
 }
 
 void Engine::Impl::publish_and_flush() {
@@ -221,6 +270,19 @@ EngineStats Engine::stats() const {
   EngineStats stats = impl_->stats;
   stats.waiting += static_cast<int32_t>(impl_->inbox.size());
   return stats;
+}
+
+Heartbeat Engine::heartbeat() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->heartbeat;
+}
+
+void Engine::reset_prefix_cache() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->reset_cache = true;
+  }
+  impl_->wake.notify_one();
 }
 
 int32_t Engine::max_context() const {

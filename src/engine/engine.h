@@ -1,6 +1,7 @@
 // The engine: one thread that schedules, launches and samples; no locks in its hot path.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,17 @@ namespace mica {
 
 class AdapterSet;
 
+// Guessing tokens that the model then checks in one step (docs/speculation.md). Answers stay what
+// they are without.
+struct SpeculationOptions {
+  Model* draft_model = nullptr;  // of the same backend and tokenizer; outlives the engine
+  bool ngrams = false;       // prompt lookup; with a draft model, that guesses where it finds none
+  int32_t draft_tokens = 3;  // guesses of a sequence in a step (mlx-lm: --num-draft-tokens)
+  int32_t ngram_least = 2, ngram_most = 4;  // tokens that must have come before, that are compared
+
+  bool enabled() const { return draft_model != nullptr || ngrams; }
+};
+
 struct EngineOptions {
   int32_t block_size = 32;  // tokens per KV block
   size_t kv_bytes = 0;      // memory for the KV cache; 0 = a share of what is free
@@ -21,6 +33,12 @@ struct EngineOptions {
   int32_t prefill_step_tokens = 512;  // prompt tokens of one step (mlx-lm: --prefill-step-size)
   int32_t max_queue = 1024;           // waiting requests; beyond it `submit` refuses
   bool prefix_cache = true;
+  size_t prefix_cache_bytes = 0;  // of the cache, for prompts that have ended; 0 = all of it
+  // A step in which sequences decode takes no longer, as far as costs repeat: prompts get what is
+  // left, at least a block, so that the bound is this or a decode step with one block of a prompt,
+  // whichever is more. 0 = no bound.
+  double max_step_ms = 0;
+  SpeculationOptions speculation;
   bool graphs = true;  // record decode steps where the device can replay them
   // Adapters that requests may name; it outlives the engine and is changed within `call` only.
   const AdapterSet* adapters = nullptr;
@@ -37,8 +55,22 @@ struct EngineStats {
   uint64_t decode_steps = 0;
   double decode_seconds = 0, decode_bytes = 0;
   int32_t running = 0, waiting = 0;
+  uint64_t prefix_query_tokens = 0, prefix_hit_tokens = 0;  // prompt tokens looked up, found
+  uint64_t evictions = 0;    // blocks that the prefix cache gave up for room
+  uint64_t preemptions = 0;  // sequences whose blocks were taken
+  // Guesses, those that came true, and the steps that checked some.
+  uint64_t draft_tokens = 0, accepted_draft_tokens = 0, verify_steps = 0;
+  uint64_t draft_failures = 0;  // steps in which the draft model failed, at no request's cost
+  size_t kv_bytes = 0;          // of the whole cache
   // Held by sequences; free, yet with content that a prompt may find.
   int32_t blocks_total = 0, blocks_used = 0, blocks_cached = 0;
+};
+
+// Whether the engine's thread gets on: a step that has been running since long ago is stuck.
+struct Heartbeat {
+  uint64_t step = 0;                            // number of the last step that began
+  std::chrono::steady_clock::time_point since;  // it began, or ended where none runs
+  bool running = false;
 };
 
 class Engine {
@@ -56,6 +88,9 @@ class Engine {
   void call(std::function<void()> work);
 
   EngineStats stats() const;
+  Heartbeat heartbeat() const;  // thread-safe, also while a step is stuck
+  // Thread-safe. No request that is submitted later finds what was computed before.
+  void reset_prefix_cache();
   int32_t max_context() const;
   // False after a fault of the backend; the reason is then in `fault()`.
   bool healthy() const;

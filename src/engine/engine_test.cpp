@@ -147,8 +147,16 @@ TEST(Engine, ATinyPoolPreempts) {
     request.max_tokens = 100;
     streams.push_back(engine.submit(request));
   }
-  for (size_t i = 0; i < streams.size(); ++i) check_answer(requests[i], collect(*streams[i]));
+  int32_t preemptions = 0;
+  for (size_t i = 0; i < streams.size(); ++i) {
+    const Answer answer = collect(*streams[i]);
+    check_answer(requests[i], answer);
+    preemptions += answer.end.preemptions;
+    EXPECT_GE(answer.end.first_token_seconds, answer.end.queue_seconds);
+  }
   EXPECT_GT(model.computed_tokens, 8 * (8 + 99)) << "nothing was computed again";
+  EXPECT_GT(preemptions, 0);
+  EXPECT_EQ(engine.stats().preemptions, static_cast<uint64_t>(preemptions));
 }
 
 TEST(Engine, APrefixHitSparesTheWork) {
@@ -172,6 +180,102 @@ TEST(Engine, APrefixHitSparesTheWork) {
   EXPECT_EQ(model.computed_tokens - before, 131 - 128 + 29);
   EXPECT_EQ(engine.stats().cached_tokens, 128u);
   EXPECT_GT(engine.stats().blocks_cached, 0);
+}
+
+TEST(Engine, AResetCacheIsNotFoundAnyMore) {
+  FakeBackend backend;
+  FakeModel model;
+  Engine engine(backend, model, options_of(16, 512, 8, true));
+  std::mt19937 random(5);
+  Request request;
+  request.prompt = random_tokens(random, 100);
+  request.max_tokens = 30;
+  collect(*engine.submit(request));
+  EXPECT_EQ(collect(*engine.submit(request)).end.cached_tokens, 96);
+  engine.reset_prefix_cache();
+  const Answer again = collect(*engine.submit(request));
+  EXPECT_EQ(again.end.cached_tokens, 0);
+  EXPECT_EQ(again.tokens, expected_answer(request));
+  EXPECT_EQ(collect(*engine.submit(request)).end.cached_tokens, 96);
+  const EngineStats stats = engine.stats();
+  EXPECT_EQ(stats.prefix_query_tokens, 400u);
+  EXPECT_EQ(stats.prefix_hit_tokens, 192u);
+}
+
+TEST(Engine, TheCacheOfEndedPromptsHasItsLimit) {
+  FakeBackend backend;
+  FakeModel model;
+  EngineOptions options = options_of(16, 512, 8, true);
+  options.prefix_cache_bytes = kv_for(3, 16);
+  Engine engine(backend, model, options);
+  std::mt19937 random(5);
+  Request request;
+  request.prompt = random_tokens(random, 100);
+  request.max_tokens = 2;
+  collect(*engine.submit(request));
+  EXPECT_EQ(engine.stats().blocks_cached, 3);
+  EXPECT_EQ(engine.stats().evictions, 3u);
+  EXPECT_EQ(collect(*engine.submit(request)).end.cached_tokens, 48);  // the beginning stayed
+}
+
+TEST(Engine, TheHeartbeatShowsAStepThatHangs) {
+  FakeBackend backend;
+  FakeModel model;
+  std::atomic<bool> hang{false};
+  model.on_forward = [&](auto) {
+    while (hang) std::this_thread::yield();
+  };
+  Engine engine(backend, model, options_of(16, 512, 8, true));
+  const auto heartbeat_when = [&](bool running) {
+    while (engine.heartbeat().running != running) std::this_thread::yield();
+    return engine.heartbeat();
+  };
+  Request request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 1;
+  collect(*engine.submit(request));
+  const Heartbeat before = heartbeat_when(false);
+  EXPECT_EQ(before.step, 1u);
+  hang = true;
+  const auto stream = engine.submit(request);
+  const Heartbeat stuck = heartbeat_when(true);
+  EXPECT_EQ(stuck.step, 2u);
+  EXPECT_GE(stuck.since, before.since);
+  EXPECT_FALSE(stream->next(std::chrono::milliseconds(20)) && !engine.heartbeat().running);
+  EXPECT_TRUE(engine.heartbeat().running);
+  hang = false;
+  EXPECT_TRUE(collect(*stream).complete);
+  EXPECT_GE(heartbeat_when(false).since, stuck.since);
+}
+
+// The fake model takes 0.1 ms or more a token; the bound holds the pieces of a long prompt down.
+TEST(Engine, ABoundOnStepsCutsPromptsBesideThoseWhoDecode) {
+  FakeBackend backend;
+  FakeModel model;
+  std::atomic<size_t> most{0};
+  std::atomic<bool> measured{false};
+  model.on_forward = [&](std::span<const int32_t> ids) {
+    if (measured) most = std::max<size_t>(most, ids.size());
+    std::this_thread::sleep_for(std::chrono::microseconds(100) * ids.size());
+  };
+  EngineOptions options = options_of(16, 256, 8, false);
+  options.max_context = 4000;
+  options.max_step_ms = 6;
+  Engine engine(backend, model, options);
+  Request decoding;
+  decoding.prompt = {1, 2};
+  decoding.max_tokens = 2000;
+  const auto stream = engine.submit(decoding);
+  while (engine.stats().steps < 5) std::this_thread::yield();
+  measured = true;
+  Request longer;
+  longer.prompt.assign(600, 5);
+  longer.max_tokens = 1;
+  const Answer answer = collect(*engine.submit(longer));
+  EXPECT_EQ(answer.tokens, expected_answer(longer));
+  EXPECT_GT(most, 1u);
+  EXPECT_LE(most, 1 + 60u);  // 6 ms / 0.1 ms
+  stream->cancel();
 }
 
 TEST(Engine, ManyThreadsSubmitAndSomeCancel) {

@@ -20,6 +20,11 @@ uint64_t fold(uint64_t hash, int32_t token, int64_t position) {
 float logit(uint64_t hash, int64_t j) {
   return static_cast<float>(mix64(hash + static_cast<uint64_t>(j)) % 10007) / 1000.0f;
 }
+// Of what the logits are made.
+uint64_t source(uint64_t hash, int32_t last, const FakeOptions& options) {
+  if (options.markov) hash = fold(kSeed, last, 0);
+  return mix64(hash) % 100 < static_cast<uint64_t>(options.wrong) ? hash + 1 : hash;
+}
 float noise(const SamplingParams& params, uint64_t draw, int64_t j) {
   if (params.temperature == 0) return 0;
   return params.temperature *
@@ -184,11 +189,17 @@ Tensor FakeModel::forward(const Batch& batch, KvCache& cache, Arena& arena) {
     const int32_t row = batch.logit_rows.as<int32_t>()[r];
     while (batch.query_start.as<int32_t>()[s + 1] <= row) ++s;
     const int32_t length = batch.kv_lengths.as<int32_t>()[s];
-    if (batch.positions.as<int32_t>()[row] + 1 != length) broken("logits of an inner token");
-    const uint64_t hash = read_back(batch, cache, s, length);
+    // Logits of an inner token only for drafts, whose rows reach up to the sequence's last.
+    const bool last = row + 1 == batch.query_start.as<int32_t>()[s + 1];
+    if (!last && (r + 1 == rows || batch.logit_rows.as<int32_t>()[r + 1] != row + 1))
+      broken("logits of an inner token");
+    const int32_t seen = batch.positions.as<int32_t>()[row] + 1;
+    if (last != (seen == length)) broken("a position of another token");
+    const uint64_t hash = read_back(batch, cache, s, seen);
     if (options_.hybrid && hash != states[static_cast<size_t>(s)]) broken("a state of others");
+    const uint64_t made_of = source(hash, batch.token_ids.as<int32_t>()[row], options_);
     for (int64_t j = 0; j < options_.vocabulary; ++j)
-      logits.as<float>()[r * options_.vocabulary + j] = logit(hash, j);
+      logits.as<float>()[r * options_.vocabulary + j] = logit(made_of, j);
   }
   return logits;
 }
@@ -244,7 +255,7 @@ std::vector<int32_t> expected_answer(const Request& request, const FakeOptions& 
   std::vector<float> logits(static_cast<size_t>(options.vocabulary));
   while (static_cast<int32_t>(answer.size()) < request.max_tokens) {
     for (int64_t j = 0; j < options.vocabulary; ++j)
-      logits[static_cast<size_t>(j)] = logit(hash, j);
+      logits[static_cast<size_t>(j)] = logit(source(hash, tokens.back(), options), j);
     const int32_t token =
         pick(logits.data(), options.vocabulary, request.sampling, answer.size(), tokens,
              expected_mask(request, answer.size(), options.vocabulary, constraint));

@@ -39,6 +39,8 @@ struct FakeOptions {
   int64_t vocabulary = 61;
   int64_t context = 4096;
   bool hybrid = false;  // one more layer with a recurrent state
+  bool markov = false;  // the logits depend on the last token alone: greedy answers go round
+  int32_t wrong = 0;    // percent of the tokens after which the logits are others: a draft model
 };
 
 class FakeModel final : public Model {

@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/ngram.h"
 #include "engine/request.h"
 #include "engine/sequence.h"
 
@@ -14,7 +16,25 @@ namespace mica {
 
 using EngineClock = std::chrono::steady_clock;
 
-// A request on its way: what the scheduler sees of it, and what its consumer gets.
+// What TokenMasks knows of the step that runs: mask i is of the token after i drafts.
+struct MaskWalk {
+  std::vector<std::vector<uint32_t>> masks;
+  int32_t known = 0;                                    // masks
+  int32_t drafts_taken = 0;                             // by the constraint
+  int32_t sound = std::numeric_limits<int32_t>::max();  // rows before it can be drawn from
+};
+
+// Whether guessing pays for this request (Speculator).
+struct SpeculationState {
+  std::unique_ptr<NgramIndex> ngrams;
+  std::vector<int32_t> proposal;      // from the n-grams, for the next step
+  double proposed = 0, accepted = 0;  // tokens of a try, running means
+  int32_t tries = 0;                  // since it was switched on
+  int32_t pause = 0;                  // steps until it is tried again
+  int32_t next_pause = 0;
+};
+
+// What the scheduler sees of a request, and what its consumer gets.
 struct Job : Sequence {
   Request request;                      // its prompt has moved to `tokens`
   std::shared_ptr<EventStream> stream;  // shared with the consumer
@@ -22,14 +42,17 @@ struct Job : Sequence {
   EngineClock::time_point deadline = EngineClock::time_point::max();
   bool is_started = false;
   bool finished = false;
-  std::string error;  // of its constraint: ends the request at the end of the step
+  std::string error;  // of its constraint or logits: the request ends with it at the step's end
 
-  // For the sampler, valid within a step: mask i is of the token after i drafts (TokenMasks).
-  std::vector<std::vector<uint32_t>> masks;
-  int32_t masked = 0;        // masks that are known
-  int32_t drafts_taken = 0;  // drafts that the constraint has accepted
+  MaskWalk walk;
+  SpeculationState speculation;
+  int32_t draft_tokens = 0, accepted_draft_tokens = 0;
 
   int32_t generated() const { return length() - prompt_tokens; }
 };
+
+inline Job& job_of(const Slice& slice) {
+  return static_cast<Job&>(*slice.sequence);
+}
 
 }  // namespace mica

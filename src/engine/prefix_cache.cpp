@@ -57,6 +57,14 @@ PrefixId PrefixCache::prefix_of(int32_t block) const {
   return id;
 }
 
+void PrefixCache::clear() {
+  for (size_t block = 0; block < entries_.size(); ++block) {
+    if (entries_[block].id == 0) continue;
+    forget(static_cast<int32_t>(block));
+    pool_.forget(static_cast<int32_t>(block));
+  }
+}
+
 void PrefixCache::forget(int32_t block) {
   Entry& entry = entries_[static_cast<size_t>(block)];
   MICA_CHECK(entry.id != 0);

@@ -44,6 +44,8 @@ class PrefixCache {
   // The prefix that ends with a findable block.
   PrefixId prefix_of(int32_t block) const;
 
+  void clear();  // no block is findable any more
+
   int64_t entries() const { return static_cast<int64_t>(by_hash_.size()); }
 
  private:

@@ -76,5 +76,24 @@ TEST(PrefixCache, TheHashTellsOrderLengthAndPrefixApart) {
   EXPECT_NE(PrefixCache::default_hash(0, a), PrefixCache::default_hash(1, a));
 }
 
+TEST(PrefixCache, NothingIsFoundAfterItWasCleared) {
+  BlockPool pool(4);
+  PrefixCache cache(pool, 2);
+  const Tokens held{5, 6}, free{7, 8};
+  const int32_t first = *pool.allocate(), second = *pool.allocate();
+  cache.insert(0, held, first);
+  cache.insert(0, free, second);
+  pool.release(second);
+  EXPECT_EQ(pool.cached(), 1);
+  cache.clear();
+  EXPECT_EQ(cache.entries(), 0);
+  EXPECT_FALSE(cache.find(0, held) || cache.find(0, free));
+  EXPECT_EQ(pool.cached(), 0);
+  EXPECT_EQ(pool.used(), 1);
+  pool.release(first);  // no content any more
+  EXPECT_EQ(pool.cached(), 0);
+  EXPECT_EQ(pool.evictions(), 0u);
+}
+
 }  // namespace
 }  // namespace mica

@@ -7,22 +7,31 @@ namespace mica {
 
 namespace {
 
+int32_t rows_of_a_sequence(const EngineOptions& options) {
+  return 1 + (options.speculation.enabled() ? options.speculation.draft_tokens : 0);
+}
+
+int32_t most_rows(const EngineOptions& options) {
+  return options.max_batch_sequences * rows_of_a_sequence(options);
+}
+
+}  // namespace
+
 BatchLimits batch_limits(const EngineOptions& options, const KvPlan& plan) {
-  return {.tokens = options.prefill_step_tokens + options.max_batch_sequences,
+  return {.tokens = options.prefill_step_tokens + most_rows(options),
           .sequences = options.max_batch_sequences,
+          .rows = most_rows(options),
           .blocks_per_sequence = (plan.max_context + plan.block_size - 1) / plan.block_size,
           .block_size = plan.block_size,
           .state_slots = plan.state_slots > 0,
           .adapters = options.adapters};
 }
 
-}  // namespace
-
 size_t activation_bytes(const Model& model, const EngineOptions& options) {
-  const int64_t tokens = int64_t{options.prefill_step_tokens} + options.max_batch_sequences;
+  const int64_t tokens = int64_t{options.prefill_step_tokens} + most_rows(options);
   const size_t adapted =
       options.adapters ? adapter_arena_bytes(options.adapters->max_rank(), tokens) : 0;
-  return model.arena_bytes(tokens, options.max_batch_sequences) + adapted;
+  return model.arena_bytes(tokens, most_rows(options)) + adapted;
 }
 
 Runner::Runner(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan)
@@ -56,6 +65,14 @@ void Runner::sample(const Tensor& logits, std::span<const SampleRow> rows,
   MICA_CHECK_MSG(logits.shape.rank() == 2 && logits.shape[0] == static_cast<int64_t>(rows.size()),
                  "logits {} for {} rows", to_string(logits.shape), rows.size());
   backend_.ops().sample(backend_, {.logits = logits, .rows = rows, .results = results});
+}
+
+size_t Runner::kv_bytes_per_token() {
+  size_t bytes = 0;
+  const KvCache& cache = memory_.cache();
+  for (const KvLayer& layer : cache.layers)
+    if (layer.values.data) bytes += layer.keys.bytes() + layer.values.bytes();
+  return bytes / (static_cast<size_t>(cache.blocks) * static_cast<size_t>(cache.block_size));
 }
 
 void Runner::settle() {

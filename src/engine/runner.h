@@ -13,6 +13,8 @@
 
 namespace mica {
 
+// The largest batch of a step: prompts, and every sequence with its drafts.
+BatchLimits batch_limits(const EngineOptions& options, const KvPlan& plan);
 // Of the arena that a Runner takes.
 size_t activation_bytes(const Model& model, const EngineOptions& options);
 
@@ -24,13 +26,15 @@ class Runner {
  public:
   Runner(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan);
 
-  // The logits f32 [R, V] of the slices that end with their last known token, in order.
+  // The logits f32 [R, V] of the slices' rows, in order.
   Tensor launch(std::span<const Slice> slices);
   // One result per row.
   void sample(const Tensor& logits, std::span<const SampleRow> rows,
               std::span<SampleResult> results);
   // After a fault: waits until the device is quiet, ignoring what it says.
   void settle();
+  // Of one token over all layers.
+  size_t kv_bytes_per_token();
   // Decode shapes that are replayed.
   size_t recorded() const { return graphs_ ? graphs_->recorded() : 0; }
 

@@ -11,6 +11,7 @@ Scheduler::Scheduler(const SchedulerOptions& options) : options_(options), pool_
   MICA_CHECK(options.block_size > 0 && options.max_sequences > 0 && options.prefill_tokens > 0);
   // Recurrent state can't be taken over in the middle of a prompt: no prefixes for hybrid models.
   if (options.prefix_cache && options.state_slots == 0) cache_.emplace(pool_, options.block_size);
+  if (options.cached_blocks > 0) pool_.limit_cached(options.cached_blocks);
   for (int32_t slot = options.state_slots; slot-- > 0;) free_slots_.push_back(slot);
 }
 
@@ -36,11 +37,19 @@ void Scheduler::remove(Sequence& sequence) {
   release(sequence);
 }
 
-std::vector<Slice> Scheduler::plan() {
+std::vector<Slice> Scheduler::plan(int32_t prefill_tokens) {
   std::vector<Slice> step;
   plan_decode(step);
-  plan_prefill(step);
+  for (Slice& slice : step) reserve_drafts(slice);
+  plan_prefill(step, std::min(prefill_tokens, options_.prefill_tokens));
+  for (Slice& slice : step)
+    slice.rows = slice.begin + slice.count == slice.sequence->length() ? 1 : 0;
   return step;
+}
+
+int32_t Scheduler::decoding() const {
+  return static_cast<int32_t>(
+      std::ranges::count_if(running_, [](const Sequence* s) { return s->remaining() == 1; }));
 }
 
 void Scheduler::plan_decode(std::vector<Slice>& step) {
@@ -53,8 +62,35 @@ void Scheduler::plan_decode(std::vector<Slice>& step) {
   }
 }
 
-void Scheduler::plan_prefill(std::vector<Slice>& step) {
-  int32_t budget = options_.prefill_tokens;
+void Scheduler::reserve_drafts(Slice& slice) {
+  Sequence& sequence = *slice.sequence;
+  slice.draft_room = sequence.wanted_drafts;
+  while (static_cast<int32_t>(sequence.blocks.size()) <
+         blocks_for(sequence.length() + slice.draft_room)) {
+    if (const auto block = pool_.allocate()) {
+      sequence.blocks.push_back(*block);
+      continue;
+    }
+    const auto held = static_cast<int32_t>(sequence.blocks.size());
+    slice.draft_room = held * options_.block_size - sequence.length();
+  }
+}
+
+void Scheduler::trim(Sequence& sequence) {
+  if (sequence.place != Sequence::Place::kRunning) return;
+  while (static_cast<int32_t>(sequence.blocks.size()) > blocks_for(sequence.length())) {
+    pool_.release(sequence.blocks.back());
+    sequence.blocks.pop_back();
+  }
+}
+
+void Scheduler::reset_prefix_cache() {
+  if (!cache_) return;
+  cache_->clear();
+  for (Sequence* sequence : running_) sequence->matchable = false;
+}
+
+void Scheduler::plan_prefill(std::vector<Slice>& step, int32_t budget) {
   const size_t first = step.size();
   const auto grant = [&](Sequence& sequence) {
     const int32_t block = options_.block_size;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <set>
 #include <span>
@@ -20,10 +21,12 @@ struct SchedulerOptions {
   int32_t prefill_tokens = 512;  // prompt tokens of a step, over all its prompts
   int32_t state_slots = 0;       // hybrid models: one per running sequence; 0 = not needed
   bool prefix_cache = true;
-  int32_t patience = 256;  // a waiting sequence lets so many later ones pass, then goes first
+  int32_t cached_blocks = 0;  // free blocks that stay findable; 0 = all
+  int32_t patience = 256;     // a waiting sequence lets so many later ones pass, then goes first
 };
 
-// Decode first: every running sequence with one token to go is in each step. Then the prompts, in
+// Decode first: every running sequence with one token to go is in each step, with blocks for its
+// drafts where some are free without taking anybody's. Then the prompts, in
 // order of (priority, arrival): each takes up to half of the prefill budget that is left, so that a
 // short prompt passes a long one, and the eldest takes what remains. A sequence is admitted when
 // all blocks of its known tokens are there. When a decoding one needs a block and none is free, the
@@ -38,7 +41,8 @@ class Scheduler {
 
   void add(Sequence& sequence);     // to the waiting ones; must outlive its stay
   void remove(Sequence& sequence);  // from wherever it is; its blocks become free, yet findable
-  std::vector<Slice> plan();
+  // With at most `prefill_tokens` prompt tokens, fewer than the options say perhaps.
+  std::vector<Slice> plan(int32_t prefill_tokens = std::numeric_limits<int32_t>::max());
   // The slices were computed: counts them and makes their full blocks findable. Call it before the
   // sampled tokens are appended.
   void complete(std::span<const Slice> slices);
@@ -48,7 +52,13 @@ class Scheduler {
   // outside of the plan.
   bool reserve(Sequence& sequence, int32_t margin);
   void release(Sequence& sequence);
+  // Gives back the blocks behind the known tokens, which drafts had.
+  void trim(Sequence& sequence);
+  // What was computed before is never found again.
+  void reset_prefix_cache();
 
+  // Running sequences that decode.
+  int32_t decoding() const;
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int32_t waiting() const { return static_cast<int32_t>(waiting_.size()); }
   const std::vector<Sequence*>& running() const { return running_; }  // in order
@@ -60,7 +70,8 @@ class Scheduler {
     bool operator()(const Sequence* a, const Sequence* b) const { return a->before(*b); }
   };
   void plan_decode(std::vector<Slice>& step);
-  void plan_prefill(std::vector<Slice>& step);
+  void plan_prefill(std::vector<Slice>& step, int32_t budget);
+  void reserve_drafts(Slice& slice);
   int32_t blocks_for(int32_t tokens) const;
   bool matches(const Sequence& sequence) const;
   bool grow(Sequence& sequence);

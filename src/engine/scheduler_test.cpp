@@ -335,5 +335,43 @@ TEST(Scheduler, AnEndlessStreamOfHigherPriorityDoesNotStarveTheLowest) {
   EXPECT_LT(low.finished_at, 400);
 }
 
+// A sequence that decodes, and its draft room in the next plan.
+int32_t draft_room(Scheduler& scheduler, Sequence& sequence, int32_t wanted) {
+  sequence.wanted_drafts = wanted;
+  for (const Slice& slice : scheduler.plan())
+    if (slice.sequence == &sequence) {
+      EXPECT_EQ(slice.count, 1);
+      EXPECT_EQ(slice.rows, 1);
+      return slice.draft_room;
+    }
+  return -1;
+}
+
+TEST(Scheduler, DraftsGetBlocksThatNobodyNeeds) {
+  Scheduler scheduler({.block_size = 4, .blocks = 6, .max_sequences = 2, .prefix_cache = false});
+  Sequence first, second;
+  for (Sequence* sequence : {&first, &second}) {
+    sequence->id = sequence == &first ? 0 : 1;
+    sequence->tokens.assign(8, 1);
+    scheduler.add(*sequence);
+  }
+  scheduler.complete(scheduler.plan());
+  first.tokens.push_back(1);
+  second.tokens.push_back(1);
+  EXPECT_EQ(draft_room(scheduler, first, 3), 3);  // within its third block
+  EXPECT_EQ(scheduler.pool().used(), 6);
+  EXPECT_EQ(draft_room(scheduler, first, 17), 3);  // no block is free
+  EXPECT_EQ(second.preemptions, 0);
+  scheduler.remove(second);
+  EXPECT_EQ(draft_room(scheduler, first, 7), 7);
+  EXPECT_EQ(first.blocks.size(), 4u);
+  EXPECT_EQ(draft_room(scheduler, first, 0), 0);
+  scheduler.trim(first);
+  EXPECT_EQ(first.blocks.size(), 3u);
+  EXPECT_EQ(scheduler.pool().used(), 3);
+  scheduler.remove(first);
+  EXPECT_EQ(scheduler.pool().used(), 0);
+}
+
 }  // namespace
 }  // namespace mica

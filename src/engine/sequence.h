@@ -20,6 +20,10 @@ struct Sequence {
   int64_t adapter = 0;          // its id in the engine's AdapterSet; 0 = none
   std::vector<int32_t> tokens;  // the prompt; the owner appends what was sampled
   int32_t prompt_tokens = 0;
+  // Speculation, within a step: guesses behind the known tokens, which `length` doesn't count; and
+  // how many are wanted in the next plan.
+  int32_t drafts = 0;
+  int32_t wanted_drafts = 0;
 
   // Written by the scheduler only.
   enum class Place : uint8_t { kOutside, kWaiting, kRunning } place = Place::kOutside;
@@ -33,7 +37,7 @@ struct Sequence {
   int32_t preemptions = 0;
   uint64_t admissions_before = 0;  // Scheduler's count when it began to wait
 
-  int32_t length() const { return static_cast<int32_t>(tokens.size()); }
+  int32_t length() const { return static_cast<int32_t>(tokens.size()) - drafts; }
   int32_t remaining() const { return length() - computed; }
   // Who comes first: the scheduler's total order.
   bool before(const Sequence& other) const {
@@ -41,13 +45,17 @@ struct Sequence {
   }
 };
 
-// Part of a step: tokens [begin, begin + count) of a sequence run through the model.
+// Part of a step: tokens [begin, begin + count) of a sequence run through the model. Logits are
+// wanted of the last `rows`: none for a piece of a prompt, one where the slice ends with the last
+// known token, and of each draft behind it.
 struct Slice {
   Sequence* sequence = nullptr;
   int32_t begin = 0;
   int32_t count = 0;
-  // The slice ends with the last known token: its logits give the next one.
-  bool samples() const { return begin + count == sequence->length(); }
+  int32_t rows = 0;
+  int32_t draft_room = 0;  // drafts that blocks are reserved for
+
+  bool samples() const { return rows > 0; }
 };
 
 inline bool uses_adapters(std::span<const Slice> slices) {

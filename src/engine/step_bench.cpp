@@ -16,6 +16,7 @@ void BM_DecodeStep(benchmark::State& state) {
   fake::FakeBackend backend;
   const BatchLimits limits{.tokens = 512 + sequences,
                            .sequences = sequences,
+                           .rows = sequences,
                            .blocks_per_sequence = context / 32 + 2,
                            .block_size = 32};
   BatchBuilder builder(backend, limits);

@@ -15,13 +15,20 @@ using Seconds = std::chrono::duration<double>;
 // So many steps without one that succeeds, before a probe asks whether the backend works at all.
 constexpr int32_t kFailuresBeforeProbe = 3;
 
+int32_t cached_blocks(const EngineOptions& options, const KvPlan& plan) {
+  if (options.prefix_cache_bytes == 0) return 0;
+  const size_t blocks = options.prefix_cache_bytes / std::max<size_t>(plan.block_bytes, 1);
+  return static_cast<int32_t>(std::clamp<size_t>(blocks, 1, static_cast<size_t>(plan.blocks)));
+}
+
 SchedulerOptions scheduler_options(const EngineOptions& options, const KvPlan& plan) {
   return {.block_size = plan.block_size,
           .blocks = plan.blocks,
           .max_sequences = options.max_batch_sequences,
           .prefill_tokens = options.prefill_step_tokens,
           .state_slots = plan.state_slots,
-          .prefix_cache = options.prefix_cache};
+          .prefix_cache = options.prefix_cache,
+          .cached_blocks = cached_blocks(options, plan)};
 }
 
 double seconds(EngineClock::time_point from, EngineClock::time_point to) {
@@ -31,7 +38,8 @@ double seconds(EngineClock::time_point from, EngineClock::time_point to) {
 }  // namespace
 
 Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, const KvPlan& plan)
-    : plan_(plan),
+    : options_(options),
+      plan_(plan),
       vocabulary_(static_cast<int32_t>(model.config().vocab_size)),
       probe_token_(std::clamp(model.config().bos_token_id, 0, vocabulary_ - 1)),
       masks_(vocabulary_),
@@ -39,7 +47,9 @@ Worker::Worker(Backend& backend, Model& model, const EngineOptions& options, con
       adapters_(options.adapters),
       weight_bytes_(static_cast<size_t>(options.max_batch_sequences) + 1),
       runner_(backend, model, options, plan),
-      scheduler_(scheduler_options(options, plan)) {
+      scheduler_(scheduler_options(options, plan)),
+      cost_(options.max_batch_sequences),
+      speculator_(backend, options, plan, scheduler_.pool(), masks_, cost_) {
   if (options.prefix_cache && plan.state_slots > 0)
     log_info("[engine] no prefix cache: the model has recurrent layers");
 }
@@ -53,23 +63,57 @@ void Worker::add(std::unique_ptr<Job> job) {
 void Worker::begin_step() {
   if (!fault_.empty()) end_all(FinishReason::kError, fault_);
   sweep();
-  step_ = scheduler_.plan();
+  speculator_.want(scheduler_.running());
+  step_ = scheduler_.plan(prefill_budget());
   start_jobs();
   if (step_.empty() && !scheduler_.idle())
     break_down("[engine] internal: requests wait and none can run");
 }
 
+// Prompt tokens of the next step: what the bound on its time leaves beside those who decode.
+int32_t Worker::prefill_budget() const {
+  StepWork work{.decoding = scheduler_.decoding()};
+  if (options_.max_step_ms <= 0 || work.decoding == 0) return options_.prefill_step_tokens;
+  for (const Sequence* sequence : scheduler_.running()) work.drafts += sequence->wanted_drafts;
+  const double bound = options_.max_step_ms / 1000 - work.drafts * speculator_.guess_seconds();
+  return std::max(plan_.block_size, cost_.prefill_within(bound, work));
+}
+
 void Worker::finish_step() {
   if (step_.empty()) return;
   const auto begin = EngineClock::now();
+  speculator_.draft(step_);
   const bool decode = DecodeGraphs::serves(step_);
   const double bytes = decode ? bytes_of_step() : 0;
+  const StepWork work = work_of_step();
   run_step();
+  for (const Slice& slice : step_) scheduler_.trim(*slice.sequence);
   step_.clear();
   drop_finished();
-  const double time = seconds(begin, EngineClock::now());
+  count_step(work, decode, bytes, seconds(begin, EngineClock::now()));
+}
+
+StepWork Worker::work_of_step() const {
+  StepWork work;
+  for (const Slice& slice : step_) {
+    const int32_t drafts = slice.sequence->drafts;
+    const bool decodes = slice.samples() && slice.count == 1 + drafts;
+    if (decodes)
+      ++work.decoding, work.drafts += drafts;
+    else
+      work.prefill += slice.count;
+  }
+  return work;
+}
+
+void Worker::count_step(const StepWork& work, bool decode, double bytes, double time) {
   ++stats_.steps;
   stats_.busy_seconds += time;
+  if (work.drafts > 0) ++stats_.verify_steps;
+  // A prompt's price has the draft model's part in it, a draft's price not.
+  const double guessing =
+      work.prefill > 0 ? work.drafts * speculator_.guess_seconds() : speculator_.draft_seconds();
+  if (failures_in_a_row_ == 0) cost_.observe(work, std::max(0.0, time - guessing));
   if (!decode) return;
   ++stats_.decode_steps;
   stats_.decode_seconds += time;
@@ -82,8 +126,7 @@ double Worker::bytes_of_step() {
   double& weights = weight_bytes_[step_.size()];
   if (weights == 0)
     weights = static_cast<double>(model_.bytes_per_step(static_cast<int64_t>(step_.size())));
-  return weights +
-         positions * static_cast<double>(plan_.block_bytes) / std::max(1, plan_.block_size);
+  return weights + positions * static_cast<double>(runner_.kv_bytes_per_token());
 }
 
 void Worker::flush() {
@@ -122,7 +165,7 @@ void Worker::start_jobs() {
 }
 
 void Worker::run_step() {
-  const std::span<const Slice> slices(step_);
+  const std::span<Slice> slices(step_);
   std::optional<Failure> failure = run(slices);
   if (!failure) return;
   // Who is too large, or not usable, ends alone. Running a slice again writes the same keys and
@@ -140,19 +183,21 @@ void Worker::run_step() {
 std::vector<SampleRow> Worker::sample_rows(std::span<const Slice> slices) {
   std::vector<SampleRow> rows;
   for (const Slice& slice : slices) {
-    if (!slice.samples()) continue;
     Job& job = job_of(slice);
-    rows.push_back({.params = &job.request.sampling,
-                    .history = job.tokens,
-                    .draw = static_cast<uint64_t>(job.generated()),
-                    .top_logprobs = job.request.top_logprobs,
-                    .allowed = masks_.mask(job, 0)});
+    const auto known = static_cast<size_t>(job.length());
+    for (int32_t ahead = 0; ahead < slice.rows; ++ahead)
+      rows.push_back({.params = &job.request.sampling,
+                      .history = std::span(job.tokens).first(known + static_cast<size_t>(ahead)),
+                      .draw = static_cast<uint64_t>(job.generated() + ahead),
+                      .top_logprobs = job.request.top_logprobs,
+                      .allowed = masks_.mask(job, ahead)});
   }
   return rows;
 }
 
-// Runs slices and hands out their tokens; on a failure nothing has changed.
-std::optional<Worker::Failure> Worker::run(std::span<const Slice> slices) {
+// Runs slices and hands out their tokens; on a failure nothing has changed but that drafts are
+// dropped.
+std::optional<Worker::Failure> Worker::run(std::span<Slice> slices) {
   std::vector<SampleResult> results;
   const auto step = [&] {
     const Tensor logits = runner_.launch(slices);
@@ -164,14 +209,48 @@ std::optional<Worker::Failure> Worker::run(std::span<const Slice> slices) {
   if (auto failure = guarded(step)) {
     runner_.settle();
     ++failures_in_a_row_;
+    speculator_.drop(slices);
     return failure;
   }
   failures_in_a_row_ = 0;
+  std::vector<std::span<SampleResult>> answers;
+  std::span<SampleResult> rest(results);
+  for (Slice& slice : slices) {
+    const std::span<SampleResult> rows = rest.first(static_cast<size_t>(slice.rows));
+    rest = rest.subspan(rows.size());
+    answers.push_back(rows.first(static_cast<size_t>(taken(job_of(slice), rows))));
+    if (slice.samples()) keep(slice, static_cast<int32_t>(answers.back().size()));
+  }
   scheduler_.complete(slices);
-  size_t row = 0;
-  for (const Slice& slice : slices)
-    if (slice.samples()) apply(job_of(slice), std::move(results[row++]));
+  for (size_t i = 0; i < slices.size(); ++i)
+    if (slices[i].samples()) apply(job_of(slices[i]), answers[i]);
   return std::nullopt;
+}
+
+// How many of a sequence's rows are its next tokens: up to the first that is not as drafted, or
+// ends the answer.
+int32_t Worker::taken(const Job& job, std::span<const SampleResult> results) const {
+  const auto rows = static_cast<int32_t>(results.size());
+  for (int32_t i = 0; i < rows; ++i) {
+    if (i > 0 && i >= job.walk.sound) return i;
+    const SampleResult& result = results[static_cast<size_t>(i)];
+    if (!usable(result) || stops(job, result.token) || i == job.drafts) return i + 1;
+    if (job.generated() + i + 1 >= job.request.max_tokens) return i + 1;
+    if (result.token != job.tokens[static_cast<size_t>(job.length() + i)]) return i + 1;
+  }
+  return rows;
+}
+
+// `tokens` of the slice's rows hold: its drafts but for those become known tokens.
+void Worker::keep(Slice& slice, int32_t tokens) {
+  Job& job = job_of(slice);
+  if (job.drafts == 0) return;
+  stats_.draft_tokens += static_cast<uint64_t>(job.drafts);
+  stats_.accepted_draft_tokens += static_cast<uint64_t>(tokens - 1);
+  speculator_.verified(job, tokens - 1);
+  job.tokens.resize(static_cast<size_t>(job.length() + tokens - 1));
+  job.drafts = 0;
+  slice.count = slice.rows = tokens;
 }
 
 std::optional<Worker::Failure> Worker::guarded(const std::function<void()>& call) {
@@ -191,29 +270,48 @@ std::optional<Worker::Failure> Worker::guarded(const std::function<void()>& call
   }
 }
 
-// Otherwise the job has ended.
-bool Worker::usable(Job& job, const SampleResult& result) {
-  if (job.error.empty() &&
-      (result.token < 0 || result.token >= vocabulary_ || std::isnan(result.logprob)))
+bool Worker::usable(const SampleResult& result) const {
+  return result.token >= 0 && result.token < vocabulary_ && !std::isnan(result.logprob);
+}
+
+bool Worker::stops(const Job& job, int32_t token) const {
+  return std::ranges::count(job.request.stop_token_ids, token) > 0;
+}
+
+// The next tokens of an answer, in order; all but the last are known already, as drafts.
+void Worker::apply(Job& job, std::span<SampleResult> results) {
+  job.tokens.resize(job.tokens.size() - (results.size() - 1));
+  std::vector<int32_t> tokens;
+  for (const SampleResult& result : results)
+    if (usable(result)) tokens.push_back(result.token);
+  if (tokens.size() < results.size() && job.error.empty())
     job.error = fmt::format(
         "[engine] token {} with log-probability {} sampled after {} tokens, vocabulary {}; the "
         "model's logits are not usable",
-        result.token, result.logprob, job.length(), vocabulary_);
-  if (job.error.empty()) masks_.accept(job, {&result.token, 1});
+        results.back().token, results.back().logprob,
+        static_cast<size_t>(job.length()) + tokens.size(), vocabulary_);
+  size_t good = job.error.empty() || tokens.size() < results.size() ? tokens.size() : 0;
+  if (job.error.empty()) {
+    masks_.accept(job, tokens);
+    if (!job.error.empty()) --good;  // the last one
+  }
+  for (size_t i = 0; i < good && !job.finished; ++i) emit(job, std::move(results[i]));
   if (!job.error.empty()) finish(job, FinishReason::kError, job.error);
-  return job.error.empty();
 }
 
-void Worker::apply(Job& job, SampleResult result) {
-  if (!usable(job, result)) return;
+void Worker::emit(Job& job, SampleResult result) {
   if (job.generated() == 0) {
     job.first_token = EngineClock::now();
     stats_.prompt_tokens += static_cast<uint64_t>(job.prompt_tokens);
     stats_.cached_tokens += static_cast<uint64_t>(job.cached_tokens);
+    if (options_.prefix_cache && plan_.state_slots == 0 && job.use_prefix_cache) {
+      stats_.prefix_query_tokens += static_cast<uint64_t>(job.prompt_tokens);
+      stats_.prefix_hit_tokens += static_cast<uint64_t>(job.cached_tokens);
+    }
   }
   job.tokens.push_back(result.token);
   ++stats_.generated_tokens;
-  const bool stop = std::ranges::count(job.request.stop_token_ids, result.token) > 0;
+  const bool stop = stops(job, result.token);
   Event event;
   event.kind = Event::Kind::kToken;
   event.token = std::move(result);
@@ -238,7 +336,7 @@ void Worker::probe(const std::string& message) {
   sequence.prompt_tokens = 1;
   sequence.use_prefix_cache = false;
   if (!scheduler_.reserve(sequence, 0)) return;  // the next failure asks again
-  const Slice slice{&sequence, 0, 1};
+  const Slice slice{.sequence = &sequence, .begin = 0, .count = 1, .rows = 1};
   const SamplingParams greedy;
   const SampleRow row{.params = &greedy, .history = sequence.tokens, .draw = 0, .top_logprobs = 0};
   SampleResult result;
@@ -289,6 +387,8 @@ void Worker::finish(Job& job, FinishReason reason, const std::string& error) {
   event.cached_tokens = job.cached_tokens;
   event.completion_tokens = job.generated();
   event.preemptions = job.preemptions;
+  event.draft_tokens = job.draft_tokens;
+  event.accepted_draft_tokens = job.accepted_draft_tokens;
   event.queue_seconds = seconds(job.submitted, job.is_started ? job.started : now);
   if (job.is_started) {
     event.prefill_seconds = seconds(job.started, job.generated() > 0 ? job.first_token : now);
@@ -307,6 +407,10 @@ EngineStats Worker::stats() const {
   EngineStats stats = stats_;
   stats.running = static_cast<int32_t>(scheduler_.running().size());
   stats.waiting = scheduler_.waiting();
+  stats.evictions = scheduler_.pool().evictions();
+  stats.preemptions = scheduler_.preemptions();
+  stats.draft_failures = speculator_.failures();
+  stats.kv_bytes = plan_.bytes;
   stats.blocks_total = scheduler_.pool().size();
   stats.blocks_used = scheduler_.pool().used();
   stats.blocks_cached = scheduler_.pool().cached();

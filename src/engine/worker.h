@@ -16,6 +16,8 @@
 #include "engine/kv_memory.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
+#include "engine/speculator.h"
+#include "engine/step_cost.h"
 #include "engine/token_masks.h"
 
 namespace mica {
@@ -35,7 +37,10 @@ class Worker {
   // From now on every request ends with this error.
   void break_down(const std::string& reason);
 
+  void reset_prefix_cache() { scheduler_.reset_prefix_cache(); }
+
   bool idle() const { return jobs_.empty(); }
+  bool has_step() const { return !step_.empty(); }
   EngineStats stats() const;                           // without the inbox
   uint64_t left_queue() const { return left_queue_; }  // jobs that began, or ended before
   const std::string& fault() const { return fault_; }  // empty = healthy
@@ -45,21 +50,28 @@ class Worker {
     bool of_a_request = false;  // too large or not usable: one request's fault, not the device's
     std::string message;
   };
-  static Job& job_of(const Slice& slice) { return static_cast<Job&>(*slice.sequence); }
   void sweep();
   void start_jobs();
   void run_step();
-  std::optional<Failure> run(std::span<const Slice> slices);
+  std::optional<Failure> run(std::span<Slice> slices);
   std::optional<Failure> guarded(const std::function<void()>& call);
   std::vector<SampleRow> sample_rows(std::span<const Slice> slices);
-  void apply(Job& job, SampleResult result);
-  bool usable(Job& job, const SampleResult& result);
+  int32_t taken(const Job& job, std::span<const SampleResult> results) const;
+  void keep(Slice& slice, int32_t tokens);
+  void apply(Job& job, std::span<SampleResult> results);
+  bool usable(const SampleResult& result) const;
+  bool stops(const Job& job, int32_t token) const;
+  void emit(Job& job, SampleResult result);
   void fail(std::span<const Slice> slices, const Failure& failure);
   void probe(const std::string& message);
   void finish(Job& job, FinishReason reason, const std::string& error = "");
   void drop_finished();
+  int32_t prefill_budget() const;
+  StepWork work_of_step() const;
+  void count_step(const StepWork& work, bool decode, double bytes, double time);
   double bytes_of_step();
 
+  const EngineOptions options_;
   const KvPlan plan_;
   const int32_t vocabulary_;
   const int32_t probe_token_;
@@ -69,6 +81,8 @@ class Worker {
   std::vector<double> weight_bytes_;  // that a step of [i] sequences reads; 0 = not asked yet
   Runner runner_;
   Scheduler scheduler_;
+  StepCost cost_;
+  Speculator speculator_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<Slice> step_;
   std::vector<std::pair<std::shared_ptr<EventStream>, Event>> outbox_;

@@ -92,6 +92,10 @@ void App::drain() {
   http_.drain();
 }
 
+void App::abort_requests() {
+  http_.abort_requests({503, "the server is ending", "", "shutting_down", 1});
+}
+
 void App::stop() {
   drain();
   models_.refuse_waiting();

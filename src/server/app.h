@@ -58,6 +58,8 @@ class App {
 
   // Takes no more connections or requests; those that run go on.
   void drain();
+  // Those that run get an error as their answer, or at the end of it.
+  void abort_requests();
   size_t active_requests() const { return http_.active_requests(); }
   size_t connections() const { return http_.connections(); }
   // Ends everything. Then the engine may be destroyed, and after it this.

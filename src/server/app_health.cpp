@@ -35,18 +35,18 @@ struct TokenCheck {
   std::chrono::milliseconds patience;
   uint64_t tokens_before;
 
-  void answer(bool generated, const std::string& reason) const {
-    Json body = {{"status", generated ? "ok" : "error"},
+  // generated: the token came, reason is then ""; else whether others show that all is well.
+  void answer(bool generated, bool ok, const std::string& reason) const {
+    Json body = {{"status", ok ? "ok" : "error"},
                  {"device", lease->model->device},
                  {"model", lease->model->id},
                  {"generated", generated}};
-    if (!generated) body["reason"] = reason;
-    exchange->respond(json_response(generated ? 200 : 503, body));
+    if (!reason.empty()) body["reason"] = reason;
+    exchange->respond(json_response(ok ? 200 : 503, body));
   }
   // The token did not come: others' tokens show as well that the engine generates.
   void late(const std::string& reason) const {
-    const bool generates = lease->model->engine->stats().generated_tokens > tokens_before;
-    answer(generates, reason);
+    answer(false, lease->model->engine->stats().generated_tokens > tokens_before, reason);
   }
 };
 
@@ -105,7 +105,7 @@ void App::generate_token(const std::shared_ptr<Exchange>& exchange) {
     waits->post([weak, r] {
       const auto asked = weak.lock();
       if (!asked) return;
-      if (r.generated) return asked->answer(true, "");
+      if (r.generated) return asked->answer(true, true, "");
       // A queue that is full is no proof: a moment to see tokens of others.
       asked->exchange->after(
           std::min<std::chrono::milliseconds>(asked->patience, std::chrono::seconds(1)),

@@ -28,16 +28,25 @@ void add(EngineStats& sum, const EngineStats& more, bool gauges) {
   sum.decode_steps += more.decode_steps;
   sum.decode_seconds += more.decode_seconds;
   sum.decode_bytes += more.decode_bytes;
+  sum.prefix_query_tokens += more.prefix_query_tokens;
+  sum.prefix_hit_tokens += more.prefix_hit_tokens;
+  sum.evictions += more.evictions;
+  sum.preemptions += more.preemptions;
+  sum.draft_tokens += more.draft_tokens;
+  sum.accepted_draft_tokens += more.accepted_draft_tokens;
+  sum.verify_steps += more.verify_steps;
+  sum.draft_failures += more.draft_failures;
   if (!gauges) return;
   sum.running += more.running;
   sum.waiting += more.waiting;
   sum.blocks_total += more.blocks_total;
   sum.blocks_used += more.blocks_used;
   sum.blocks_cached += more.blocks_cached;
+  sum.kv_bytes += more.kv_bytes;
 }
 
 uint64_t bytes_of(const ServedModel& model) {
-  return model.weight_bytes + model.kv_bytes;
+  return model.weight_bytes + model.engine->stats().kv_bytes;
 }
 
 ApiError unloading(const std::string& id) {

@@ -27,6 +27,7 @@ struct ServedModel {
   Engine* engine = nullptr;
   const TextModel* text = nullptr;
   int32_t vocabulary = 0;
+  int64_t layers = 0;                // 0: not known
   std::string id;                    // as /v1/models lists it
   std::vector<std::string> aliases;  // further names: path, folder
   std::string device;                // "cpu: AMD EPYC …"
@@ -35,7 +36,6 @@ struct ServedModel {
   double bandwidth = 0;              // of the device's memory, bytes per second; 0: not measured
   double load_seconds = 0;
   uint64_t weight_bytes = 0;
-  uint64_t kv_bytes = 0;
   RequestDefaults defaults;
   ServerMetrics* metrics = nullptr;        // null: nothing is counted
   std::shared_ptr<AdapterTable> adapters;  // shared by copies; null: adapters are not served

@@ -190,6 +190,8 @@ TEST(Health, AFullQueueIsNoFault) {
   ASSERT_TRUE(eventually([&] { return app.engine->stats().waiting == 1; }));
   const Reply reply = app.get("/health?generate=1");
   EXPECT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(Json::parse(reply.body)["generated"], false);
+  EXPECT_EQ(Json::parse(reply.body)["reason"], "the queue is full");
 }
 
 TEST(WatchdogTest, EndsWhatIsStuckAndRecovers) {

@@ -8,6 +8,7 @@
 #include "http/test_text.h"
 #include "server/http_text.h"
 #include "server/openai_endpoint.h"
+#include "server/requested_model.h"
 
 namespace {
 
@@ -43,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   (void)mica::parse_target(bytes);
+  (void)mica::requested_model(bytes);
   try {
     if (data[0] % 2 == 0) {
       (void)mica::chat_job(bytes, world.served);

@@ -54,7 +54,7 @@ ROWS = [
          [gauge("mica:decode_bandwidth_share")]),
         ("Decode step", "s", [gauge("mica:decode_step_seconds")]),
         ("Time in steps", "percentunit", [(rate("mica:engine_busy_seconds_total"), "{{instance}}")]),
-        ("Since the last step", "s", [gauge("mica:engine_last_step_age_seconds")]),
+        ("Since the last step", "s", [gauge("mica:engine_heartbeat_age_seconds")]),
         ("Stuck or failed", "short",
          [(f"mica:engine_stuck{SELECT}", "stuck {{instance}}"),
           (f"1 - mica:engine_healthy{SELECT}", "failed {{instance}}")]),

@@ -23,6 +23,7 @@ const App::Route App::kRoutes[] = {
     {"GET", "/models", false, &App::list_models, Access::kPublic},
     {"GET", "/v1/models/*", false, &App::show_model, Access::kPublic},
     {"GET", "/models/*", false, &App::show_model, Access::kPublic},
+    {"POST", "/reset_prefix_cache", false, &App::reset_prefix_cache},
     {"POST", "/v1/models/load", false, &App::load_model},
     {"POST", "/models/load", false, &App::load_model},
     {"POST", "/v1/models/unload", false, &App::unload_model},
@@ -116,7 +117,8 @@ void App::look_at_engines() {
   models_.visit([&](ModelInstance& instance) {
     const EngineStats stats = instance.model->engine->stats();
     instance.decode.add(stats);
-    const Watchdog::Change change = instance.watchdog.update(stats);
+    const Watchdog::Change change =
+        instance.watchdog.update(stats, instance.model->engine->heartbeat());
     if (change == Watchdog::Change::kStuck)
       log_error(
           "[server] {}: the engine has taken no step for {} s with {} requests running and {} "

@@ -93,6 +93,7 @@ class App {
   void health(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void version(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void show_metrics(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void reset_prefix_cache(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void list_models(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void show_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void load_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);

@@ -20,12 +20,14 @@ HttpResponse json_response(int status, const Json& json) {
   return response;
 }
 
-Json engine_json(const EngineStats& stats, const Watchdog& watchdog) {
+Json engine_json(const EngineStats& stats, const Heartbeat& heartbeat) {
+  const std::chrono::duration<double> age = std::chrono::steady_clock::now() - heartbeat.since;
   return {{"running", stats.running},
           {"waiting", stats.waiting},
           {"steps", stats.steps},
-          {"last_step_age_seconds",
-           stats.steps > 0 ? Json(watchdog.step_age().count()) : Json(nullptr)}};
+          {"in_step", heartbeat.running},
+          // Since the step that runs began, or the last one ended.
+          {"last_step_age_seconds", heartbeat.step > 0 ? Json(age.count()) : Json(nullptr)}};
 }
 
 // A check that waits for its token; on the exchange's executor.
@@ -72,7 +74,7 @@ void App::health(const HttpRequest& request, const std::shared_ptr<Exchange>& ex
   if (model) {
     body["device"] = model->device;
     body["model"] = model->id;
-    body["engine"] = engine_json(model->engine->stats(), lease->watchdog);
+    body["engine"] = engine_json(model->engine->stats(), model->engine->heartbeat());
   } else if (ready_) {
     body["model"] = models_.default_id();
   }
@@ -118,21 +120,33 @@ void App::version(const HttpRequest&, const std::shared_ptr<Exchange>& exchange)
   exchange->respond(json_response(200, {{"version", MICA_VERSION}}));
 }
 
+void App::reset_prefix_cache(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
+  check_ready();
+  models_.visit([](ModelInstance& instance) { instance.model->engine->reset_prefix_cache(); });
+  exchange->respond(json_response(200, {{"status", "ok"}}));
+}
+
 void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
   const ModelLease lease = models_.look(models_.default_id());
   const Watchdog none(options_.watchdog_timeout);
+  const auto now = std::chrono::steady_clock::now();
+  const Heartbeat heartbeat = lease ? lease->model->engine->heartbeat()
+                                    : Heartbeat{.step = 0, .since = now, .running = false};
   HttpResponse response;
   response.content_type = kPrometheusText;
-  response.body = metrics_page({.model = lease ? lease->model.get() : nullptr,
-                                .engine = models_.engine_stats(),
-                                .models = models_.counts(),
-                                .answers = metrics_,
-                                .http = counters_,
-                                .watchdog = lease ? lease->watchdog : none,
-                                .decode = lease ? lease->decode.rate() : DecodeWindow::Rate{},
-                                .connections = http_.connections(),
-                                .active_requests = http_.active_requests(),
-                                .refused_connections = http_.refused_connections()});
+  response.body =
+      metrics_page({.model = lease ? lease->model.get() : nullptr,
+                    .engine = models_.engine_stats(),
+                    .models = models_.counts(),
+                    .answers = metrics_,
+                    .http = counters_,
+                    .watchdog = lease ? lease->watchdog : none,
+                    .decode = lease ? lease->decode.rate() : DecodeWindow::Rate{},
+                    .heartbeat_age = std::chrono::duration<double>(now - heartbeat.since).count(),
+                    .in_step = heartbeat.running,
+                    .connections = http_.connections(),
+                    .active_requests = http_.active_requests(),
+                    .refused_connections = http_.refused_connections()});
   exchange->respond(std::move(response));
 }
 

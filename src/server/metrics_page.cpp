@@ -23,15 +23,30 @@ void write_engine(PrometheusText& out, const EngineStats& engine) {
   out.gauge("vllm:kv_cache_usage_perc", "Share of the cache's blocks that sequences hold, 0 to 1.",
             engine.blocks_total > 0 ? 1.0 * engine.blocks_used / engine.blocks_total : 0.0);
   out.counter("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.",
-              as_double(engine.prompt_tokens));
+              as_double(engine.prefix_query_tokens));
   out.counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.",
-              as_double(engine.cached_tokens));
+              as_double(engine.prefix_hit_tokens));
+  out.counter("mica:prefix_cache_evictions_total", "Blocks that the prefix cache gave up for room.",
+              as_double(engine.evictions));
+  out.counter("vllm:num_preemptions_total", "Answers whose blocks were taken for others.",
+              as_double(engine.preemptions));
   out.counter("vllm:prompt_tokens_total", "Prompt tokens of started requests.",
               as_double(engine.prompt_tokens));
   out.counter("vllm:prompt_tokens_cached_total", "Of these: taken from the prefix cache.",
               as_double(engine.cached_tokens));
   out.counter("vllm:generation_tokens_total", "Generated tokens.",
               as_double(engine.generated_tokens));
+}
+
+void write_speculation(PrometheusText& out, const EngineStats& engine) {
+  out.counter("vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed.",
+              as_double(engine.draft_tokens));
+  out.counter("vllm:spec_decode_num_accepted_tokens_total", "Guesses that came true.",
+              as_double(engine.accepted_draft_tokens));
+  out.counter("mica:spec_decode_verify_steps_total", "Steps that checked guesses.",
+              as_double(engine.verify_steps));
+  out.counter("mica:spec_decode_draft_failures_total", "Steps in which the draft model failed.",
+              as_double(engine.draft_failures));
 }
 
 void write_answers(PrometheusText& out, const ServerMetrics& answers) {
@@ -83,8 +98,9 @@ void write_steps(PrometheusText& out, const MetricsSources& sources) {
   out.gauge("mica:decode_bandwidth_share",
             "What decode steps of the last 15 s read, as a share of the measured bandwidth.",
             bandwidth > 0 ? sources.decode.bytes_per_second / bandwidth : 0.0);
-  out.gauge("mica:engine_last_step_age_seconds", "Since a step was last seen to end; 0: none yet.",
-            sources.watchdog.step_age().count());
+  out.gauge("mica:engine_heartbeat_age_seconds",
+            "Since the step that runs began, or the last one ended.", sources.heartbeat_age);
+  out.gauge("mica:engine_in_step", "1 while a step runs.", sources.in_step ? 1 : 0);
   out.gauge("mica:engine_stuck", "1 while the engine has work and takes no steps.",
             sources.watchdog.stuck() ? 1 : 0);
   out.counter("mica:engine_stuck_total", "How often the watchdog found the engine stuck.",
@@ -93,6 +109,7 @@ void write_steps(PrometheusText& out, const MetricsSources& sources) {
             sources.model && sources.model->engine->healthy() ? 1 : 0);
   out.counter("mica:answers_failed_total", "Answers that failed in the engine.",
               as_double(engine.failed));
+  out.gauge("mica:kv_cache_bytes", "Memory of the cache.", as_double(engine.kv_bytes));
   out.gauge("mica:kv_blocks", "Blocks of the cache.", engine.blocks_total);
   out.gauge("mica:kv_blocks_cached", "Free blocks with content that a prompt may find.",
             engine.blocks_cached);
@@ -164,6 +181,7 @@ std::string metrics_page(const MetricsSources& sources) {
   PrometheusText out(
       PrometheusText::Labels{{"model_name", sources.model ? sources.model->id : ""}});
   write_engine(out, sources.engine);
+  write_speculation(out, sources.engine);
   write_answers(out, sources.answers);
   write_steps(out, sources);
   write_models(out, sources.models);

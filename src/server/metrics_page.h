@@ -23,6 +23,8 @@ struct MetricsSources {
   const HttpCounters& http;
   const Watchdog& watchdog;
   DecodeWindow::Rate decode;
+  double heartbeat_age = 0;  // seconds
+  bool in_step = false;
   size_t connections = 0, active_requests = 0;
   uint64_t refused_connections = 0;
 };

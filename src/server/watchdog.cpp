@@ -2,13 +2,14 @@
 
 namespace mica {
 
-Watchdog::Change Watchdog::update(const EngineStats& stats, Clock::time_point now) {
+Watchdog::Change Watchdog::update(const EngineStats& stats, const Heartbeat& heartbeat,
+                                  Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  const bool stepped = stats.steps != steps_;
+  const bool stepped = heartbeat.step != step_ || heartbeat.since != beat_;
   const bool busy = stats.running + stats.waiting > 0;
-  if (stepped) last_step_ = now;
   if (stepped || !busy || !busy_) waits_since_ = now;
-  steps_ = stats.steps;
+  step_ = heartbeat.step;
+  beat_ = heartbeat.since;
   busy_ = busy;
   const bool stuck = patience_.count() > 0 && busy && now - waits_since_ >= patience_;
   if (stuck == stuck_) return Change::kNone;
@@ -20,12 +21,6 @@ Watchdog::Change Watchdog::update(const EngineStats& stats, Clock::time_point no
 bool Watchdog::stuck() const {
   const std::lock_guard lock(mutex_);
   return stuck_;
-}
-
-std::chrono::duration<double> Watchdog::step_age(Clock::time_point now) const {
-  const std::lock_guard lock(mutex_);
-  if (last_step_ == Clock::time_point{}) return std::chrono::duration<double>(0);
-  return now - last_step_;
 }
 
 uint64_t Watchdog::times_stuck() const {

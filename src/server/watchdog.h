@@ -11,16 +11,15 @@ namespace mica {
 class Watchdog {
  public:
   using Clock = std::chrono::steady_clock;
-  // patience: how long no step may end while requests run or wait; 0 = for ever.
+  // patience: how long no step may begin or end while requests run or wait; 0 = for ever.
   explicit Watchdog(std::chrono::milliseconds patience) : patience_(patience) {}
 
   enum class Change { kNone, kStuck, kMovesAgain };
   // Call about once a second. Thread-safe, as the others.
-  Change update(const EngineStats& stats, Clock::time_point now = Clock::now());
+  Change update(const EngineStats& stats, const Heartbeat& heartbeat,
+                Clock::time_point now = Clock::now());
 
   bool stuck() const;
-  // Since a step was last seen to end, as far as `update` saw; 0 before the first.
-  std::chrono::duration<double> step_age(Clock::time_point now = Clock::now()) const;
   std::chrono::milliseconds patience() const { return patience_; }
   uint64_t times_stuck() const;
 
@@ -28,8 +27,8 @@ class Watchdog {
   const std::chrono::milliseconds patience_;
   mutable std::mutex mutex_;
   // Under the mutex:
-  uint64_t steps_ = 0, times_stuck_ = 0;
-  Clock::time_point last_step_{}, waits_since_{};
+  uint64_t step_ = 0, times_stuck_ = 0;
+  Clock::time_point beat_{}, waits_since_{};
   bool busy_ = false, stuck_ = false;
 };
 

@@ -12,37 +12,37 @@ namespace {
 using std::chrono::seconds;
 using Change = Watchdog::Change;
 
-EngineStats engine(uint64_t steps, int32_t running) {
+const Watchdog::Clock::time_point kStart{seconds(1000)};
+
+// At second `time`: `running` requests, step `step` is running or has ended at second `since`.
+Change look(Watchdog& watchdog, int time, int32_t running, uint64_t step, int since) {
   EngineStats stats;
-  stats.steps = steps;
   stats.running = running;
-  return stats;
+  return watchdog.update(stats, {.step = step, .since = kStart + seconds(since), .running = true},
+                         kStart + seconds(time));
 }
 
 TEST(Watchdog, CountsOnlyTimeWithWork) {
   Watchdog watchdog(seconds(10));
-  const Watchdog::Clock::time_point start{seconds(1000)};
-  const auto at = [&](int time) { return start + seconds(time); };
-  EXPECT_EQ(watchdog.update(engine(0, 0), at(0)), Change::kNone);
-  EXPECT_EQ(watchdog.update(engine(0, 0), at(100)), Change::kNone);  // idle
-  EXPECT_EQ(watchdog.update(engine(0, 1), at(101)), Change::kNone);
-  EXPECT_EQ(watchdog.update(engine(0, 1), at(110)), Change::kNone);
-  EXPECT_EQ(watchdog.update(engine(1, 1), at(111)), Change::kNone);  // a step
-  EXPECT_EQ(watchdog.update(engine(1, 1), at(120)), Change::kNone);
-  EXPECT_EQ(watchdog.step_age(at(120)).count(), 9);
-  EXPECT_EQ(watchdog.update(engine(1, 1), at(121)), Change::kStuck);
+  EXPECT_EQ(look(watchdog, 0, 0, 0, 0), Change::kNone);
+  EXPECT_EQ(look(watchdog, 100, 0, 0, 0), Change::kNone);  // idle
+  EXPECT_EQ(look(watchdog, 101, 1, 0, 0), Change::kNone);
+  EXPECT_EQ(look(watchdog, 110, 1, 0, 0), Change::kNone);
+  EXPECT_EQ(look(watchdog, 111, 1, 1, 110), Change::kNone);  // a step began
+  EXPECT_EQ(look(watchdog, 120, 1, 1, 110), Change::kNone);
+  EXPECT_FALSE(watchdog.stuck());
+  EXPECT_EQ(look(watchdog, 121, 1, 1, 110), Change::kStuck);
   EXPECT_TRUE(watchdog.stuck());
-  EXPECT_EQ(watchdog.update(engine(1, 1), at(122)), Change::kNone);
-  EXPECT_EQ(watchdog.update(engine(2, 1), at(123)), Change::kMovesAgain);
+  EXPECT_EQ(look(watchdog, 122, 1, 1, 110), Change::kNone);
+  EXPECT_EQ(look(watchdog, 123, 1, 1, 122), Change::kMovesAgain);  // it ended
   EXPECT_FALSE(watchdog.stuck());
   EXPECT_EQ(watchdog.times_stuck(), 1U);
 }
 
 TEST(Watchdog, ZeroMeansNever) {
   Watchdog watchdog(seconds(0));
-  const Watchdog::Clock::time_point start{seconds(1000)};
-  watchdog.update(engine(1, 1), start);
-  EXPECT_EQ(watchdog.update(engine(1, 1), start + seconds(100000)), Change::kNone);
+  look(watchdog, 0, 1, 1, 0);
+  EXPECT_EQ(look(watchdog, 100000, 1, 1, 0), Change::kNone);
 }
 
 TEST(DecodeWindow, IsAboutTheLastSeconds) {

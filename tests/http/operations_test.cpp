@@ -194,6 +194,23 @@ TEST(Health, AFullQueueIsNoFault) {
   EXPECT_EQ(Json::parse(reply.body)["reason"], "the queue is full");
 }
 
+TEST(Admin, ForgetsThePrefixCache) {
+  AppOptions options;
+  options.keys.add("k");
+  TestApp app(options);
+  app.make_ready();
+  const std::string body = Json{{"prompt", std::string(200, 'a')}, {"max_tokens", 2}}.dump();
+  const auto cached = [&] {
+    const auto reply = ask_with(app.port(), "POST", "/v1/completions", "x-api-key: k\r\n", body);
+    return Json::parse(reply->body)["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+  };
+  EXPECT_EQ(cached(), 0);
+  EXPECT_GT(cached(), 0);
+  EXPECT_EQ(ask(app.port(), "POST", "/reset_prefix_cache").status, 401);
+  EXPECT_EQ(ask_with(app.port(), "POST", "/reset_prefix_cache", "x-api-key: k\r\n")->status, 200);
+  EXPECT_EQ(cached(), 0);
+}
+
 TEST(WatchdogTest, EndsWhatIsStuckAndRecovers) {
   AppOptions options;
   options.watchdog_timeout = milliseconds(400);

@@ -154,9 +154,9 @@ void run(ServeFlags flags) {
 
   log_info("[serve] listening on {}, loading the model", address(flags, app.port()));
   load_default(app);
-  app.set_ready();
   {
     const ModelLease lease = app.models().look(app.models().default_id());
+    app.set_ready();
     std::printf("ready: %s  model %s  device %s\n", address(flags, app.port()).c_str(),
                 lease->model->id.c_str(), lease->model->device.c_str());
     std::fflush(stdout);

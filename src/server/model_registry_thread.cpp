@@ -204,10 +204,11 @@ void ModelRegistry::load_now(Entry& entry, Lock& lock) {
     error.message =
         fmt::format("the model '{}' can't be loaded: {}", entry.spec.id, failure.what());
     model = nullptr;
-    log_error("[models] {}", error.message);
   }
   std::vector<Call> calls;
   lock.lock();
+  // At start whoever started the server tells it.
+  if (exception && shared_->counts.loads > 0) log_error("[models] {}", error.message);
   shared_->loading = false;
   if (model) {
     loaded(entry, std::move(model), calls);

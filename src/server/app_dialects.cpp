@@ -39,23 +39,23 @@ HttpResponse dialect_error(std::string_view path, const ApiError& error) {
 }
 
 void App::messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model();
+  const ServedModel& model = loaded_model(request);
   start(messages_job(request.body, model), request, model, exchange);
 }
 
 void App::count_messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const int64_t tokens = count_message_tokens(request.body, loaded_model());
+  const int64_t tokens = count_message_tokens(request.body, loaded_model(request));
   send_json(exchange, to_text({{"input_tokens", tokens}}));
 }
 
 void App::responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model();
+  const ServedModel& model = loaded_model(request);
   start(responses_job(request.body, model, responses_), request, model, exchange);
 }
 
 void App::count_responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange,
-            input_tokens_json(count_response_tokens(request.body, loaded_model(), responses_)));
+  send_json(exchange, input_tokens_json(
+                          count_response_tokens(request.body, loaded_model(request), responses_)));
 }
 
 void App::show_response(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
@@ -82,19 +82,19 @@ void App::delete_response(const HttpRequest& request, const std::shared_ptr<Exch
 }
 
 void App::count_chat(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, input_tokens_json(count_chat_tokens(request.body, loaded_model())));
+  send_json(exchange, input_tokens_json(count_chat_tokens(request.body, loaded_model(request))));
 }
 
 void App::tokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, tokenize(request.body, loaded_model()));
+  send_json(exchange, tokenize(request.body, loaded_model(request)));
 }
 
 void App::detokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, detokenize(request.body, loaded_model()));
+  send_json(exchange, detokenize(request.body, loaded_model(request)));
 }
 
 void App::template_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, apply_template(request.body, loaded_model()));
+  send_json(exchange, apply_template(request.body, loaded_model(request)));
 }
 
 }  // namespace mica

@@ -14,6 +14,8 @@
 
 namespace mica {
 
+class AdapterTable;
+
 // What requests that leave a field out get; flags of `serve`.
 struct RequestDefaults {
   SamplingParams sampling;
@@ -28,6 +30,7 @@ struct ServedModel {
   Engine* engine = nullptr;
   const TextModel* text = nullptr;
   int32_t vocabulary = 0;
+  int64_t layers = 0;                // 0: not known
   std::string id;                    // as /v1/models lists it
   std::vector<std::string> aliases;  // further names: path, folder
   std::string device;                // "cpu: AMD EPYC …"
@@ -39,8 +42,9 @@ struct ServedModel {
   RequestDefaults defaults;
   ServerMetrics* metrics = nullptr;  // null: nothing is counted
   std::shared_ptr<ModelAnswers> answers = std::make_shared<ModelAnswers>();  // shared by copies
+  std::shared_ptr<AdapterTable> adapters;  // shared by copies; null: adapters are not served
 
-  // mlx-lm's "default_model", the id or an alias.
+  // mlx-lm's "default_model", the id, an alias or an adapter.
   bool answers_to(const std::string& name) const;
 };
 

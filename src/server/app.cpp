@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "server/embeddings_endpoint.h"
 #include "server/openai_endpoint.h"
 #include "server/openai_response.h"
 #include "server/server_error.h"
@@ -30,6 +31,8 @@ const App::Route App::kRoutes[] = {
     {"POST", "/chat/completions", true, &App::chat_completions},
     {"POST", "/v1/completions", true, &App::completions},
     {"POST", "/completions", true, &App::completions},
+    {"POST", "/v1/embeddings", true, &App::embeddings},
+    {"POST", "/embeddings", true, &App::embeddings},
 };
 
 namespace {
@@ -92,6 +95,7 @@ void App::stop() {
   drain();
   http_.stop();
   workers_.stop();
+  embedding_.stop();
 }
 
 void App::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -187,6 +191,20 @@ void App::completions(const HttpRequest& request, const std::shared_ptr<Exchange
   const ServedModel& model = ready_model();
   auto job = std::make_shared<CompletionJob>(text_job(request.body, model));
   exchange->post([job, &model, exchange] { start_completion(std::move(*job), model, exchange); });
+}
+
+void App::embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+  const ServedModel& model = ready_model();
+  const auto asked = std::make_shared<EmbeddingsRequest>(parse_embeddings(request.body, model));
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  exchange->post([exchange, gone] { exchange->on_closed([gone] { *gone = true; }); });
+  embedding_.add([asked, gone, exchange, &model] {
+    guarded(exchange, [&] {
+      const HttpResponse response =
+          json_response(200, answer_embeddings(*asked, model, [gone] { return gone->load(); }));
+      exchange->post([exchange, response] { exchange->respond(response); });
+    });
+  });
 }
 
 }  // namespace mica

@@ -52,9 +52,11 @@ class App {
   // On a worker.
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
 
   HttpServer http_;
   WorkerPool workers_;
+  WorkerPool embedding_{2};  // these wait for vectors: one computes, one writes its answer
   std::atomic<const ServedModel*> model_{nullptr};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;

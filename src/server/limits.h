@@ -35,5 +35,6 @@ inline constexpr size_t kStopBytes = 4096;
 inline constexpr int32_t kChoicesPerPrompt = 16;  // n
 inline constexpr size_t kChoices = 256;           // prompts * n
 inline constexpr int32_t kTopLogprobs = 20;
+inline constexpr size_t kEmbeddingInputs = 2048;  // texts of one request
 
 }  // namespace mica::limits

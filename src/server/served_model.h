@@ -11,6 +11,8 @@
 
 namespace mica {
 
+class Embedder;
+
 // What requests that leave a field out get; flags of `serve`.
 struct RequestDefaults {
   SamplingParams sampling;
@@ -22,6 +24,7 @@ struct RequestDefaults {
 struct ServedModel {
   Engine* engine = nullptr;
   const TextModel* text = nullptr;
+  Embedder* embedder = nullptr;  // null: no embeddings
   int32_t vocabulary = 0;
   std::string id;                    // as /v1/models lists it
   std::vector<std::string> aliases;  // further names: path, folder

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "engine/embedder.h"
 #include "server/app.h"
 #include "server/speed_watch.h"
 
@@ -42,6 +43,7 @@ struct ServeFlags {
 struct Loaded {
   LoadedModel parts;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<Embedder> embedder;
   ServedModel served;
 };
 
@@ -111,14 +113,34 @@ void self_test(Engine& engine, const TextModel& text) {
               kSelfTestTime.count());
 }
 
+// The same for an encoder: a text goes through it.
+void self_test(Embedder& embedder, const TextModel& text) {
+  const std::vector<int32_t> tokens = text.tokenizer().encode("Hello", /*add_special_tokens=*/true);
+  embedder.embed({{tokens.empty() ? std::vector<int32_t>{0} : tokens}});
+  log_info("[serve] embeddings alone: vectors of {}, pooled from the {}, up to {} tokens a text",
+           embedder.size(),
+           embedder.pooling().pooling == Pooling::kMean ? "mean of all tokens"
+                                                        : name(embedder.pooling().pooling),
+           embedder.max_tokens());
+}
+
 std::unique_ptr<Loaded> load_all(const ServeFlags& flags) {
   auto loaded = std::make_unique<Loaded>();
   loaded->parts = load(flags.model);
   EngineOptions options = flags.engine;
   options.kv_bytes = flags.kv_bytes;
   loaded->engine = std::make_unique<Engine>(*loaded->parts.backend, *loaded->parts.model, options);
-  self_test(*loaded->engine, *loaded->parts.text);
+  const bool encoder = !loaded->parts.model->generates();
+  loaded->embedder = std::make_unique<Embedder>(
+      *loaded->parts.backend, *loaded->parts.model, *loaded->engine,
+      EmbedderOptions{.pooling = load_pooling(loaded->parts.directory, encoder),
+                      .piece_tokens = options.prefill_step_tokens});
+  if (encoder)
+    self_test(*loaded->embedder, *loaded->parts.text);
+  else
+    self_test(*loaded->engine, *loaded->parts.text);
   loaded->served = served_model(flags, loaded->parts, *loaded->engine);
+  loaded->served.embedder = loaded->embedder.get();
   return loaded;
 }
 

@@ -181,10 +181,11 @@ void Embedder::run(std::span<const Slice> slices, std::span<Pooled> pooled) {
   Batch batch = builder_->build(slices);
   const std::vector<int32_t> rows = wanted_rows(slices);
   batch.logit_rows = arena_->take(DType::kI32, {static_cast<int64_t>(rows.size())});
-  backend_.upload(batch.logit_rows.data, rows.data(), batch.logit_rows.bytes());
+  if (!rows.empty()) backend_.upload(batch.logit_rows.data, rows.data(), batch.logit_rows.bytes());
   const Tensor hidden = model_.hidden(batch, memory_->cache(), *arena_);
   std::vector<std::byte> bytes(hidden.bytes());
   backend_.synchronize();
+  if (rows.empty()) return;
   backend_.download(bytes.data(), hidden.data, bytes.size());
   std::vector<float> values(static_cast<size_t>(hidden.elements()));
   to_f32(bytes.data(), hidden.dtype, hidden.elements(), values.data());

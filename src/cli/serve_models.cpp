@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "checkpoint/adapter.h"
+#include "engine/embedder.h"
 #include "model/adapters.h"
 #include "server/adapter_table.h"
 
@@ -24,6 +25,7 @@ struct Loaded {
   LoadedModel parts;
   std::unique_ptr<AdapterSet> adapter_set;  // the engine reads it; null: no adapters
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<Embedder> embedder;
   ServedModel served;
 };
 
@@ -74,6 +76,16 @@ void self_test(Engine& engine, const TextModel& text) {
               kSelfTestTime.count());
 }
 
+// The same for an encoder: a text goes through it.
+void self_test(Embedder& embedder, const TextModel& text) {
+  const std::vector<int32_t> tokens = text.tokenizer().encode("Hello", /*add_special_tokens=*/true);
+  embedder.embed({{tokens.empty() ? std::vector<int32_t>{0} : tokens}});
+  const Pooling pooling = embedder.pooling().pooling;
+  log_info("[serve] embeddings alone: vectors of {}, pooled from the {}, up to {} tokens a text",
+           embedder.size(), pooling == Pooling::kMean ? "mean of all tokens" : name(pooling),
+           embedder.max_tokens());
+}
+
 ServedModel served_model(const ServedModelFlags& flags, const std::string& model,
                          const Loaded& loaded, ServerMetrics& metrics) {
   const LoadedModel& parts = loaded.parts;
@@ -81,6 +93,8 @@ ServedModel served_model(const ServedModelFlags& flags, const std::string& model
   ServedModel served;
   served.engine = loaded.engine.get();
   served.text = parts.text.get();
+  served.embedder = loaded.embedder.get();
+  served.generates = parts.model->generates();
   served.vocabulary = static_cast<int32_t>(parts.model->config().vocab_size);
   served.layers = parts.model->config().num_hidden_layers;
   served.id = without_slashes(model);
@@ -112,6 +126,11 @@ bool has_adapters(const ServedModelFlags& flags) {
 // Before the engine is there: its size depends on the ranks.
 std::unique_ptr<AdapterSet> make_adapter_set(const ServedModelFlags& flags, LoadedModel& parts) {
   if (!has_adapters(flags)) return nullptr;
+  if (!parts.model->generates())
+    throw Error(ErrorKind::kUsage,
+                "--adapter-path, --adapter: '{}' is an encoder, adapters are for "
+                "decoders",
+                flags.model.model);
   std::vector<Adapter> adapters;
   if (flags.max_rank == 0) {
     for (const std::string& text : flags.adapters)
@@ -163,10 +182,20 @@ std::shared_ptr<const ServedModel> load_served(const ServedModelFlags& flags,
         "(--kv-bytes)",
         model);
   }
+  const bool encoder = !loaded->parts.model->generates();
+  if (encoder) options.speculation = {};
   if (is_default) loaded->adapter_set = make_adapter_set(flags, loaded->parts);
   options.adapters = loaded->adapter_set.get();
   loaded->engine = std::make_unique<Engine>(*loaded->parts.backend, *loaded->parts.model, options);
-  self_test(*loaded->engine, *loaded->parts.text);
+  loaded->embedder = std::make_unique<Embedder>(
+      *loaded->parts.backend, *loaded->parts.model, *loaded->engine,
+      EmbedderOptions{.pooling = load_pooling(loaded->parts.directory, encoder),
+                      .piece_tokens = options.prefill_step_tokens,
+                      .adapters = options.adapters});
+  if (encoder)
+    self_test(*loaded->embedder, *loaded->parts.text);
+  else
+    self_test(*loaded->engine, *loaded->parts.text);
   loaded->served = served_model(flags, model, *loaded, metrics);
   loaded->served.adapters = make_adapter_table(flags, *loaded);
   return {loaded, &loaded->served};

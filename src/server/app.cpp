@@ -51,6 +51,8 @@ const App::Route App::kRoutes[] = {
     {"POST", "/v1/detokenize", true, &App::detokenize_text},
     {"POST", "/apply-template", true, &App::template_text},
     {"POST", "/v1/apply-template", true, &App::template_text},
+    {"POST", "/v1/embeddings", true, &App::embeddings},
+    {"POST", "/embeddings", true, &App::embeddings},
 };
 
 namespace {
@@ -119,6 +121,7 @@ void App::stop() {
   models_.refuse_waiting();
   http_.stop();
   workers_.stop();
+  embedding_.stop();
   models_.stop();
 }
 
@@ -246,10 +249,14 @@ std::chrono::milliseconds App::timeout_of(const HttpRequest& request) const {
   return asked.count() == 0 || (most.count() > 0 && most < asked) ? most : asked;
 }
 
+std::chrono::milliseconds App::time_left(const HttpRequest& request) const {
+  const std::chrono::milliseconds most = timeout_of(request), waited = request.use->waited;
+  return most.count() > 0 ? std::max(most - waited, std::chrono::milliseconds(1)) : most;
+}
+
 void App::start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
                 const std::shared_ptr<Exchange>& exchange) {
-  const std::chrono::milliseconds most = timeout_of(request), waited = request.use->waited;
-  job.timeout = most.count() > 0 ? std::max(most - waited, std::chrono::milliseconds(1)) : most;
+  job.timeout = time_left(request);
   job.adapter = request.use->adapter ? request.use->adapter->id : 0;
   auto shared = std::make_shared<CompletionJob>(std::move(job));
   exchange->post(

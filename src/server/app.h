@@ -91,6 +91,7 @@ class App {
   void wait_for_model(std::shared_ptr<Parked> parked);
   void run(Parked& parked, ModelLease lease);
   std::chrono::milliseconds timeout_of(const HttpRequest& request) const;
+  std::chrono::milliseconds time_left(const HttpRequest& request) const;  // 0: no limit
   void generate_token(const std::shared_ptr<Exchange>& exchange);
   void start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
              const std::shared_ptr<Exchange>& exchange);
@@ -121,6 +122,7 @@ class App {
   void tokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void detokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void template_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
 
   const AppOptions options_;
   // Shared with the answers on their way, which may end after this.
@@ -131,6 +133,7 @@ class App {
   HealthProbe probe_;
   HttpServer http_;
   WorkerPool workers_;
+  WorkerPool embedding_{2};  // these wait for vectors: one computes, one writes its answer
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;

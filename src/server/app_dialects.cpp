@@ -1,11 +1,15 @@
 // Handlers of the API dialects beside OpenAI's completions.
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "server/anthropic_request.h"
 #include "server/anthropic_response.h"
 #include "server/app.h"
+#include "server/app_route.h"
 #include "server/completion.h"
+#include "server/embeddings_endpoint.h"
 #include "server/json_text.h"
+#include "server/requested_model.h"
 #include "server/responses_request.h"
 #include "server/token_endpoints.h"
 
@@ -79,6 +83,27 @@ void App::delete_response(const HttpRequest& request, const std::shared_ptr<Exch
   HttpResponse response;
   response.body = to_text({{"id", id}, {"object", "response"}, {"deleted", true}});
   exchange->respond(std::move(response));
+}
+
+void App::embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+  const ServedModel& model = loaded_model(request);
+  const auto asked = std::make_shared<EmbeddingsRequest>(parse_embeddings(request.body, model));
+  asked->timeout = time_left(request);
+  asked->adapter = request.use->adapter ? request.use->adapter->id : 0;
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  exchange->post([exchange, gone, path = request.path] {
+    exchange->on_closed([gone] { *gone = true; });
+    exchange->on_abort([gone, path, exchange](const ApiError& error) {
+      *gone = true;
+      exchange->respond(dialect_error(path, error));
+    });
+  });
+  // The exchange keeps the model until this is done.
+  embedding_.add([asked, gone, exchange, &model, path = request.path] {
+    guarded(path, exchange, [&] {
+      send_json(exchange, answer_embeddings(*asked, model, [gone] { return gone->load(); }));
+    });
+  });
 }
 
 void App::count_chat(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {

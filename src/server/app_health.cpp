@@ -97,6 +97,9 @@ void App::generate_token(const std::shared_ptr<Exchange>& exchange) {
     return exchange->respond(json_response(
         200, {{"status", "ok"}, {"generated", false}, {"reason", "no model is loaded"}}));
   const ServedModel& model = *lease->model;
+  if (!model.generates)
+    return exchange->respond(json_response(
+        200, {{"status", "ok"}, {"generated", false}, {"reason", "the model generates no text"}}));
   const auto check = std::make_shared<TokenCheck>(
       TokenCheck{exchange, lease, options_.health_timeout, model.engine->stats().generated_tokens});
   const std::string no_token = fmt::format(

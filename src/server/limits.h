@@ -44,5 +44,6 @@ inline constexpr size_t kTools = 1024;
 // Responses that are kept for previous_response_id: so many, and so many bytes in all.
 inline constexpr size_t kStoredResponses = 1024;
 inline constexpr size_t kStoredResponseBytes = size_t{64} << 20;
+inline constexpr size_t kEmbeddingInputs = 2048;  // texts of one request
 
 }  // namespace mica::limits

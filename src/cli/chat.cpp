@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "cli/answer.h"
 #include "cli/commands.h"
+#include "cli/draft_model.h"
 #include "cli/load.h"
 #include "cli/one_adapter.h"
 
@@ -31,6 +32,7 @@ struct ChatFlags {
   int32_t max_tokens = 2048;
   int32_t max_kv_size = 0;
   KvQuantOptions kv_quant;
+  SpeculationFlags speculation;
 };
 
 volatile std::sig_atomic_t g_stop = 0;
@@ -161,11 +163,13 @@ class Conversation {
 void run(const ChatFlags& flags) {
   const LoadedModel loaded = load(flags.model);
   const OneAdapter adapter = load_adapter(flags.adapter_path, loaded);
+  const DraftModel draft = load_draft_model(flags.speculation, flags.model, loaded);
   EngineOptions options;
   options.max_batch_sequences = 1;
   options.max_context = flags.max_kv_size;
   options.kv_quant = flags.kv_quant;
   options.adapters = adapter.set.get();
+  options.speculation = draft.options;
   Engine engine(*loaded.backend, *loaded.model, options);
   Conversation conversation(flags, loaded, engine, adapter.id);
   LineReader reader;
@@ -201,6 +205,7 @@ void add_chat_command(CLI::App& app) {
                    "Longest conversation in tokens (default: the model's, or what fits)")
       ->check(CLI::PositiveNumber);
   add_kv_flags(*command, flags->kv_quant);
+  add_speculation_flags(*command, flags->speculation);
   command->add_option("--chat-template", flags->model.chat_template,
                       "A template's text or file instead of the model's own");
   command->add_option("--chat-template-config", flags->template_config,

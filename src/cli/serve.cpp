@@ -20,6 +20,7 @@
 #include "cli/serve_operations.h"
 #include "server/app.h"
 #include "server/speed_watch.h"
+#include "text/answer/answer_style.h"
 
 namespace mica {
 namespace {
@@ -136,6 +137,8 @@ void run(ServeFlags flags) {
   if (!arguments.is_object())
     throw Error(ErrorKind::kUsage, "--chat-template-args: expected a JSON object, found '{}'",
                 defaults.template_arguments);
+  if (!defaults.tool_parser.empty()) (void)tool_style(defaults.tool_parser);
+  if (!defaults.reasoning_parser.empty()) (void)reasoning_style(defaults.reasoning_parser);
   defaults.timeout =
       std::chrono::milliseconds(static_cast<int64_t>(std::min(flags.timeout, 1e9) * 1000));
   flags.app.request_timeout = defaults.timeout;
@@ -186,6 +189,12 @@ void add_sampling_defaults(CLI::App& command, RequestDefaults& defaults) {
       ->capture_default_str();
   command.add_option("--chat-template-args", defaults.template_arguments,
                      "JSON object of template variables, such as {\"enable_thinking\": false}");
+  command.add_option(
+      "--tool-call-parser", defaults.tool_parser,
+      "How the model writes calls, a name of docs/tools.md (default: as its template "
+      "shows)");
+  command.add_option("--reasoning-parser", defaults.reasoning_parser,
+                     "How the model writes reasoning, likewise");
 }
 
 void add_engine_flags(CLI::App& command, ServeFlags& flags) {
@@ -205,6 +214,16 @@ void add_engine_flags(CLI::App& command, ServeFlags& flags) {
       .add_option("--kv-bytes", flags.models.kv_bytes, "Memory for keys and values, such as 8GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true));
   add_kv_flags(command, engine.kv_quant);
+  command
+      .add_option("--prompt-cache-bytes", engine.prefix_cache_bytes,
+                  "Of --kv-bytes, for prompts that have ended (default: all that is free)")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true));
+  command
+      .add_option("--max-step-ms", engine.max_step_ms,
+                  "Longest step beside answers that run: prompts wait for more (0: no bound)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_speculation_flags(command, flags.models.speculation);
   command.add_option("--max-queue", engine.max_queue, "Requests that may wait; more get 429")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -220,11 +239,8 @@ void add_accepted_flags(CLI::App& command, ServeFlags& flags) {
   };
   accept("--prompt-concurrency", "--prefill-step-size bounds the prompts of a step");
   accept("--prompt-cache-size", "the prefix cache keeps what fits into --kv-bytes");
-  accept("--prompt-cache-bytes", "the prefix cache keeps what fits into --kv-bytes");
   command.add_flag("--use-default-chat-template", flags.use_default_chat_template,
                    "Accepted as in mlx-lm; without a template: \"role: text\" lines");
-  add_missing_flag(command, "--draft-model", "speculative decoding");
-  add_missing_flag(command, "--num-draft-tokens", "speculative decoding");
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ constexpr int64_t kLeastRank = 16;
 // What loading makes of one model; destroyed from the last member on.
 struct Loaded {
   LoadedModel parts;
+  DraftModel draft;
   std::unique_ptr<AdapterSet> adapter_set;  // the engine reads it; null: no adapters
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Embedder> embedder;
@@ -105,6 +106,7 @@ ServedModel served_model(const ServedModelFlags& flags, const std::string& model
   served.bandwidth = parts.bandwidth;
   served.load_seconds = parts.load_seconds;
   served.weight_bytes = parts.model->weight_bytes();
+  if (loaded.draft.model) served.weight_bytes += loaded.draft.model->weight_bytes();
   served.created = static_cast<int64_t>(std::time(nullptr));
   served.defaults = flags.defaults;
   served.metrics = &metrics;
@@ -183,7 +185,12 @@ std::shared_ptr<const ServedModel> load_served(const ServedModelFlags& flags,
         model);
   }
   const bool encoder = !loaded->parts.model->generates();
-  if (encoder) options.speculation = {};
+  options.speculation = flags.speculation.options;
+  if (encoder) options.speculation.ngrams = false;
+  if (is_default && !encoder) {
+    loaded->draft = load_draft_model(flags.speculation, own, loaded->parts);
+    options.speculation = loaded->draft.options;
+  }
   if (is_default) loaded->adapter_set = make_adapter_set(flags, loaded->parts);
   options.adapters = loaded->adapter_set.get();
   loaded->engine = std::make_unique<Engine>(*loaded->parts.backend, *loaded->parts.model, options);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/draft_model.h"
 #include "cli/load.h"
 #include "engine/engine.h"
 #include "server/app.h"
@@ -22,6 +23,7 @@ struct ServedModelFlags {
   std::string folder;                // --models-dir
   RequestDefaults defaults;
   EngineOptions engine;
+  SpeculationFlags speculation;  // of the first one
   uint64_t kv_bytes = 0;
   std::string default_adapter;        // --adapter-path
   std::vector<std::string> adapters;  // NAME=DIR

@@ -2,11 +2,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "checkpoint/quantization_table.h"
 #include "model/config.h"
+#include "model/pooling.h"
 
 namespace {
 
@@ -21,6 +23,7 @@ void check(const mica::ModelConfig& c) {
               c.sliding_window > 0));
   int64_t bytes;
   MICA_CHECK(!__builtin_mul_overflow(c.hidden_size, c.intermediate_size, &bytes));
+  MICA_CHECK(c.position_offset >= 0 && c.max_position_embeddings > 0);
   MICA_CHECK(!__builtin_mul_overflow(bytes, 8 * (c.num_experts + 1), &bytes));
 }
 
@@ -30,6 +33,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     check(mica::parse_model_config(text));
+  } catch (const mica::Error&) {
+  }
+  try {
+    const std::string folder = mica::parse_pooling_modules(text).pooling_folder;
+    MICA_CHECK(folder.find('/') == folder.npos && folder != "..");
+  } catch (const mica::Error&) {
+  }
+  try {
+    mica::parse_pooling(text);
+  } catch (const mica::Error&) {
+  }
+  try {
+    MICA_CHECK(mica::parse_sentence_length(text) >= 0);
   } catch (const mica::Error&) {
   }
   try {

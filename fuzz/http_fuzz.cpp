@@ -9,6 +9,7 @@
 #include "server/anthropic_request.h"
 #include "server/http_text.h"
 #include "server/openai_endpoint.h"
+#include "server/requested_model.h"
 #include "server/responses_request.h"
 #include "server/token_endpoints.h"
 
@@ -47,6 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   (void)mica::parse_target(bytes);
+  (void)mica::requested_model(bytes);
   try {
     switch (data[0] % 6) {
       case 0: (void)mica::chat_job(bytes, world.served); break;

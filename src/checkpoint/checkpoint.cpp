@@ -235,6 +235,11 @@ DType Checkpoint::dtype() const {
     const Stored* stored = find(name);
     if (stored && is_compute_dtype(stored->entry->dtype)) return stored->entry->dtype;
   }
+  for (const char* prefix : {"", "bert.", "roberta.", "model."})
+    for (const char* leaf : {"scales", "weight"}) {
+      const Stored* stored = find(std::string(prefix) + "embeddings.word_embeddings." + leaf);
+      if (stored && is_compute_dtype(stored->entry->dtype)) return stored->entry->dtype;
+    }
   return DType::kBF16;
 }
 

@@ -187,6 +187,21 @@ TEST(Checkpoint, PrefixesOfVisionCheckpoints) {
   }
 }
 
+TEST(Checkpoint, NamesOfEncoders) {
+  for (const char* prefix : {"", "bert.", "roberta.", "model."}) {
+    TensorSet tensors;
+    tensors.add(std::string(prefix) + "embeddings.word_embeddings.weight", DType::kF16, {4, 2});
+    tensors.add(std::string(prefix) + "embeddings.LayerNorm.gamma", DType::kF32, {2}, 3);
+    tensors.add(std::string(prefix) + "embeddings.LayerNorm.beta", DType::kF32, {2}, 5);
+    const auto folder = folder_of("{}", tensors);
+    Checkpoint checkpoint(folder->path());
+    EXPECT_EQ(checkpoint.dtype(), DType::kF16);
+    const std::string norm = std::string(prefix) + "embeddings.LayerNorm";
+    EXPECT_EQ(checkpoint.parameter(norm + ".weight", {2}).as<float>()[0], 3);
+    EXPECT_EQ(checkpoint.parameter(norm + ".bias", {2}).as<float>()[0], 5);
+  }
+}
+
 TEST(Checkpoint, OverridesMayCarryThePrefix) {
   TensorSet tensors;
   tensors.add_affine("language_model.model.embed_tokens", 2, 128, 8, 32);

@@ -200,6 +200,13 @@ TEST(Safetensors, DeepNestingIsAnError) {
   EXPECT_NE(error_of(file_with("{\"a\":" + std::string(1 << 20, '['), 0)), "");
 }
 
+// As mlx writes files without metadata: mlx-lm's adapters.
+TEST(Safetensors, AcceptsNoMetadata) {
+  EXPECT_EQ(error_of(file_with(R"({"__metadata__":null})", 0)), "");
+  EXPECT_NE(error_of(file_with(R"({"__metadata__":{"a":null}})", 0)), "");
+  EXPECT_NE(error_of(file_with(R"({"a":null})", 0)), "");
+}
+
 TEST(Safetensors, AcceptsGapsPaddingAndAnEmptyFile) {
   EXPECT_EQ(error_of(file_with("{}    ", 0)), "");
   EXPECT_EQ(error_of(file_with(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}}  )", 9)),

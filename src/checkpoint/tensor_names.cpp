@@ -1,5 +1,8 @@
 #include "checkpoint/tensor_names.h"
 
+#include <cstring>
+#include <utility>
+
 namespace mica {
 namespace {
 
@@ -7,9 +10,17 @@ bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
 }  // namespace
 
 std::string canonical_name(std::string_view name) {
+  for (const auto& [old, now] : {std::pair("LayerNorm.gamma", "LayerNorm.weight"),
+                                 std::pair("LayerNorm.beta", "LayerNorm.bias")})
+    if (ends_with(name, old))
+      return canonical_name(std::string(name.substr(0, name.size() - std::strlen(old))) + now);
   constexpr std::string_view kInner = "model.language_model.";
   constexpr std::string_view kOuter = "language_model.";
   if (starts_with(name, kInner)) return "model." + std::string(name.substr(kInner.size()));

@@ -8,6 +8,7 @@ namespace mica {
 
 // Vision checkpoints nest the language model: "language_model.model.layers.0…" (MLX, older
 // Hugging Face) and "model.language_model.layers.0…" (newer) both become "model.layers.0…".
+// Old BERT checkpoints call the parameters of a LayerNorm gamma and beta: weight and bias here.
 // Works for tensor names and module paths; idempotent.
 std::string canonical_name(std::string_view name);
 

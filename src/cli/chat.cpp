@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "cli/answer.h"
 #include "cli/commands.h"
+#include "cli/draft_model.h"
 #include "cli/load.h"
+#include "cli/one_adapter.h"
 
 namespace mica {
 namespace {
@@ -25,11 +27,12 @@ using Json = nlohmann::ordered_json;
 struct ChatFlags {
   ModelFlags model;
   SamplingFlags sampling;
-  std::string system_prompt;
+  std::string system_prompt, adapter_path;
   std::string template_config = "{}";
   int32_t max_tokens = 2048;
   int32_t max_kv_size = 0;
   KvQuantOptions kv_quant;
+  SpeculationFlags speculation;
 };
 
 volatile std::sig_atomic_t g_stop = 0;
@@ -93,8 +96,8 @@ class LineReader {
 
 class Conversation {
  public:
-  Conversation(const ChatFlags& flags, const LoadedModel& loaded, Engine& engine)
-      : flags_(flags), text_(*loaded.text), engine_(engine) {
+  Conversation(const ChatFlags& flags, const LoadedModel& loaded, Engine& engine, AdapterId adapter)
+      : flags_(flags), text_(*loaded.text), engine_(engine), adapter_(adapter) {
     kwargs_ = Json::parse(flags.template_config, nullptr, /*allow_exceptions=*/false);
     if (!kwargs_.is_object())
       throw Error(ErrorKind::kUsage, "--chat-template-config: expected a JSON object, found '{}'",
@@ -133,6 +136,7 @@ class Conversation {
                   request.prompt.size(), engine_.max_context());
     request.max_tokens = std::min(flags_.max_tokens, room);
     request.stop_token_ids = text_.end_ids();
+    request.adapter = adapter_;
     g_stop = 0;
     const auto before = std::signal(SIGINT, stop_answer);
     const Answer out = answer(
@@ -151,18 +155,23 @@ class Conversation {
   const ChatFlags& flags_;
   const TextModel& text_;
   Engine& engine_;
+  const AdapterId adapter_;
   Json kwargs_, messages_;
   std::string stats_;
 };
 
 void run(const ChatFlags& flags) {
   const LoadedModel loaded = load(flags.model);
+  const OneAdapter adapter = load_adapter(flags.adapter_path, loaded);
+  const DraftModel draft = load_draft_model(flags.speculation, flags.model, loaded);
   EngineOptions options;
   options.max_batch_sequences = 1;
   options.max_context = flags.max_kv_size;
   options.kv_quant = flags.kv_quant;
+  options.adapters = adapter.set.get();
+  options.speculation = draft.options;
   Engine engine(*loaded.backend, *loaded.model, options);
-  Conversation conversation(flags, loaded, engine);
+  Conversation conversation(flags, loaded, engine, adapter.id);
   LineReader reader;
   if (reader.terminal()) std::printf("%s\n", kHelp);
   while (const auto line = reader.next()) {
@@ -196,12 +205,13 @@ void add_chat_command(CLI::App& app) {
                    "Longest conversation in tokens (default: the model's, or what fits)")
       ->check(CLI::PositiveNumber);
   add_kv_flags(*command, flags->kv_quant);
+  add_speculation_flags(*command, flags->speculation);
   command->add_option("--chat-template", flags->model.chat_template,
                       "A template's text or file instead of the model's own");
   command->add_option("--chat-template-config", flags->template_config,
                       "JSON object of template variables");
   add_sampling_flags(*command, flags->sampling);
-  add_missing_flag(*command, "--adapter-path", "running with a LoRA adapter");
+  add_adapter_flag(*command, flags->adapter_path);
   command->callback([flags] { run(*flags); });
 }
 

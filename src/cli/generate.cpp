@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "cli/answer.h"
 #include "cli/commands.h"
+#include "cli/draft_model.h"
 #include "cli/load.h"
+#include "cli/one_adapter.h"
 
 namespace mica {
 namespace {
@@ -19,12 +21,13 @@ struct GenerateFlags {
   ModelFlags model;
   SamplingFlags sampling;
   std::string prompt = "hello";
-  std::string system_prompt, prefill_response;
+  std::string system_prompt, prefill_response, adapter_path;
   std::string template_config = "{}";
   std::vector<std::string> extra_eos_tokens;
   int32_t max_tokens = 100;
   int32_t max_kv_size = 0;
   KvQuantOptions kv_quant;
+  SpeculationFlags speculation;
   bool ignore_chat_template = false;
   bool use_default_chat_template = false;
   std::string verbose = "true";
@@ -92,10 +95,13 @@ std::vector<int32_t> stop_ids(const GenerateFlags& flags, const TextModel& text)
 
 void run(const GenerateFlags& flags) {
   const LoadedModel loaded = load(flags.model);
+  const OneAdapter adapter = load_adapter(flags.adapter_path, loaded);
+  const DraftModel draft = load_draft_model(flags.speculation, flags.model, loaded);
   Request request;
   request.prompt = prompt_tokens(flags, *loaded.text);
   request.sampling = resolve(flags.sampling, *loaded.text);
   request.max_tokens = flags.max_tokens;
+  request.adapter = adapter.id;
   request.stop_token_ids = stop_ids(flags, *loaded.text);
   const int32_t needed = static_cast<int32_t>(request.prompt.size()) + flags.max_tokens;
   EngineOptions options;
@@ -103,6 +109,8 @@ void run(const GenerateFlags& flags) {
   options.max_context = flags.max_kv_size > 0 ? flags.max_kv_size : needed;
   options.prefix_cache = false;
   options.kv_quant = flags.kv_quant;
+  options.adapters = adapter.set.get();
+  options.speculation = draft.options;
   Engine engine(*loaded.backend, *loaded.model, options);
 
   const bool verbose = flags.verbose == "true" || flags.verbose == "True" || flags.verbose == "T" ||
@@ -123,9 +131,6 @@ void run(const GenerateFlags& flags) {
 }
 
 void add_flags_of_later_versions(CLI::App& command) {
-  add_missing_flag(command, "--adapter-path", "running with a LoRA adapter");
-  add_missing_flag(command, "--draft-model", "speculative decoding");
-  add_missing_flag(command, "--num-draft-tokens", "speculative decoding");
   add_missing_flag(command, "--prompt-cache-file", "a prompt cache on disk");
 }
 
@@ -158,8 +163,10 @@ void add_generate_command(CLI::App& app) {
                    "Longest prompt and answer together (default: what this call needs)")
       ->check(CLI::PositiveNumber);
   add_kv_flags(*command, flags->kv_quant);
+  add_speculation_flags(*command, flags->speculation);
   command->add_option("--verbose", flags->verbose, "Print separators and speed")
       ->capture_default_str();
+  add_adapter_flag(*command, flags->adapter_path);
   add_sampling_flags(*command, flags->sampling);
   add_flags_of_later_versions(*command);
   command->callback([flags] { run(*flags); });

@@ -93,14 +93,10 @@ void check_device(Backend& backend, DType dtype) {
   log_info("device {}: self-test passed, {} kernel families", device.kind, checks.size());
 }
 
-}  // namespace
-
-LoadedModel load(const ModelFlags& flags, bool with_text) {
+// `check`: the device first computes what it must be able to.
+LoadedParts load_parts(Backend& backend, const ModelFlags& flags, bool with_text, bool check) {
   const auto start = std::chrono::steady_clock::now();
-  LoadedModel loaded;
-  loaded.backend = make_backend(flags.backend);  // before any long work: a wrong device ends here
-  loaded.bandwidth = announce(*loaded.backend);
-
+  LoadedParts loaded;
   HubOptions hub = hub_options_from_environment();
   hub.offline = hub.offline || flags.offline;
   loaded.directory = resolve_model(flags.model, hub);
@@ -115,16 +111,35 @@ LoadedModel load(const ModelFlags& flags, bool with_text) {
       return std::make_unique<TextModel>(loaded.directory, config.eos_token_ids,
                                          flags.chat_template);
     });
-  check_device(*loaded.backend, config.dtype);
-  loaded.model = load_model(config, weights, *loaded.backend);
+  if (check) check_device(backend, config.dtype);
+  loaded.model = load_model(config, weights, backend);
   warn_of_unread(config, weights);
   if (with_text) loaded.text = text.get();
-  loaded.load_seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   log_info("model {}: {}, {:.4g} MB of weights, loaded in {:.2f} s",
            loaded.directory.filename().string(), config.model_type,
-           static_cast<double>(loaded.model->weight_bytes()) / 1e6, loaded.load_seconds);
+           static_cast<double>(loaded.model->weight_bytes()) / 1e6,
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return loaded;
+}
+
+}  // namespace
+
+LoadedModel load(const ModelFlags& flags, bool with_text) {
+  const auto start = std::chrono::steady_clock::now();
+  LoadedModel loaded;
+  loaded.backend = make_backend(flags.backend);  // before any long work: a wrong device ends here
+  loaded.bandwidth = announce(*loaded.backend);
+  LoadedParts parts = load_parts(*loaded.backend, flags, with_text, /*check=*/true);
+  loaded.directory = std::move(parts.directory);
+  loaded.model = std::move(parts.model);
+  loaded.text = std::move(parts.text);
+  loaded.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return loaded;
+}
+
+LoadedParts load_onto(Backend& backend, const ModelFlags& flags, bool with_text) {
+  return load_parts(backend, flags, with_text, /*check=*/false);
 }
 
 }  // namespace mica

@@ -44,8 +44,17 @@ struct LoadedModel {
   double bandwidth = 0;  // of the device's own memory, bytes per second; 0 where it is the host's
 };
 
+struct LoadedParts {
+  std::filesystem::path directory;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<TextModel> text;  // null when loaded without
+};
+
 // Resolves the model (path or repository id), makes the backend, loads weights, then the text side;
 // logs one line about the device and one about the model.
 LoadedModel load(const ModelFlags& flags, bool with_text = true);
+
+// The same on a backend that another model has brought up; `flags.backend` is not read.
+LoadedParts load_onto(Backend& backend, const ModelFlags& flags, bool with_text = true);
 
 }  // namespace mica

@@ -5,45 +5,35 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/load.h"
+#include "cli/serve_models.h"
 #include "cli/serve_operations.h"
 #include "server/app.h"
 #include "server/speed_watch.h"
+#include "text/answer/answer_style.h"
 
 namespace mica {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds kSelfTestTime{300};
 constexpr std::chrono::seconds kSpeedCheckTime{30};
 
 struct ServeFlags {
-  ModelFlags model;
+  ServedModelFlags models;
   AppOptions app;
-  RequestDefaults defaults;
-  EngineOptions engine;
   OperationFlags operation;
-  uint64_t kv_bytes = 0;
   double timeout = 3600;  // seconds
   bool use_default_chat_template = false;
-};
-
-// What the loading thread makes. Destroyed after the threads of the server have ended.
-struct Loaded {
-  LoadedModel parts;
-  std::unique_ptr<Engine> engine;
-  ServedModel served;
 };
 
 void allow_many_connections() {
@@ -76,92 +66,6 @@ int wait_for_signal(App& app, std::chrono::milliseconds patience) {
   }
   return 0;
 }
-
-std::string without_slashes(std::string text) {
-  while (text.size() > 1 && text.back() == '/') text.pop_back();
-  return text;
-}
-
-ServedModel served_model(const ServeFlags& flags, const LoadedModel& parts, Engine& engine) {
-  const DeviceInfo device = parts.backend->info();
-  ServedModel served;
-  served.engine = &engine;
-  served.text = parts.text.get();
-  served.vocabulary = static_cast<int32_t>(parts.model->config().vocab_size);
-  served.id = without_slashes(flags.model.model);
-  served.aliases = {flags.model.model, parts.directory.string(),
-                    std::filesystem::path(served.id).filename().string()};
-  served.device = device.kind + ": " + device.name;
-  served.fingerprint = "mica-" MICA_VERSION "-" + device.kind;
-  served.bandwidth = parts.bandwidth;
-  served.load_seconds = parts.load_seconds;
-  served.weight_bytes = parts.model->weight_bytes();
-  served.created = static_cast<int64_t>(std::time(nullptr));
-  served.defaults = flags.defaults;
-  served.defaults.timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(std::min(flags.timeout, 1e9) * 1000));
-  return served;
-}
-
-// Ready means that a token was generated: one goes through the whole engine.
-void self_test(Engine& engine, const TextModel& text) {
-  Request request;
-  request.prompt = text.encode("Hello");
-  if (request.prompt.empty()) request.prompt = {0};
-  request.prompt.resize(std::min<size_t>(request.prompt.size(), 8));
-  request.max_tokens = 1;
-  request.use_prefix_cache = false;
-  const auto events = engine.submit(std::move(request));
-  const auto deadline = Clock::now() + kSelfTestTime;
-  while (events && Clock::now() < deadline) {
-    const auto event = events->next(std::chrono::seconds(1));
-    if (!event || event->kind == Event::Kind::kStarted) continue;
-    if (event->kind == Event::Kind::kToken) return;
-    throw Error(ErrorKind::kDevice, "[serve] the self-test generated no token: {}",
-                event->error.empty() ? name(event->reason) : event->error);
-  }
-  throw Error(ErrorKind::kDevice, "[serve] the self-test generated no token within {} seconds",
-              kSelfTestTime.count());
-}
-
-std::unique_ptr<Loaded> load_all(const ServeFlags& flags) {
-  auto loaded = std::make_unique<Loaded>();
-  loaded->parts = load(flags.model);
-  EngineOptions options = flags.engine;
-  options.kv_bytes = flags.kv_bytes;
-  loaded->engine = std::make_unique<Engine>(*loaded->parts.backend, *loaded->parts.model, options);
-  self_test(*loaded->engine, *loaded->parts.text);
-  loaded->served = served_model(flags, loaded->parts, *loaded->engine);
-  return loaded;
-}
-
-// Loads beside the server, which answers 503 meanwhile.
-class Loader {
- public:
-  explicit Loader(const ServeFlags& flags) {
-    thread_ = std::thread([this, &flags] {
-      try {
-        loaded_ = load_all(flags);
-      } catch (...) {
-        failure_ = std::current_exception();
-      }
-      done_ = true;
-    });
-  }
-  bool done() const { return done_; }
-  // Once done: the model, or the exception.
-  std::unique_ptr<Loaded> take() {
-    thread_.join();
-    if (failure_) std::rethrow_exception(failure_);
-    return std::move(loaded_);
-  }
-
- private:
-  std::atomic<bool> done_{false};
-  std::unique_ptr<Loaded> loaded_;
-  std::exception_ptr failure_;
-  std::thread thread_;
-};
 
 // A signal while other threads are at work that can't be interrupted.
 [[noreturn]] void leave(int status) {
@@ -197,11 +101,47 @@ std::string address(const ServeFlags& flags, uint16_t port) {
   return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
+// The first model, beside the server, which answers 503 meanwhile.
+void load_default(App& app) {
+  ModelRegistry& models = app.models();
+  const std::string id = models.default_id();
+  models.load(id);
+  while (models.state(id).status == ModelStatus::kLoading)
+    if (wait_for_signal(app, std::chrono::milliseconds(100)) != 0) leave(0);
+  if (const auto failure = models.exception(id)) {
+    app.stop();
+    std::rethrow_exception(failure);
+  }
+}
+
+// Until a signal comes. Speed is compared while nothing but the first model is loaded.
+void watch_speed(App& app) {
+  std::optional<SpeedWatch> watch;
+  std::string watched;  // which loading of it
+  while (wait_for_signal(app, kSpeedCheckTime) == 0) {
+    ModelRegistry& models = app.models();
+    const ModelLease lease = models.look(models.default_id());
+    const ModelCounts counts = models.counts();
+    if (!lease || counts.loaded != 1) continue;
+    const std::string loading = fmt::format("{}", counts.loads);
+    if (watched != loading) watch.emplace(lease->model->bandwidth, lease->model->layers);
+    watched = loading;
+    if (const auto warning = watch->check(lease->model->engine->stats()))
+      log_warning("[serve] {}", *warning);
+  }
+}
+
 void run(ServeFlags flags) {
-  const auto arguments = nlohmann::json::parse(flags.defaults.template_arguments, nullptr, false);
+  RequestDefaults& defaults = flags.models.defaults;
+  const auto arguments = nlohmann::json::parse(defaults.template_arguments, nullptr, false);
   if (!arguments.is_object())
     throw Error(ErrorKind::kUsage, "--chat-template-args: expected a JSON object, found '{}'",
-                flags.defaults.template_arguments);
+                defaults.template_arguments);
+  if (!defaults.tool_parser.empty()) (void)tool_style(defaults.tool_parser);
+  if (!defaults.reasoning_parser.empty()) (void)reasoning_style(defaults.reasoning_parser);
+  defaults.timeout =
+      std::chrono::milliseconds(static_cast<int64_t>(std::min(flags.timeout, 1e9) * 1000));
+  flags.app.request_timeout = defaults.timeout;
   apply(flags.operation, flags.app);
   // Blocked in every thread that follows; this one waits for them.
   const sigset_t signals = awaited_signals();
@@ -209,26 +149,24 @@ void run(ServeFlags flags) {
   allow_many_connections();
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   flags.app.workers = std::clamp(cores / 4, 2, 8);
-  App app(flags.app);  // outlives the engine
+  App app(flags.app);
+  add_models(flags.models, app);
 
   if (flags.app.keys.empty() && is_reachable(flags.app.http.host))
     log_warning("[serve] no --api-key: whoever reaches {} may ask", flags.app.http.host);
 
-  Loader loader(flags);
   log_info("[serve] listening on {}, loading the model", address(flags, app.port()));
-  while (!loader.done())
-    if (wait_for_signal(app, std::chrono::milliseconds(100)) != 0) leave(0);
-  const std::unique_ptr<Loaded> loaded = loader.take();
-  loaded->served.metrics = &app.metrics();
-  app.set_ready(loaded->served);
-  std::printf("ready: %s  model %s  device %s\n", address(flags, app.port()).c_str(),
-              loaded->served.id.c_str(), loaded->served.device.c_str());
-  std::fflush(stdout);
-  SpeedWatch watch(loaded->parts.bandwidth, loaded->parts.model->config().num_hidden_layers);
-  while (wait_for_signal(app, kSpeedCheckTime) == 0)
-    if (const auto warning = watch.check(loaded->engine->stats()))
-      log_warning("[serve] {}", *warning);
+  load_default(app);
+  {
+    const ModelLease lease = app.models().look(app.models().default_id());
+    app.set_ready();
+    std::printf("ready: %s  model %s  device %s\n", address(flags, app.port()).c_str(),
+                lease->model->id.c_str(), lease->model->device.c_str());
+    std::fflush(stdout);
+  }
+  watch_speed(app);
   drain(app, flags.operation.drain_timeout);
+  if (app.models().busy()) leave(0);  // a model is being loaded: that can't be interrupted
   app.stop();
 }
 
@@ -251,10 +189,16 @@ void add_sampling_defaults(CLI::App& command, RequestDefaults& defaults) {
       ->capture_default_str();
   command.add_option("--chat-template-args", defaults.template_arguments,
                      "JSON object of template variables, such as {\"enable_thinking\": false}");
+  command.add_option(
+      "--tool-call-parser", defaults.tool_parser,
+      "How the model writes calls, a name of docs/tools.md (default: as its template "
+      "shows)");
+  command.add_option("--reasoning-parser", defaults.reasoning_parser,
+                     "How the model writes reasoning, likewise");
 }
 
 void add_engine_flags(CLI::App& command, ServeFlags& flags) {
-  EngineOptions& engine = flags.engine;
+  EngineOptions& engine = flags.models.engine;
   command.add_option("--decode-concurrency", engine.max_batch_sequences, "Sequences of one step")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -266,9 +210,20 @@ void add_engine_flags(CLI::App& command, ServeFlags& flags) {
       .add_option("--max-context", engine.max_context,
                   "Longest prompt and answer together (default: the model's, or what fits)")
       ->check(CLI::PositiveNumber);
-  command.add_option("--kv-bytes", flags.kv_bytes, "Memory for keys and values, such as 8GB")
+  command
+      .add_option("--kv-bytes", flags.models.kv_bytes, "Memory for keys and values, such as 8GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true));
   add_kv_flags(command, engine.kv_quant);
+  command
+      .add_option("--prompt-cache-bytes", engine.prefix_cache_bytes,
+                  "Of --kv-bytes, for prompts that have ended (default: all that is free)")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true));
+  command
+      .add_option("--max-step-ms", engine.max_step_ms,
+                  "Longest step beside answers that run: prompts wait for more (0: no bound)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_speculation_flags(command, flags.models.speculation);
   command.add_option("--max-queue", engine.max_queue, "Requests that may wait; more get 429")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -284,12 +239,8 @@ void add_accepted_flags(CLI::App& command, ServeFlags& flags) {
   };
   accept("--prompt-concurrency", "--prefill-step-size bounds the prompts of a step");
   accept("--prompt-cache-size", "the prefix cache keeps what fits into --kv-bytes");
-  accept("--prompt-cache-bytes", "the prefix cache keeps what fits into --kv-bytes");
   command.add_flag("--use-default-chat-template", flags.use_default_chat_template,
                    "Accepted as in mlx-lm; without a template: \"role: text\" lines");
-  add_missing_flag(command, "--adapter-path", "serving a LoRA adapter");
-  add_missing_flag(command, "--draft-model", "speculative decoding");
-  add_missing_flag(command, "--num-draft-tokens", "speculative decoding");
 }
 
 }  // namespace
@@ -297,7 +248,7 @@ void add_accepted_flags(CLI::App& command, ServeFlags& flags) {
 void add_serve_command(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* command = app.add_subcommand("serve", "Answer HTTP requests as OpenAI's API does");
-  add_model_flags(*command, flags->model);
+  add_model_flags(*command, flags->models.model);
   command->add_option("--host", flags->app.http.host, "Address to listen on")
       ->capture_default_str();
   command->add_option("--port", flags->app.http.port, "Port to listen on (0: any free one)")
@@ -306,11 +257,12 @@ void add_serve_command(CLI::App& app) {
       ->add_option("--allowed-origins", flags->app.http.allowed_origins,
                    "Comma-separated origins of web pages that may ask, or *")
       ->capture_default_str();
-  command->add_option("--chat-template", flags->model.chat_template,
+  command->add_option("--chat-template", flags->models.model.chat_template,
                       "A template's text or file instead of the model's own");
   command->add_flag("!--no-webui", flags->app.webui, "No web page at /");
-  add_sampling_defaults(*command, flags->defaults);
+  add_sampling_defaults(*command, flags->models.defaults);
   add_engine_flags(*command, *flags);
+  add_models_flags(*command, flags->models, flags->app);
   add_operation_flags(*command, flags->operation, flags->app);
   add_accepted_flags(*command, *flags);
   command->callback([flags] { run(*flags); });

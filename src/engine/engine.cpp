@@ -125,6 +125,7 @@ struct Engine::Impl {
         plan(plan_kv(all_cache_layers(model, options), model.config().max_position_embeddings,
                      options, kv_budget(backend.info(), all_activation_bytes(model, options)))),
         vocabulary(model.config().vocab_size),
+        encoder_type(model.generates() ? "" : model.config().model_type),
         worker(backend, model, options, plan) {
     heartbeat.since = EngineClock::now();
     publish();
@@ -139,7 +140,8 @@ struct Engine::Impl {
   const EngineOptions options;
   const KvPlan plan;
   const int64_t vocabulary;
-  Worker worker;  // the thread's own
+  const std::string encoder_type;  // of a model that generates nothing, else ""
+  Worker worker;                   // the thread's own
 
   mutable std::mutex mutex;
   std::condition_variable wake;
@@ -221,6 +223,10 @@ Engine::~Engine() {
 }
 
 std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void()> on_event) {
+  if (!impl_->encoder_type.empty())
+    throw Error(ErrorKind::kUsage,
+                "[request] this model ('{}') embeds only: ask POST /v1/embeddings",
+                impl_->encoder_type);
   check_request(request, impl_->vocabulary, impl_->plan.max_context);
   auto job = std::make_unique<Job>();
   job->priority = request.priority;

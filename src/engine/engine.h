@@ -80,7 +80,8 @@ class Engine {
   ~Engine();  // ends every request with kCancelled and joins the thread
 
   // Thread-safe. Throws Error(kUsage) for a request that can never run (empty prompt, a token id
-  // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text), and
+  // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text; any
+  // request where the model is an encoder), and
   // Error(kDevice) with `fault()` when the engine is not healthy. nullptr when the queue is full.
   std::shared_ptr<EventStream> submit(Request request, std::function<void()> on_event = nullptr);
 

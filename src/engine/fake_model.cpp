@@ -61,6 +61,12 @@ void fake_sample(Backend& backend, const SampleParams& params) {
   if (hook) hook(params);
 }
 
+constexpr int64_t kHiddenSize = 5;
+
+float hidden_value(uint64_t hash, int64_t i) {
+  return static_cast<float>(mix64(hash ^ static_cast<uint64_t>(i + 1)) % 2001) / 1000.0f - 1;
+}
+
 // What a fake layer keeps of a token: every element tells layer, head and dimension apart.
 int32_t key_of(int32_t token, int64_t layer, int64_t head, int64_t d) {
   return static_cast<int32_t>(((token * 8 + layer) * 8 + head) * 8 + d);
@@ -70,6 +76,7 @@ ModelConfig config_of(const FakeOptions& options) {
   ModelConfig config;
   config.model_type = "fake";
   config.vocab_size = options.vocabulary;
+  config.hidden_size = kHiddenSize;
   config.max_position_embeddings = options.context;
   return config;
 }
@@ -168,6 +175,40 @@ void FakeModel::advance_states(const Batch& batch, KvCache& cache,
       state = fold(state, batch.token_ids.as<int32_t>()[t], batch.positions.as<int32_t>()[t]);
     states.push_back(state);
   }
+}
+
+std::vector<float> FakeModel::hidden_state(std::span<const int32_t> tokens) {
+  uint64_t hash = kSeed;
+  for (size_t p = 0; p < tokens.size(); ++p) hash = fold(hash, tokens[p], static_cast<int64_t>(p));
+  std::vector<float> state;
+  for (int64_t i = 0; i < kHiddenSize; ++i) state.push_back(hidden_value(hash, i));
+  return state;
+}
+
+Tensor FakeModel::hidden(const Batch& batch, KvCache& cache, Arena& arena) {
+  const std::span<const int32_t> ids(batch.token_ids.as<int32_t>(),
+                                     static_cast<size_t>(batch.tokens()));
+  if (on_forward) on_forward(ids);
+  ++steps;
+  computed_tokens += batch.tokens();
+  append(batch, cache);
+  std::vector<uint64_t> states;
+  if (options_.hybrid) advance_states(batch, cache, states);
+  const int64_t rows = batch.logit_rows.shape[0];
+  const Tensor out = arena.take(DType::kF32, {rows, kHiddenSize});
+  int64_t s = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t row = batch.logit_rows.as<int32_t>()[r];
+    while (batch.query_start.as<int32_t>()[s + 1] <= row) ++s;
+    const int32_t length = batch.positions.as<int32_t>()[row] + 1;
+    const uint64_t hash = read_back(batch, cache, s, length);
+    if (options_.hybrid && length == batch.kv_lengths.as<int32_t>()[s] &&
+        hash != states[static_cast<size_t>(s)])
+      broken("a state of others");
+    for (int64_t i = 0; i < kHiddenSize; ++i)
+      out.as<float>()[r * kHiddenSize + i] = hidden_value(hash, i);
+  }
+  return out;
 }
 
 Tensor FakeModel::forward(const Batch& batch, KvCache& cache, Arena& arena) {

@@ -49,6 +49,9 @@ class FakeModel final : public Model {
   std::vector<CacheSpec> cache_layers() const override;
   size_t arena_bytes(int64_t tokens, int64_t rows) const override;
   Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) override;
+  // Each row is `hidden_state` of its sequence up to there.
+  Tensor hidden(const Batch& batch, KvCache& cache, Arena& arena) override;
+  static std::vector<float> hidden_state(std::span<const int32_t> tokens);
   size_t bytes_per_step(int64_t) const override { return 1; }
   int64_t weights_per_token() const override { return 1; }
   size_t weight_bytes() const override { return 1; }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "checkpoint/json_reader.h"
+#include "model/encoder_config.h"
 #include "model/rope_config.h"
 
 namespace mica {
@@ -238,6 +239,11 @@ void read_gemma(const JsonReader& root, const JsonReader& text, const Family& fa
 ModelConfig parse_model_config(std::string_view config_json) {
   const json parsed = parse_json_object(config_json, "config.json");
   const JsonReader root(parsed, "config.json");
+  if (is_encoder_type(root.string("model_type"))) {
+    ModelConfig encoder = read_encoder_config(root);
+    encoder.dtype = read_dtype(root, root);
+    return encoder;
+  }
   const Family& family = family_of(root);
   ModelConfig config;
   config.model_type = family.type;

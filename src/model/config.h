@@ -63,6 +63,11 @@ struct ModelConfig {
   std::vector<int64_t> mlp_only_layers;
   bool norm_topk_prob = false;
 
+  // Encoders.
+  float layer_norm_eps = 1e-12f;
+  int64_t type_vocab_size = 0;
+  int64_t position_offset = 0;  // row of the first position in the table (roberta: pad id + 1)
+
   std::string weight_prefix;           // "language_model." of vision checkpoints, else ""
   DType dtype = DType::kBF16;          // dtype of the checkpoint's float weights
   std::vector<int32_t> eos_token_ids;  // config.json, overridden by generation_config.json

@@ -28,16 +28,12 @@ class Decoder final : public Model {
 
   Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) override {
     const Step step{backend_, batch, cache, arena, backend_.activation_dtype(config_.dtype)};
-    const Tensor h = embed(step, head_);
-    for (const DecoderLayer& layer : layers_) {
-      const size_t mark = arena.mark();
-      attend(step, layer.self_attn, normalize(step, h, layer.input_layernorm, config_.rms_norm_eps),
-             h, /*add=*/true);
-      const Tensor x = normalize(step, h, layer.post_attention_layernorm, config_.rms_norm_eps);
-      std::visit([&](const auto& mlp) { feed_forward(step, mlp, x, h, /*add=*/true); }, layer.mlp);
-      arena.reset(mark);
-    }
-    return project(step, head_, config_, h);
+    return project(step, head_, config_, run_layers(step));
+  }
+
+  Tensor hidden(const Batch& batch, KvCache& cache, Arena& arena) override {
+    const Step step{backend_, batch, cache, arena, backend_.activation_dtype(config_.dtype)};
+    return final_states(step, head_, config_, run_layers(step));
   }
 
   bool recordable() const override { return rope_.dynamic == nullptr; }
@@ -47,6 +43,19 @@ class Decoder final : public Model {
   size_t weight_bytes() const override { return weight_bytes_; }
 
  private:
+  Tensor run_layers(const Step& step) const {
+    const Tensor h = embed(step, head_);
+    for (const DecoderLayer& layer : layers_) {
+      const size_t mark = step.arena.mark();
+      attend(step, layer.self_attn, normalize(step, h, layer.input_layernorm, config_.rms_norm_eps),
+             h, /*add=*/true);
+      const Tensor x = normalize(step, h, layer.post_attention_layernorm, config_.rms_norm_eps);
+      std::visit([&](const auto& mlp) { feed_forward(step, mlp, x, h, /*add=*/true); }, layer.mlp);
+      step.arena.reset(mark);
+    }
+    return h;
+  }
+
   ReadCost read_cost(int64_t tokens) const {
     ReadCost cost{.tokens = tokens};
     cost.add(head_.output());

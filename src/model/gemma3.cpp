@@ -44,20 +44,12 @@ class Gemma3 final : public Model {
 
   Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) override {
     const Step step{backend_, batch, cache, arena, backend_.activation_dtype(config_.dtype)};
-    const float eps = config_.rms_norm_eps;
-    const Tensor h = embed(step, head_);
-    for (const Gemma3Layer& layer : layers_) {
-      const size_t mark = arena.mark();
-      const Tensor x = normalize(step, h, layer.input_layernorm, eps);
-      const Tensor part = step.take(h.shape);
-      attend(step, layer.self_attn, x, part, /*add=*/false);
-      backend_.ops().add(backend_, h, normalize(step, part, layer.post_attention_layernorm, eps));
-      const Tensor y = normalize(step, h, layer.pre_feedforward_layernorm, eps);
-      feed_forward(step, layer.mlp, y, part, /*add=*/false);
-      backend_.ops().add(backend_, h, normalize(step, part, layer.post_feedforward_layernorm, eps));
-      arena.reset(mark);
-    }
-    return project(step, head_, config_, h);
+    return project(step, head_, config_, run_layers(step));
+  }
+
+  Tensor hidden(const Batch& batch, KvCache& cache, Arena& arena) override {
+    const Step step{backend_, batch, cache, arena, backend_.activation_dtype(config_.dtype)};
+    return final_states(step, head_, config_, run_layers(step));
   }
 
   size_t bytes_per_step(int64_t tokens) const override { return read_cost(tokens).bytes; }
@@ -65,6 +57,23 @@ class Gemma3 final : public Model {
   size_t weight_bytes() const override { return weight_bytes_; }
 
  private:
+  Tensor run_layers(const Step& step) const {
+    const float eps = config_.rms_norm_eps;
+    const Tensor h = embed(step, head_);
+    for (const Gemma3Layer& layer : layers_) {
+      const size_t mark = step.arena.mark();
+      const Tensor x = normalize(step, h, layer.input_layernorm, eps);
+      const Tensor part = step.take(h.shape);
+      attend(step, layer.self_attn, x, part, /*add=*/false);
+      backend_.ops().add(backend_, h, normalize(step, part, layer.post_attention_layernorm, eps));
+      const Tensor y = normalize(step, h, layer.pre_feedforward_layernorm, eps);
+      feed_forward(step, layer.mlp, y, part, /*add=*/false);
+      backend_.ops().add(backend_, h, normalize(step, part, layer.post_feedforward_layernorm, eps));
+      step.arena.reset(mark);
+    }
+    return h;
+  }
+
   ReadCost read_cost(int64_t tokens) const {
     ReadCost cost{.tokens = tokens};
     cost.add(head_.output());

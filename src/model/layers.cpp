@@ -256,14 +256,20 @@ Tensor embed(const Step& step, const Head& head) {
   return out;
 }
 
+Tensor final_states(const Step& step, const Head& head, const ModelConfig& config,
+                    const Tensor& hidden) {
+  const Tensor last = step.take({step.batch.logit_rows.shape[0], hidden.shape[1]});
+  if (last.shape[0] == 0) return last;
+  step.backend.ops().gather_rows(step.backend, hidden, step.batch.logit_rows, last);
+  return normalize(step, last, head.norm, config.rms_norm_eps);
+}
+
 Tensor project(const Step& step, const Head& head, const ModelConfig& config,
                const Tensor& hidden) {
   const int64_t rows = step.batch.logit_rows.shape[0];
   const Tensor logits = step.arena.take(DType::kF32, {rows, head.output().rows});
   if (rows == 0) return logits;
-  const Tensor last = step.take({rows, hidden.shape[1]});
-  step.backend.ops().gather_rows(step.backend, hidden, step.batch.logit_rows, last);
-  const Tensor normed = normalize(step, last, head.norm, config.rms_norm_eps);
+  const Tensor normed = final_states(step, head, config, hidden);
   const LinearTarget target[] = {{&head.output(), logits}};
   linear(step, normed, target);
   if (config.final_logit_softcap > 0)

@@ -139,6 +139,9 @@ struct Head {
 
 Head load_head(Loader& loader, float norm_offset = 0);
 Tensor embed(const Step& step, const Head& head);
+// The last hidden states [T, D] of batch.logit_rows, normalised: [R, D].
+Tensor final_states(const Step& step, const Head& head, const ModelConfig& config,
+                    const Tensor& hidden);
 // Logits f32 [R, V] of batch.logit_rows from the last hidden states [T, D].
 Tensor project(const Step& step, const Head& head, const ModelConfig& config, const Tensor& hidden);
 

@@ -29,6 +29,15 @@ class Model {
   // until the arena is reset.
   virtual Tensor forward(const Batch& batch, KvCache& cache, Arena& arena) = 0;
 
+  // Whether it continues texts. An encoder does not: it has `hidden` alone, for batches of whole
+  // sequences, and keeps nothing in the cache.
+  virtual bool generates() const { return true; }
+
+  // As `forward`, but the final hidden states [R, D] of batch.logit_rows behind the last norm.
+  // Takes no more of the arena than arena_bytes(tokens, 0) and two such tensors. Throws
+  // Error(kUsage) when the architecture has none to give.
+  virtual Tensor hidden(const Batch& batch, KvCache& cache, Arena& arena);
+
   // Whether `forward` does the same for every batch of one shape, so that it can be recorded.
   virtual bool recordable() const { return true; }
 

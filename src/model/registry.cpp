@@ -11,9 +11,10 @@ struct Entry {
 };
 
 constexpr Entry kRegistry[] = {
-    {"llama", load_llama},   {"mistral", load_llama},   {"qwen2", load_qwen2},
-    {"qwen3", load_qwen3},   {"qwen3_moe", load_qwen3}, {"gemma3_text", load_gemma3},
-    {"gemma3", load_gemma3},
+    {"llama", load_llama},      {"mistral", load_llama},   {"qwen2", load_qwen2},
+    {"qwen3", load_qwen3},      {"qwen3_moe", load_qwen3}, {"gemma3_text", load_gemma3},
+    {"gemma3", load_gemma3},    {"bert", load_bert},       {"roberta", load_bert},
+    {"xlm-roberta", load_bert}, {"camembert", load_bert},
 };
 
 }  // namespace
@@ -22,6 +23,11 @@ std::vector<std::string> known_model_types() {
   std::vector<std::string> types;
   for (const Entry& entry : kRegistry) types.emplace_back(entry.model_type);
   return types;
+}
+
+Tensor Model::hidden(const Batch&, KvCache&, Arena&) {
+  throw Error(ErrorKind::kUsage, "[model] model type '{}' gives no embeddings in this version",
+              config_.model_type);
 }
 
 std::unique_ptr<Model> load_model(const ModelConfig& config, WeightSource& weights,

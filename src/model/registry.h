@@ -14,6 +14,7 @@ using ModelLoader = std::unique_ptr<Model> (*)(const ModelConfig&, WeightSource&
 std::unique_ptr<Model> load_llama(const ModelConfig&, WeightSource&, Backend&);
 std::unique_ptr<Model> load_qwen2(const ModelConfig&, WeightSource&, Backend&);
 std::unique_ptr<Model> load_qwen3(const ModelConfig&, WeightSource&, Backend&);
+std::unique_ptr<Model> load_bert(const ModelConfig&, WeightSource&, Backend&);
 std::unique_ptr<Model> load_gemma3(const ModelConfig&, WeightSource&, Backend&);
 
 // Known model types in the order of the table.

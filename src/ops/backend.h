@@ -19,6 +19,7 @@ namespace mica {
 
 struct EmbedParams;
 struct RmsNormParams;
+struct LayerNormParams;
 struct LinearParams;
 struct MoeLinearParams;
 struct RopeAppendParams;
@@ -34,12 +35,14 @@ class Backend;
 struct Ops {
   void (*embed)(Backend&, const EmbedParams&) = nullptr;       // ids [T] -> [T, D]
   void (*rms_norm)(Backend&, const RmsNormParams&) = nullptr;  // (+ residual) [T, D] -> [T, D]
-  void (*linear)(Backend&, const LinearParams&) = nullptr;     // [T, K] -> several [T, N]
+  void (*layer_norm)(Backend&,
+                     const LayerNormParams&) = nullptr;     // (+ residual) [T, D] -> [T, D]
+  void (*linear)(Backend&, const LinearParams&) = nullptr;  // [T, K] -> several [T, N]
   void (*rope_append)(Backend&,
                       const RopeAppendParams&) = nullptr;  // q, k norm, rotate; k, v -> cache
   void (*attention)(Backend&,
                     const AttentionParams&) = nullptr;  // [T, H, Dh] x cache -> [T, H, Dh]
-  void (*activation)(Backend&, const ActivationParams&) = nullptr;    // act(gate) * up, [T, F]
+  void (*activation)(Backend&, const ActivationParams&) = nullptr;    // act(gate) [* up], [T, F]
   void (*add)(Backend&, const Tensor& x, const Tensor& y) = nullptr;  // x += y, same shape
   void (*gather_rows)(Backend&, const Tensor& x, const Tensor& rows,
                       const Tensor& out) = nullptr;                 // [T, D], i32 [R] -> [R, D]

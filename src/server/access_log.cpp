@@ -30,6 +30,7 @@ AccessLine access_line(const RequestRecord& record) {
                                    {"duration_ms", total},
                                    {"body_bytes", record.body_bytes},
                                    {"sent_bytes", record.sent_bytes}};
+  if (!record.model.empty()) fields["model"] = record.model;
   if (!record.error_code.empty()) {
     line.text += " " + record.error_code;
     fields["error"] = record.error_code;

@@ -6,22 +6,14 @@
 
 #include "base/log.h"
 #include "server/access_log.h"
+#include "server/app_route.h"
 #include "server/http_text.h"
 #include "server/openai_endpoint.h"
-#include "server/openai_response.h"
+#include "server/requested_model.h"
 #include "server/server_error.h"
 #include "server/web_files.h"
 
 namespace mica {
-
-// `path` may end in "*": then it stands for all that begin so. `on_worker`: the handler takes long.
-struct App::Route {
-  const char* method;
-  std::string_view path;
-  bool on_worker;
-  void (App::*handler)(const HttpRequest&, const std::shared_ptr<Exchange>&);
-  Access access = Access::kWithKey;
-};
 
 const App::Route App::kRoutes[] = {
     {"GET", "/health", false, &App::health, Access::kPublic},
@@ -33,6 +25,12 @@ const App::Route App::kRoutes[] = {
     {"GET", "/v1/models/*", false, &App::show_model, Access::kPublic},
     {"GET", "/models/*", false, &App::show_model, Access::kPublic},
     {"POST", "/reset_prefix_cache", false, &App::reset_prefix_cache},
+    {"POST", "/v1/models/load", false, &App::load_model},
+    {"POST", "/models/load", false, &App::load_model},
+    {"POST", "/v1/models/unload", false, &App::unload_model},
+    {"POST", "/models/unload", false, &App::unload_model},
+    {"POST", "/v1/load_lora_adapter", true, &App::load_adapter},
+    {"POST", "/v1/unload_lora_adapter", true, &App::unload_adapter},
     {"POST", "/v1/chat/completions", true, &App::chat_completions},
     {"POST", "/chat/completions", true, &App::chat_completions},
     {"POST", "/v1/completions", true, &App::completions},
@@ -53,6 +51,8 @@ const App::Route App::kRoutes[] = {
     {"POST", "/v1/detokenize", true, &App::detokenize_text},
     {"POST", "/apply-template", true, &App::template_text},
     {"POST", "/v1/apply-template", true, &App::template_text},
+    {"POST", "/v1/embeddings", true, &App::embeddings},
+    {"POST", "/embeddings", true, &App::embeddings},
 };
 
 namespace {
@@ -63,43 +63,31 @@ bool matches(std::string_view pattern, std::string_view path) {
   return path.size() > pattern.size() && path.starts_with(pattern);
 }
 
-HttpResponse json_response(int status, std::string body) {
-  HttpResponse response;
-  response.status = status;
-  response.body = std::move(body);
-  return response;
+double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
 }
 
 ApiError stuck_error(const Watchdog& watchdog) {
   return {503,
-          fmt::format("the engine has taken no step for {} seconds",
-                      std::chrono::duration<double>(watchdog.patience()).count()),
+          fmt::format("the engine has taken no step for {} seconds", seconds(watchdog.patience())),
           "", "engine_stuck", 10};
-}
-
-// The route wrapper: whatever a handler throws becomes an answer.
-template <typename Work>
-void guarded(const std::string& path, const std::shared_ptr<Exchange>& exchange, Work&& work) {
-  try {
-    work();
-  } catch (...) {
-    const ApiError error = current_error();
-    exchange->post([exchange, path, error] { exchange->respond(dialect_error(path, error)); });
-  }
 }
 
 }  // namespace
 
 App::App(AppOptions options)
     : options_(std::move(options)),
-      watchdog_(options_.watchdog_timeout),
+      models_({.budget_bytes = options_.model_budget,
+               .max_loaded = options_.max_models,
+               .watchdog_timeout = options_.watchdog_timeout,
+               .patience = options_.model_patience}),
       http_([this] {
         HttpServerOptions http = options_.http;
         http.on_request_end = [this](const RequestRecord& record) { request_ended(record); };
         return http;
       }()),
       workers_(std::max(1, options_.workers)) {
-  http_.every(std::chrono::seconds(1), [this] { look_at_engine(); });
+  http_.every(std::chrono::seconds(1), [this] { look_at_engines(); });
   http_.start([this](HttpRequest request, std::shared_ptr<Exchange> exchange) {
     handle(std::move(request), std::move(exchange));
   });
@@ -110,7 +98,8 @@ App::~App() {
 }
 
 void App::set_ready(const ServedModel& model) {
-  model_ = &model;
+  models_.add_loaded(model);
+  set_ready();
 }
 
 void App::set_failed(const std::string& reason) {
@@ -129,8 +118,11 @@ void App::abort_requests() {
 
 void App::stop() {
   drain();
+  models_.refuse_waiting();
   http_.stop();
   workers_.stop();
+  embedding_.stop();
+  models_.stop();
 }
 
 void App::request_ended(const RequestRecord& record) {
@@ -140,21 +132,25 @@ void App::request_ended(const RequestRecord& record) {
   log_line(LogLevel::kInfo, line.text, line.fields);
 }
 
-void App::look_at_engine() {
-  const ServedModel* model = model_;
-  if (!model) return;
-  const EngineStats stats = model->engine->stats();
-  decode_window_.add(stats);
-  const Watchdog::Change change = watchdog_.update(stats, model->engine->heartbeat());
-  const double patience = std::chrono::duration<double>(watchdog_.patience()).count();
-  if (change == Watchdog::Change::kStuck)
-    log_error(
-        "[server] the engine has taken no step for {} s with {} requests running and {} "
-        "waiting: they are ended; is the device still there? `mica doctor` tells more",
-        patience, stats.running, stats.waiting);
-  if (change == Watchdog::Change::kMovesAgain) log_warning("[server] the engine moves again");
-  // Again and again: some were on their way to the engine.
-  if (watchdog_.stuck()) http_.abort_requests(stuck_error(watchdog_));
+void App::look_at_engines() {
+  std::vector<std::pair<std::string, ApiError>> stuck;
+  models_.visit([&](ModelInstance& instance) {
+    const EngineStats stats = instance.model->engine->stats();
+    instance.decode.add(stats);
+    const Watchdog::Change change =
+        instance.watchdog.update(stats, instance.model->engine->heartbeat());
+    if (change == Watchdog::Change::kStuck)
+      log_error(
+          "[server] {}: the engine has taken no step for {} s with {} requests running and {} "
+          "waiting: they are ended; is the device still there? `mica doctor` tells more",
+          instance.model->id, seconds(instance.watchdog.patience()), stats.running, stats.waiting);
+    if (change == Watchdog::Change::kMovesAgain)
+      log_warning("[server] {}: the engine moves again", instance.model->id);
+    // Again and again: some were on their way to the engine.
+    if (instance.watchdog.stuck())
+      stuck.emplace_back(instance.model->id, stuck_error(instance.watchdog));
+  });
+  for (const auto& [model, error] : stuck) http_.abort_requests(error, model);
 }
 
 void App::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -194,60 +190,40 @@ void App::dispatch(const Route& route, HttpRequest request, std::shared_ptr<Exch
   if (!encoding.empty() && encoding != "identity")
     return exchange->respond(
         dialect_error(request.path, {415, "compressed bodies are not supported"}));
-  const auto handler = route.handler;
   if (!route.on_worker) {
-    guarded(request.path, exchange, [&] { (this->*handler)(request, exchange); });
+    guarded(request.path, exchange, [&] { (this->*route.handler)(request, exchange); });
     return;
   }
   // What is refused is refused here; what passes is accepted and runs also while the server ends.
   try {
-    (void)ready_model();
+    check_ready();
   } catch (...) {
     return exchange->respond(dialect_error(request.path, current_error()));
   }
-  workers_.add([this, handler, request = std::move(request), exchange = std::move(exchange)] {
-    guarded(request.path, exchange, [&] { (this->*handler)(request, exchange); });
-  });
+  choose_model(route, std::move(request), std::move(exchange));
 }
 
 std::string App::failure() const {
-  const ServedModel* model = model_;
-  if (model) return model->engine->healthy() ? "" : model->engine->fault();
   const std::lock_guard lock(mutex_);
   return failure_;
 }
 
-const ServedModel& App::ready_model() const {
+void App::check_ready() const {
   if (draining_) throw RequestError(ApiError{503, "the server is ending", "", "shutting_down", 1});
-  return loaded_model();
-}
-
-const ServedModel& App::loaded_model() const {
-  const ServedModel* model = model_;
+  if (ready_) return;
   const std::string reason = failure();
-  if (!reason.empty())
-    throw RequestError(ApiError{503, model ? "the engine has failed: " + reason : reason, "",
-                                model ? "engine_failed" : "model_failed"});
-  if (!model)
-    throw RequestError(ApiError{503, "the model is still loading", "", "model_loading", 2});
-  if (watchdog_.stuck()) throw RequestError(stuck_error(watchdog_));
-  return *model;
+  if (!reason.empty()) throw RequestError(ApiError{503, reason, "", "model_failed"});
+  throw RequestError(ApiError{503, "the model is still loading", "", "model_loading", 2});
 }
 
-void App::list_models(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
-  exchange->respond(json_response(200, models_json(ready_model())));
-}
-
-void App::show_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = ready_model();
-  const std::string_view folder = "/models/";
-  const std::string name = request.path.substr(request.path.find(folder) + folder.size());
-  if (!model.answers_to(name))
-    throw RequestError(ApiError{404,
-                                fmt::format("the model '{}' does not exist; this server has '{}'",
-                                            name.substr(0, 200), model.id),
-                                "model", "model_not_found"});
-  exchange->respond(json_response(200, model_json(model)));
+const ServedModel& App::loaded_model(const HttpRequest& request) const {
+  const ServedModel& model = request.use->model();
+  if (!model.engine->healthy())
+    throw RequestError(
+        ApiError{503, "the engine has failed: " + model.engine->fault(), "", "engine_failed"});
+  const Watchdog& watchdog = request.use->lease->watchdog;
+  if (watchdog.stuck()) throw RequestError(stuck_error(watchdog));
+  return model;
 }
 
 void App::web_file(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
@@ -257,20 +233,31 @@ void App::web_file(const HttpRequest& request, const std::shared_ptr<Exchange>& 
 }
 
 void App::chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model();
+  const ServedModel& model = loaded_model(request);
   start(chat_job(request.body, model), request, model, exchange);
 }
 
 void App::completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model();
+  const ServedModel& model = loaded_model(request);
   start(text_job(request.body, model), request, model, exchange);
+}
+
+std::chrono::milliseconds App::timeout_of(const HttpRequest& request) const {
+  const std::chrono::milliseconds asked = requested_timeout(request.header("x-request-timeout"));
+  std::chrono::milliseconds most = options_.request_timeout;
+  if (request.use) most = request.use->model().defaults.timeout;
+  return asked.count() == 0 || (most.count() > 0 && most < asked) ? most : asked;
+}
+
+std::chrono::milliseconds App::time_left(const HttpRequest& request) const {
+  const std::chrono::milliseconds most = timeout_of(request), waited = request.use->waited;
+  return most.count() > 0 ? std::max(most - waited, std::chrono::milliseconds(1)) : most;
 }
 
 void App::start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
                 const std::shared_ptr<Exchange>& exchange) {
-  const std::chrono::milliseconds most = model.defaults.timeout;
-  job.timeout = requested_timeout(request.header("x-request-timeout"));
-  if (job.timeout.count() == 0 || (most.count() > 0 && most < job.timeout)) job.timeout = most;
+  job.timeout = time_left(request);
+  job.adapter = request.use->adapter ? request.use->adapter->id : 0;
   auto shared = std::make_shared<CompletionJob>(std::move(job));
   exchange->post(
       [shared, &model, exchange] { start_completion(std::move(*shared), model, exchange); });

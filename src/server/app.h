@@ -8,11 +8,11 @@
 #include <string>
 
 #include "server/api_keys.h"
-#include "server/decode_window.h"
 #include "server/health_probe.h"
 #include "server/http_counters.h"
 #include "server/http_server.h"
 #include "server/metrics.h"
+#include "server/model_registry.h"
 #include "server/response_store.h"
 #include "server/served_model.h"
 #include "server/server_error.h"
@@ -22,6 +22,7 @@
 namespace mica {
 
 struct CompletionJob;
+struct RequestedModel;
 
 // In the shape of the path's dialect.
 HttpResponse dialect_error(std::string_view path, const ApiError& error);
@@ -34,7 +35,11 @@ struct AppOptions {
   bool metrics_public = false;
   bool access_log = false;
   std::chrono::milliseconds watchdog_timeout{std::chrono::minutes(5)};  // 0: no watchdog
+  std::chrono::milliseconds request_timeout{0};                         // in all; 0: none
   std::chrono::milliseconds health_timeout{std::chrono::seconds(20)};   // of /health?generate=1
+  uint64_t model_budget = 0;  // as in ModelRegistryOptions, these three
+  int max_models = 4;
+  std::chrono::milliseconds model_patience{std::chrono::seconds(5)};
 };
 
 class App {
@@ -45,7 +50,11 @@ class App {
 
   uint16_t port() const { return http_.port(); }
 
-  // From now on requests run. `model` and what it points to must live until `stop` has returned.
+  // The models of this server; the first one is the default.
+  ModelRegistry& models() { return models_; }
+  // From now on requests run, and wait for models that are not loaded.
+  void set_ready() { ready_ = true; }
+  // The same with this as a model, which stays and must live until `stop` has returned.
   void set_ready(const ServedModel& model);
   // The model can't be had: /health says why.
   void set_failed(const std::string& reason);
@@ -71,10 +80,18 @@ class App {
   void dispatch(const Route& route, HttpRequest request, std::shared_ptr<Exchange> exchange);
   bool may_ask(const Route& route, const HttpRequest& request) const;
   void request_ended(const RequestRecord& record);
-  void look_at_engine();                    // every second
-  const ServedModel& ready_model() const;   // or RequestError(503)
-  const ServedModel& loaded_model() const;  // the same, also while ending: for accepted requests
-  std::string failure() const;              // why no request can run; "" = none
+  void look_at_engines();       // every second
+  void check_ready() const;     // RequestError(503) unless requests run
+  std::string failure() const;  // why no request can run; "" = none
+  // The model that a request on a worker runs on; RequestError(503) if its engine is at fault.
+  const ServedModel& loaded_model(const HttpRequest& request) const;
+  // On the exchange's executor, one after the other (app_models.cpp).
+  struct Parked;
+  void choose_model(const Route& route, HttpRequest request, std::shared_ptr<Exchange> exchange);
+  void wait_for_model(std::shared_ptr<Parked> parked);
+  void run(Parked& parked, ModelLease lease);
+  std::chrono::milliseconds timeout_of(const HttpRequest& request) const;
+  std::chrono::milliseconds time_left(const HttpRequest& request) const;  // 0: no limit
   void generate_token(const std::shared_ptr<Exchange>& exchange);
   void start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
              const std::shared_ptr<Exchange>& exchange);
@@ -87,7 +104,11 @@ class App {
   void list_models(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void show_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void web_file(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void load_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void unload_model(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   // On a worker.
+  void load_adapter(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void unload_adapter(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   // app_dialects.cpp; those of single responses are inline.
@@ -101,18 +122,19 @@ class App {
   void tokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void detokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void template_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
+  void embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
 
   const AppOptions options_;
   // Shared with the answers on their way, which may end after this.
   const std::shared_ptr<ResponseStore> responses_ = std::make_shared<ResponseStore>();
   ServerMetrics metrics_;
   HttpCounters counters_;
-  Watchdog watchdog_;
-  DecodeWindow decode_window_;
+  ModelRegistry models_;
   HealthProbe probe_;
   HttpServer http_;
   WorkerPool workers_;
-  std::atomic<const ServedModel*> model_{nullptr};
+  WorkerPool embedding_{2};  // these wait for vectors: one computes, one writes its answer
+  std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;
   std::string failure_;  // under the mutex

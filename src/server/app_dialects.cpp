@@ -1,11 +1,15 @@
 // Handlers of the API dialects beside OpenAI's completions.
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "server/anthropic_request.h"
 #include "server/anthropic_response.h"
 #include "server/app.h"
+#include "server/app_route.h"
 #include "server/completion.h"
+#include "server/embeddings_endpoint.h"
 #include "server/json_text.h"
+#include "server/requested_model.h"
 #include "server/responses_request.h"
 #include "server/token_endpoints.h"
 
@@ -39,23 +43,23 @@ HttpResponse dialect_error(std::string_view path, const ApiError& error) {
 }
 
 void App::messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model();
+  const ServedModel& model = loaded_model(request);
   start(messages_job(request.body, model), request, model, exchange);
 }
 
 void App::count_messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const int64_t tokens = count_message_tokens(request.body, loaded_model());
+  const int64_t tokens = count_message_tokens(request.body, loaded_model(request));
   send_json(exchange, to_text({{"input_tokens", tokens}}));
 }
 
 void App::responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model();
+  const ServedModel& model = loaded_model(request);
   start(responses_job(request.body, model, responses_), request, model, exchange);
 }
 
 void App::count_responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange,
-            input_tokens_json(count_response_tokens(request.body, loaded_model(), responses_)));
+  send_json(exchange, input_tokens_json(
+                          count_response_tokens(request.body, loaded_model(request), responses_)));
 }
 
 void App::show_response(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
@@ -81,20 +85,41 @@ void App::delete_response(const HttpRequest& request, const std::shared_ptr<Exch
   exchange->respond(std::move(response));
 }
 
+void App::embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+  const ServedModel& model = loaded_model(request);
+  const auto asked = std::make_shared<EmbeddingsRequest>(parse_embeddings(request.body, model));
+  asked->timeout = time_left(request);
+  asked->adapter = request.use->adapter ? request.use->adapter->id : 0;
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  exchange->post([exchange, gone, path = request.path] {
+    exchange->on_closed([gone] { *gone = true; });
+    exchange->on_abort([gone, path, exchange](const ApiError& error) {
+      *gone = true;
+      exchange->respond(dialect_error(path, error));
+    });
+  });
+  // The exchange keeps the model until this is done.
+  embedding_.add([asked, gone, exchange, &model, path = request.path] {
+    guarded(path, exchange, [&] {
+      send_json(exchange, answer_embeddings(*asked, model, [gone] { return gone->load(); }));
+    });
+  });
+}
+
 void App::count_chat(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, input_tokens_json(count_chat_tokens(request.body, loaded_model())));
+  send_json(exchange, input_tokens_json(count_chat_tokens(request.body, loaded_model(request))));
 }
 
 void App::tokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, tokenize(request.body, loaded_model()));
+  send_json(exchange, tokenize(request.body, loaded_model(request)));
 }
 
 void App::detokenize_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, detokenize(request.body, loaded_model()));
+  send_json(exchange, detokenize(request.body, loaded_model(request)));
 }
 
 void App::template_text(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  send_json(exchange, apply_template(request.body, loaded_model()));
+  send_json(exchange, apply_template(request.body, loaded_model(request)));
 }
 
 }  // namespace mica

@@ -33,58 +33,75 @@ Json engine_json(const EngineStats& stats, const Heartbeat& heartbeat) {
 // A check that waits for its token; on the exchange's executor.
 struct TokenCheck {
   std::shared_ptr<Exchange> exchange;  // shared with the connection's other work
-  const ServedModel& model;
+  ModelLease lease;
   std::chrono::milliseconds patience;
   uint64_t tokens_before;
 
   // generated: the token came, reason is then ""; else whether others show that all is well.
   void answer(bool generated, bool ok, const std::string& reason) const {
     Json body = {{"status", ok ? "ok" : "error"},
-                 {"device", model.device},
-                 {"model", model.id},
+                 {"device", lease->model->device},
+                 {"model", lease->model->id},
                  {"generated", generated}};
     if (!reason.empty()) body["reason"] = reason;
     exchange->respond(json_response(ok ? 200 : 503, body));
   }
   // The token did not come: others' tokens show as well that the engine generates.
   void late(const std::string& reason) const {
-    answer(false, model.engine->stats().generated_tokens > tokens_before, reason);
+    answer(false, lease->model->engine->stats().generated_tokens > tokens_before, reason);
   }
 };
 
 }  // namespace
 
 void App::health(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel* model = model_;
-  const std::string reason = watchdog_.stuck() ? "the engine takes no steps" : failure();
-  const bool ok = model && reason.empty() && !draining_;
+  const ModelLease lease = models_.look(models_.default_id());
+  const ServedModel* model = lease ? lease->model.get() : nullptr;
+  const bool stuck = lease && lease->watchdog.stuck();
+  const std::string reason = stuck                                ? "the engine takes no steps"
+                             : model && !model->engine->healthy() ? model->engine->fault()
+                                                                  : failure();
+  const bool ok = ready_ && reason.empty() && !draining_;
   if (ok && query_value(request.query, "generate") == "1") return generate_token(exchange);
   Json body;
-  body["status"] = ok                  ? "ok"
-                   : watchdog_.stuck() ? "stuck"
-                   : !reason.empty()   ? "error"
-                   : draining_         ? "ending"
-                                       : "loading";
+  body["status"] = ok                ? "ok"
+                   : stuck           ? "stuck"
+                   : !reason.empty() ? "error"
+                   : draining_       ? "ending"
+                                     : "loading";
   if (!reason.empty()) body["reason"] = reason;
   body["version"] = MICA_VERSION;
   if (model) {
     body["device"] = model->device;
     body["model"] = model->id;
     body["engine"] = engine_json(model->engine->stats(), model->engine->heartbeat());
+  } else if (ready_) {
+    body["model"] = models_.default_id();
   }
+  body["loaded"] = Json::array();
+  for (const ModelState& state : models_.states())
+    if (state.status == ModelStatus::kLoaded) body["loaded"].push_back(state.id);
   body["watchdog"] = {
-      {"timeout_seconds", std::chrono::duration<double>(watchdog_.patience()).count()},
-      {"stuck", watchdog_.stuck()},
-      {"times_stuck", watchdog_.times_stuck()}};
+      {"timeout_seconds", std::chrono::duration<double>(options_.watchdog_timeout).count()},
+      {"stuck", stuck},
+      {"times_stuck", lease ? lease->watchdog.times_stuck() : 0}};
   HttpResponse response = json_response(ok ? 200 : 503, body);
   if (!ok && reason.empty()) response.headers.emplace_back("Retry-After", "2");
   exchange->respond(std::move(response));
 }
 
+// By the default model or, while it is unloaded, by another.
 void App::generate_token(const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = *model_;
+  const ModelLease lease = models_.look_any();
+  if (!lease)
+    return exchange->respond(json_response(
+        200, {{"status", "ok"}, {"generated", false}, {"reason", "no model is loaded"}}));
+  const ServedModel& model = *lease->model;
+  if (!model.generates)
+    return exchange->respond(json_response(
+        200, {{"status", "ok"}, {"generated", false}, {"reason", "the model generates no text"}}));
   const auto check = std::make_shared<TokenCheck>(
-      TokenCheck{exchange, model, options_.health_timeout, model.engine->stats().generated_tokens});
+      TokenCheck{exchange, lease, options_.health_timeout, model.engine->stats().generated_tokens});
   const std::string no_token = fmt::format(
       "no token within {} seconds", std::chrono::duration<double>(options_.health_timeout).count());
   exchange->after(options_.health_timeout, [check, no_token] { check->late(no_token); });
@@ -107,24 +124,27 @@ void App::version(const HttpRequest&, const std::shared_ptr<Exchange>& exchange)
 }
 
 void App::reset_prefix_cache(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
-  ready_model().engine->reset_prefix_cache();
+  check_ready();
+  models_.visit([](ModelInstance& instance) { instance.model->engine->reset_prefix_cache(); });
   exchange->respond(json_response(200, {{"status", "ok"}}));
 }
 
 void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel* model = model_;
+  const ModelLease lease = models_.look(models_.default_id());
+  const Watchdog none(options_.watchdog_timeout);
   const auto now = std::chrono::steady_clock::now();
-  const Heartbeat heartbeat =
-      model ? model->engine->heartbeat() : Heartbeat{.step = 0, .since = now, .running = false};
+  const Heartbeat heartbeat = lease ? lease->model->engine->heartbeat()
+                                    : Heartbeat{.step = 0, .since = now, .running = false};
   HttpResponse response;
   response.content_type = kPrometheusText;
   response.body =
-      metrics_page({.model = model,
-                    .engine = model ? model->engine->stats() : EngineStats{},
+      metrics_page({.model = lease ? lease->model.get() : nullptr,
+                    .engine = models_.engine_stats(),
+                    .models = models_.counts(),
                     .answers = metrics_,
                     .http = counters_,
-                    .watchdog = watchdog_,
-                    .decode = decode_window_.rate(),
+                    .watchdog = lease ? lease->watchdog : none,
+                    .decode = lease ? lease->decode.rate() : DecodeWindow::Rate{},
                     .heartbeat_age = std::chrono::duration<double>(now - heartbeat.since).count(),
                     .in_step = heartbeat.running,
                     .connections = http_.connections(),

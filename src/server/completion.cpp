@@ -118,6 +118,7 @@ Request Completion::request_of(size_t prompt, int32_t choice) const {
   if (job_.constraint) request.constraint = job_.constraint();
   request.top_logprobs = job_.top_logprobs;
   request.timeout = job_.timeout;
+  request.adapter = job_.adapter;
   return request;
 }
 

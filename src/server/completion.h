@@ -30,6 +30,7 @@ struct CompletionJob {
   int32_t max_tokens = 512;  // what is left of the context limits it further
   int32_t choices = 1;       // per prompt; each with the next seed
   int32_t best_of = 1;       // so many are generated, the likeliest `choices` are the answer
+  int64_t adapter = 0;       // Request::adapter
   std::vector<std::string> stop;
   bool include_stop = false;            // the stop string is part of the answer
   std::vector<int32_t> stop_token_ids;  // beside the model's end tokens

@@ -11,13 +11,16 @@
 
 namespace mica {
 
+struct ModelUse;  // requested_model.h
+
 struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // decoded, without the query
   std::string query;   // as sent
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  std::shared_ptr<void> lease;  // the body's share of limits::kLargeBodiesInFlight
+  std::shared_ptr<void> lease;          // the body's share of limits::kLargeBodiesInFlight
+  std::shared_ptr<const ModelUse> use;  // shared with the exchange; null: it runs on no model
 
   // The first header of this name, in any case, or "".
   std::string_view header(std::string_view name) const;
@@ -37,6 +40,7 @@ struct RequestRecord {
   std::string id;  // X-Request-Id: the client's, or made
   std::string method, peer;
   const char* route = "";  // as in the table of routes; "" = none
+  std::string model;       // the id of the one it runs on; "" = none (yet)
   int status = 0;          // 0: the connection ended before an answer
   std::string error_code;  // of the answer, if it is an error with one
   bool complete = false;   // the whole answer was written
@@ -75,11 +79,17 @@ class Exchange {
   // Calls once after `delay` unless the exchange has ended; replaces an earlier one.
   virtual void after(std::chrono::milliseconds delay, std::function<void()> callback) = 0;
 
+  // Lives as long as the exchange.
+  void keep(std::shared_ptr<const void> what) { kept_ = std::move(what); }
+
   RequestRecord& record() { return *record_; }
 
  protected:
   // Shared with the connection, which may outlive the exchange until all is written.
   std::shared_ptr<RequestRecord> record_ = std::make_shared<RequestRecord>();
+
+ private:
+  std::shared_ptr<const void> kept_;
 };
 
 }  // namespace mica

@@ -162,8 +162,9 @@ void Connection::report() {
   if (record && host_.options.on_request_end) host_.options.on_request_end(*record);
 }
 
-void Connection::abort(const ApiError& error) {
-  asio::post(stream_.get_executor(), [self = shared_from_this(), error] {
+void Connection::abort(const ApiError& error, const std::string& model) {
+  asio::post(stream_.get_executor(), [self = shared_from_this(), error, model] {
+    if (!model.empty() && (!self->record_ || self->record_->model != model)) return;
     const auto callback = std::move(self->on_abort_);
     self->on_abort_ = nullptr;
     if (callback) callback(error);

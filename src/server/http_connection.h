@@ -41,9 +41,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   ~Connection();
 
   // Thread-safe.
-  void run();                         // registers and starts reading
-  void close(bool also_when_busy);    // now, if it is idle or also when busy
-  void abort(const ApiError& error);  // see Exchange::on_abort
+  void run();                       // registers and starts reading
+  void close(bool also_when_busy);  // now, if it is idle or also when busy
+  void abort(const ApiError& error, const std::string& model);  // see HttpServer::abort_requests
   Transport::executor_type executor() { return stream_.get_executor(); }
 
  private:

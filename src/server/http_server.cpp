@@ -178,8 +178,8 @@ void HttpServer::every(std::chrono::milliseconds interval, std::function<void()>
   impl_->tasks.push_back(std::make_unique<Impl::Task>(impl_->io, interval, std::move(work)));
 }
 
-void HttpServer::abort_requests(const ApiError& error) {
-  for (const auto& connection : impl_->all_connections()) connection->abort(error);
+void HttpServer::abort_requests(const ApiError& error, const std::string& model) {
+  for (const auto& connection : impl_->all_connections()) connection->abort(error, model);
 }
 
 void HttpServer::reload_certificate() {

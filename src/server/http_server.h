@@ -39,8 +39,8 @@ class HttpServer {
   void start(Handler handler);
   // Runs `work` on an I/O thread again and again until `stop`; before `start` only.
   void every(std::chrono::milliseconds interval, std::function<void()> work);
-  // Every request that asked for `on_abort` gets this error.
-  void abort_requests(const ApiError& error);
+  // Every request that asked for `on_abort` gets this error; with `model`: those that run on it.
+  void abort_requests(const ApiError& error, const std::string& model = "");
   // Reads certificate and key again, for connections to come; throws Error(kUsage), and nothing has
   // changed then.
   void reload_certificate();

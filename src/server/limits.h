@@ -14,6 +14,8 @@ inline constexpr size_t kConnections = 8192;
 // Bodies above 1 MB (and those of unknown length) that are read or parsed at one time; beyond: 503.
 inline constexpr size_t kLargeBody = size_t{1} << 20;
 inline constexpr size_t kLargeBodiesInFlight = size_t{1} << 30;
+// A body of an order: to load a model, an adapter.
+inline constexpr size_t kOrderBytes = size_t{64} << 10;
 inline constexpr int kBacklog = 4096;
 // A stream whose reader is this far behind is ended.
 inline constexpr size_t kPendingBytes = size_t{1} << 20;
@@ -42,5 +44,6 @@ inline constexpr size_t kTools = 1024;
 // Responses that are kept for previous_response_id: so many, and so many bytes in all.
 inline constexpr size_t kStoredResponses = 1024;
 inline constexpr size_t kStoredResponseBytes = size_t{64} << 20;
+inline constexpr size_t kEmbeddingInputs = 2048;  // texts of one request
 
 }  // namespace mica::limits

@@ -115,6 +115,15 @@ void write_steps(PrometheusText& out, const MetricsSources& sources) {
             engine.blocks_cached);
 }
 
+void write_models(PrometheusText& out, const ModelCounts& models) {
+  out.gauge("mica:models_loaded", "Models that are loaded.", models.loaded);
+  out.counter("mica:model_loads_total", "Models loaded since start.", as_double(models.loads));
+  out.counter("mica:model_load_failures_total", "Models that could not be loaded.",
+              as_double(models.failures));
+  out.counter("mica:model_evictions_total", "Models unloaded to make room for others.",
+              as_double(models.evictions));
+}
+
 void write_http(PrometheusText& out, const MetricsSources& sources) {
   constexpr const char* kRequests = "mica:http_requests_total";
   out.family(kRequests, "counter", "Requests that ended; status 0: cut off before an answer.");
@@ -175,6 +184,7 @@ std::string metrics_page(const MetricsSources& sources) {
   write_speculation(out, sources.engine);
   write_answers(out, sources.answers);
   write_steps(out, sources);
+  write_models(out, sources.models);
   write_http(out, sources);
   write_build(out, sources.model);
   PrometheusText process(PrometheusText::Labels{});

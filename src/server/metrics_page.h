@@ -7,6 +7,7 @@
 #include "server/decode_window.h"
 #include "server/http_counters.h"
 #include "server/metrics.h"
+#include "server/model_registry.h"
 #include "server/served_model.h"
 #include "server/watchdog.h"
 
@@ -16,7 +17,8 @@ inline constexpr const char* kPrometheusText = "text/plain; version=0.0.4; chars
 
 struct MetricsSources {
   const ServedModel* model = nullptr;  // null until it is loaded
-  EngineStats engine;
+  EngineStats engine;                  // of all models that were loaded
+  ModelCounts models;
   const ServerMetrics& answers;
   const HttpCounters& http;
   const Watchdog& watchdog;

@@ -224,14 +224,6 @@ class TextFormat final : public OpenAiFormat {
   }
 };
 
-Json model_object(const ServedModel& model) {
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", model.created},
-          {"owned_by", "mica"},
-          {"max_model_len", model.engine->max_context()}};
-}
-
 double per_second(int64_t count, double ms) {
   return ms > 0 ? static_cast<double>(count) / ms * 1000 : 0;
 }
@@ -260,14 +252,6 @@ std::unique_ptr<AnswerFormat> chat_format(const OpenAiShape& shape, const Served
 
 std::unique_ptr<AnswerFormat> text_format(const OpenAiShape& shape, const ServedModel& model) {
   return std::make_unique<TextFormat>(shape, model);
-}
-
-std::string models_json(const ServedModel& model) {
-  return to_text({{"object", "list"}, {"data", Json::array({model_object(model)})}});
-}
-
-std::string model_json(const ServedModel& model) {
-  return to_text(model_object(model));
 }
 
 }  // namespace mica

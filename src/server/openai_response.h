@@ -22,7 +22,4 @@ nlohmann::ordered_json text_logprobs(std::span<const ScoredToken> tokens, bool w
 // llama.cpp's object of speeds.
 nlohmann::ordered_json timings_json(const Account& account);
 
-std::string models_json(const ServedModel& model);  // GET /v1/models
-std::string model_json(const ServedModel& model);   // GET /v1/models/{id}
-
 }  // namespace mica

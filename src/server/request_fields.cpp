@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "server/adapter_table.h"
 #include "server/limits.h"
 #include "server/server_error.h"
 
@@ -91,7 +92,8 @@ std::vector<int32_t> stop_tokens(const Fields& fields, int32_t vocabulary) {
 
 bool ServedModel::answers_to(const std::string& name) const {
   return name == "default_model" || name == id ||
-         std::find(aliases.begin(), aliases.end(), name) != aliases.end();
+         std::find(aliases.begin(), aliases.end(), name) != aliases.end() ||
+         (adapters && adapters->has(name));
 }
 
 void no_such_model(const std::string& name, const ServedModel& model) {

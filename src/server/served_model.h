@@ -14,6 +14,9 @@
 
 namespace mica {
 
+class AdapterTable;
+class Embedder;
+
 // What requests that leave a field out get; flags of `serve`.
 struct RequestDefaults {
   SamplingParams sampling;
@@ -27,7 +30,10 @@ struct RequestDefaults {
 struct ServedModel {
   Engine* engine = nullptr;
   const TextModel* text = nullptr;
+  Embedder* embedder = nullptr;  // null: no embeddings
+  bool generates = true;         // false: an encoder, whose engine refuses every request
   int32_t vocabulary = 0;
+  int64_t layers = 0;                // 0: not known
   std::string id;                    // as /v1/models lists it
   std::vector<std::string> aliases;  // further names: path, folder
   std::string device;                // "cpu: AMD EPYC …"
@@ -39,8 +45,9 @@ struct ServedModel {
   RequestDefaults defaults;
   ServerMetrics* metrics = nullptr;  // null: nothing is counted
   std::shared_ptr<ModelAnswers> answers = std::make_shared<ModelAnswers>();  // shared by copies
+  std::shared_ptr<AdapterTable> adapters;  // shared by copies; null: adapters are not served
 
-  // mlx-lm's "default_model", the id or an alias.
+  // mlx-lm's "default_model", the id, an alias or an adapter.
   bool answers_to(const std::string& name) const;
 };
 

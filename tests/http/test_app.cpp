@@ -18,12 +18,16 @@ TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults, AppOpti
   fake_options.vocabulary = kVocabulary;
   model = std::make_unique<fake::FakeModel>(fake_options);
   model->on_forward = [this](auto) {
+    ++arrived;
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return !held_; });
   };
   engine = std::make_unique<Engine>(backend, *model, engine_options);
   served.engine = engine.get();
   served.text = text.get();
+  embedder = std::make_unique<Embedder>(backend, *model, *engine,
+                                        EmbedderOptions{.pooling = {.pooling = Pooling::kLast}});
+  served.embedder = embedder.get();
   served.vocabulary = kVocabulary;
   served.id = "org/fake-model";
   served.aliases = {"fake-model"};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/embedder.h"
 #include "engine/engine.h"
 #include "engine/fake_model.h"
 #include "http/http_client.h"
@@ -47,11 +49,13 @@ struct TestApp {
   // Waits until nothing runs or waits in the engine; false after 20 s.
   bool engine_is_idle() const;
 
+  std::atomic<int> arrived{0};  // steps that began
   std::unique_ptr<TextModel> text;
   fake::FakeOptions fake_options;
   fake::FakeBackend backend;
   std::unique_ptr<fake::FakeModel> model;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<Embedder> embedder;
   ServedModel served;
   std::unique_ptr<App> app;
 

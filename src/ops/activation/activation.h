@@ -10,10 +10,10 @@ enum class Activation : uint8_t {
   kGeluTanh,  // the tanh approximation, "gelu_pytorch_tanh"
 };
 
-// out[t, i] = act(gate[t, i]) * up[t, i]; out may be gate.
+// out[t, i] = act(gate[t, i]) * up[t, i], without `up` act(gate[t, i]); out may be gate or up.
 struct ActivationParams {
   Activation kind = Activation::kSilu;
-  Tensor gate, up, out;  // [rows, F]
+  Tensor gate, up, out;  // [rows, F]; up may be empty
 };
 
 }  // namespace mica

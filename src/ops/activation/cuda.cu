@@ -27,12 +27,13 @@ template <typename T>
 MICA_KERNEL MICA_LAUNCH_BOUNDS(Flat<T>::kThreads) void activation_kernel(const Flat<T> p,
                                                                          Activation kind) {
   grid_dependency_wait();
+  const bool alone = p.y == nullptr;
   if (kind == Activation::kSilu)
-    apply(p, [](float gate, float up) { return silu(gate) * up; });
+    apply(p, [=](float gate, float up) { return silu(gate) * (alone ? 1.0f : up); });
   else if (kind == Activation::kGelu)
-    apply(p, [](float gate, float up) { return gelu(gate) * up; });
+    apply(p, [=](float gate, float up) { return gelu(gate) * (alone ? 1.0f : up); });
   else
-    apply(p, [](float gate, float up) { return gelu_tanh(gate) * up; });
+    apply(p, [=](float gate, float up) { return gelu_tanh(gate) * (alone ? 1.0f : up); });
   grid_dependency_launch();
 }
 
@@ -46,8 +47,8 @@ void start(gpu::Stream& stream, const ActivationParams& p) {
 }  // namespace
 
 void activation(Backend& backend, const ActivationParams& p) {
-  MICA_CHECK(p.up.dtype == p.gate.dtype && p.out.dtype == p.gate.dtype);
-  MICA_CHECK(p.gate.shape == p.up.shape && p.gate.shape == p.out.shape);
+  MICA_CHECK(p.out.dtype == p.gate.dtype && p.out.shape == p.gate.shape);
+  MICA_CHECK(p.up.empty() || (p.up.dtype == p.gate.dtype && p.up.shape == p.gate.shape));
   gpu::Stream& stream = gpu::as_gpu(backend).stream();
   switch (p.gate.dtype) {
     case DType::kF32: return start<float>(stream, p);

@@ -20,11 +20,12 @@ double activate(Activation kind, double x) {
 }  // namespace
 
 void activation(Backend&, const ActivationParams& p) {
-  MICA_CHECK(p.gate.dtype == DType::kF32 && p.up.dtype == DType::kF32);
-  MICA_CHECK(p.gate.shape == p.up.shape && p.gate.shape == p.out.shape);
-  for (int64_t i = 0; i < p.gate.elements(); ++i)
-    p.out.as<float>()[i] =
-        static_cast<float>(activate(p.kind, p.gate.as<float>()[i]) * p.up.as<float>()[i]);
+  MICA_CHECK(p.gate.dtype == DType::kF32 && p.gate.shape == p.out.shape);
+  MICA_CHECK(p.up.empty() || (p.up.dtype == DType::kF32 && p.up.shape == p.gate.shape));
+  for (int64_t i = 0; i < p.gate.elements(); ++i) {
+    const double up = p.up.empty() ? 1 : p.up.as<float>()[i];
+    p.out.as<float>()[i] = static_cast<float>(activate(p.kind, p.gate.as<float>()[i]) * up);
+  }
 }
 
 }  // namespace mica::ref

@@ -8,12 +8,12 @@ namespace mica {
 namespace {
 
 std::vector<float> run(const BackendOptions& options, Activation kind,
-                       const std::vector<float>& gate, bool in_place) {
+                       const std::vector<float>& gate, bool in_place, bool with_up = true) {
   TestBackend backend(options);
   const auto count = static_cast<int64_t>(gate.size());
   ActivationParams p{.kind = kind};
   p.gate = backend.put_activations(gate, {1, count});
-  p.up = backend.put_activations(random_values(count, 2), {1, count});
+  if (with_up) p.up = backend.put_activations(random_values(count, 2), {1, count});
   p.out = in_place ? p.gate : backend.put_activations(std::vector<float>(gate.size()), {1, count});
   backend.ops().activation(*backend, p);
   return backend.get(p.out);
@@ -31,19 +31,22 @@ TEST(Activation, AgreesWithReference) {
         const std::vector<float> some(gate.end() - static_cast<std::ptrdiff_t>(count), gate.end());
         expect_close(run(options, kind, some, count == 31),
                      run({.device = "ref"}, kind, some, false), DType::kF32);
+        expect_close(run(options, kind, some, count == 31, /*with_up=*/false),
+                     run({.device = "ref"}, kind, some, false, /*with_up=*/false), DType::kF32);
       }
 }
 
 TEST(Activation, KnownValues) {
-  const auto value = [](Activation kind, float x) {
+  const auto value = [](Activation kind, float x, float factor) {
     TestBackend backend({.device = "ref"});
-    const Tensor gate = backend.put({x}, {1, 1}), up = backend.put({1}, {1, 1});
+    const Tensor gate = backend.put({x}, {1, 1});
+    const Tensor up = factor == 1 ? Tensor{} : backend.put({factor}, {1, 1});
     backend.ops().activation(*backend, {.kind = kind, .gate = gate, .up = up, .out = gate});
     return backend.get(gate)[0];
   };
-  EXPECT_FLOAT_EQ(value(Activation::kSilu, 1), 0.73105858f);
-  EXPECT_FLOAT_EQ(value(Activation::kGelu, -1), -0.15865525f);
-  EXPECT_FLOAT_EQ(value(Activation::kGeluTanh, -1), -0.15880801f);
+  EXPECT_FLOAT_EQ(value(Activation::kSilu, 1, 2), 2 * 0.73105858f);
+  EXPECT_FLOAT_EQ(value(Activation::kGelu, -1, 1), -0.15865525f);
+  EXPECT_FLOAT_EQ(value(Activation::kGeluTanh, -1, 1), -0.15880801f);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ namespace mica::cpu {
 
 void embed(Backend&, const EmbedParams&);
 void rms_norm(Backend&, const RmsNormParams&);
+void layer_norm(Backend&, const LayerNormParams&);
 void linear(Backend&, const LinearParams&);
 void rope_append(Backend&, const RopeAppendParams&);
 void attention(Backend&, const AttentionParams&);

@@ -6,6 +6,7 @@ const Ops& cpu_ops() {
   static const Ops table = {
       .embed = cpu::embed,
       .rms_norm = cpu::rms_norm,
+      .layer_norm = cpu::layer_norm,
       .linear = cpu::linear,
       .rope_append = cpu::rope_append,
       .attention = cpu::attention,

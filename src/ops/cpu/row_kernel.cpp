@@ -24,6 +24,40 @@ void scale_by(const float* x, float scale, const float* weight, int64_t n, float
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+float total(const float* x, int64_t n) {
+  F first = {}, second = {};
+  int64_t i = 0;
+  for (; i + 2 * kW <= n; i += 2 * kW) {
+    first += load(x + i);
+    second += load(x + i + kW);
+  }
+  float rest = 0;
+  for (; i < n; ++i) rest += x[i];
+  return sum(first + second) + rest;
+}
+
+float squares_around(const float* x, float mean, int64_t n) {
+  F first = {}, second = {};
+  int64_t i = 0;
+  for (; i + 2 * kW <= n; i += 2 * kW) {
+    const F a = load(x + i) - mean, b = load(x + i + kW) - mean;
+    first += a * a;
+    second += b * b;
+  }
+  float rest = 0;
+  for (; i < n; ++i) rest += (x[i] - mean) * (x[i] - mean);
+  return sum(first + second) + rest;
+}
+
+void scale_around(const float* x, float mean, float scale, const float* weight, const float* bias,
+                  int64_t n, float* out) {
+  if (!bias) {
+    for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * weight[i];
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+}
+
 void add(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
@@ -73,13 +107,19 @@ MICA_VEC F gelu_tanh(F x) {  // 0.5 (1 + tanh u) = sigmoid(2 u)
   return times_sigmoid(x, u);
 }
 
+template <typename Act>
+MICA_VEC void gated(const float* x, const float* up, int64_t n, float* out, Act&& act) {
+  if (up)
+    for_vectors(x, up, n, out, [&](F g, F u) { return act(g) * u; });
+  else
+    for_vectors(x, x, n, out, [&](F g, F) { return act(g); });
+}
+
 void gate(Gate kind, const float* x, const float* up, int64_t n, float* out) {
   switch (kind) {
-    case Gate::kSilu:
-      return for_vectors(x, up, n, out, [](F g, F u) { return times_sigmoid(g, g) * u; });
-    case Gate::kGelu: return for_vectors(x, up, n, out, [](F g, F u) { return gelu(g) * u; });
-    case Gate::kGeluTanh:
-      return for_vectors(x, up, n, out, [](F g, F u) { return gelu_tanh(g) * u; });
+    case Gate::kSilu: return gated(x, up, n, out, [](F g) { return times_sigmoid(g, g); });
+    case Gate::kGelu: return gated(x, up, n, out, [](F g) { return gelu(g); });
+    case Gate::kGeluTanh: return gated(x, up, n, out, [](F g) { return gelu_tanh(g); });
   }
 }
 
@@ -176,7 +216,7 @@ void encode(const float* x, int64_t n, float inverse, float bias, int bits, uint
 }  // namespace
 
 extern const RowKernel kRowKernel;
-const RowKernel kRowKernel = {squares, scale_by, add,     gate,  softcap,
-                              angles,  rotate,   to_bf16, range, encode};
+const RowKernel kRowKernel = {squares, scale_by, total,  squares_around, scale_around, add,   gate,
+                              softcap, angles,   rotate, to_bf16,        range,        encode};
 
 }  // namespace mica::kernels::MICA_ISA

@@ -14,9 +14,15 @@ struct RowKernel {
   float (*squares)(const float* x, int64_t n);
   // out[i] = x[i] * scale * weight[i].
   void (*scale_by)(const float* x, float scale, const float* weight, int64_t n, float* out);
+  // Sums over [0, n): of x[i], and of (x[i] - mean)^2.
+  float (*total)(const float* x, int64_t n);
+  float (*squares_around)(const float* x, float mean, int64_t n);
+  // out[i] = (x[i] - mean) * scale * weight[i] + bias[i]; bias may be null.
+  void (*scale_around)(const float* x, float mean, float scale, const float* weight,
+                       const float* bias, int64_t n, float* out);
   // x[i] += y[i].
   void (*add)(float* x, const float* y, int64_t n);
-  // out[i] = act(gate[i]) * up[i]; out may be gate or up.
+  // out[i] = act(gate[i]) * up[i], without `up` act(gate[i]); out may be gate or up.
   void (*gate)(Gate kind, const float* gate, const float* up, int64_t n, float* out);
   // x[i] = cap * tanh(x[i] / cap).
   void (*softcap)(float* x, int64_t n, float cap);

@@ -9,6 +9,7 @@ namespace mica::MICA_GPU {
 
 void embed(Backend& backend, const EmbedParams& p);
 void rms_norm(Backend& backend, const RmsNormParams& p);
+void layer_norm(Backend& backend, const LayerNormParams& p);
 void linear(Backend& backend, const LinearParams& p);
 void rope_append(Backend& backend, const RopeAppendParams& p);
 void attention(Backend& backend, const AttentionParams& p);

@@ -16,6 +16,7 @@ const gpu::KernelTable& kernel_table() {
           {
               .embed = embed,
               .rms_norm = rms_norm,
+              .layer_norm = layer_norm,
               .linear = linear,
               .rope_append = rope_append,
               .attention = attention,

@@ -15,6 +15,7 @@ constexpr size_t kDequantizedBudget = size_t{256} << 20;
 constexpr Ops kRefOps = {
     .embed = ref::embed,
     .rms_norm = ref::rms_norm,
+    .layer_norm = ref::layer_norm,
     .linear = ref::linear,
     .rope_append = ref::rope_append,
     .attention = ref::attention,

@@ -1,0 +1,503 @@
+// Several models in one server: loaded when asked for, waited for, unloaded for room; adapters.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "http/test_app.h"
+#include "model/adapters.h"
+#include "server/adapter_table.h"
+#include "server/requested_model.h"
+
+namespace mica::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+template <typename Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 2000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return false;
+}
+
+class Gate {
+ public:
+  void shut() { set(false); }
+  void open() { set(true); }
+  void pass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return open_; });
+  }
+
+ private:
+  void set(bool open) {
+    const std::lock_guard lock(mutex_);
+    open_ = open;
+    changed_.notify_all();
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = true;
+};
+
+// What a test knows of one model, loaded or not.
+struct Watched {
+  std::string id;
+  std::atomic<int> loads{0};
+  std::atomic<bool> broken{false};
+  Gate loading, steps;
+};
+
+std::atomic<int> g_alive{0}, g_most_alive{0};
+
+struct FakeServed {
+  FakeServed(Watched& watched, ServerMetrics& metrics) : text(test_text_model()), fake(options()) {
+    fake.on_forward = [&watched](auto) { watched.steps.pass(); };
+    EngineOptions engine_options = TestApp::default_engine();
+    engine_options.adapters = &adapters;
+    engine = std::make_unique<Engine>(backend, fake, engine_options);
+    served.engine = engine.get();
+    served.text = text.get();
+    served.vocabulary = kVocabulary;
+    served.id = watched.id;
+    served.aliases = {"path/" + watched.id};
+    served.device = "fake: fake";
+    served.metrics = &metrics;
+    const int alive = ++g_alive;
+    if (alive > g_most_alive) g_most_alive = alive;
+  }
+  ~FakeServed() { --g_alive; }
+  static fake::FakeOptions options() {
+    fake::FakeOptions options;
+    options.vocabulary = kVocabulary;
+    return options;
+  }
+  std::unique_ptr<TextModel> text;
+  fake::FakeBackend backend;
+  fake::FakeModel fake;
+  AdapterSet adapters{backend, fake, 8};  // holds none: a slot of 0 for every id
+  std::unique_ptr<Engine> engine;
+  ServedModel served;
+};
+
+// A server with models "m0" to "mN"; m0 is the default.
+struct House {
+  explicit House(size_t count, AppOptions options = {}, uint64_t expected_bytes = 0) {
+    g_most_alive = g_alive.load();
+    options.http.port = 0;
+    app = std::make_unique<App>(options);
+    for (size_t i = 0; i < count; ++i) {
+      models.push_back(std::make_unique<Watched>());
+      Watched& watched = *models.back();
+      watched.id = "m" + std::to_string(i);
+      ModelSpec spec;
+      spec.id = watched.id;
+      spec.aliases = {"path/" + watched.id};
+      spec.expected_bytes = expected_bytes;
+      spec.load = [this, &watched] { return load(watched); };
+      app->models().add(std::move(spec));
+    }
+    app->set_ready();
+  }
+  ~House() {
+    for (auto& model : models) {
+      model->loading.open();
+      model->steps.open();
+    }
+    app->stop();
+  }
+  std::shared_ptr<const ServedModel> load(Watched& watched) {
+    watched.loading.pass();
+    ++watched.loads;
+    if (watched.broken) throw Error(ErrorKind::kCheckpoint, "[test] the file is broken");
+    auto made = std::make_shared<FakeServed>(watched, app->metrics());
+    made->served.adapters = adapters;
+    return {made, &made->served};
+  }
+  Reply get(const std::string& path) { return ask(app->port(), "GET", path); }
+  Reply post(const std::string& path, const Json& body) {
+    return ask(app->port(), "POST", path, body.dump());
+  }
+  Reply chat_with(const std::string& model, const Json& further = Json::object()) {
+    Json body = chat("x", further);
+    body["model"] = model;
+    return post("/v1/chat/completions", body);
+  }
+  Client start(const std::string& model, const Json& further = Json::object(),
+               const std::string& headers = "") {
+    Json body = chat("x", further);
+    body["model"] = model;
+    Client client(app->port());
+    client.request("POST", "/v1/chat/completions", body.dump(), headers);
+    return client;
+  }
+  std::string status(size_t model) {
+    return name(app->models().state("m" + std::to_string(model)).status);
+  }
+
+  std::vector<std::unique_ptr<Watched>> models;
+  std::shared_ptr<AdapterTable> adapters;
+  std::unique_ptr<App> app;
+};
+
+std::string code_of(const Reply& reply) {
+  const Json error = Json::parse(reply.body)["error"];
+  return error["code"].is_string() ? error["code"].get<std::string>() : "";
+}
+
+TEST(Models, AreLoadedWhenAskedFor) {
+  House house(3);
+  EXPECT_EQ(house.status(1), "unloaded");
+  const Reply reply = house.chat_with("m1");
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(Json::parse(reply.body)["model"], "m1");
+  EXPECT_EQ(house.chat_with("path/m1").status, 200);
+  EXPECT_EQ(house.chat_with("").status, 200);  // the default
+  EXPECT_EQ(house.models[0]->loads, 1);
+  EXPECT_EQ(house.models[1]->loads, 1);
+  EXPECT_EQ(house.models[2]->loads, 0);
+  const Json list = Json::parse(house.get("/v1/models").body)["data"];
+  ASSERT_EQ(list.size(), 3);
+  EXPECT_EQ(list[1]["id"], "m1");
+  EXPECT_EQ(list[1]["status"]["value"], "loaded");
+  EXPECT_EQ(list[1]["max_model_len"], 2048);
+  EXPECT_EQ(list[2]["status"]["value"], "unloaded");
+  EXPECT_EQ(Json::parse(house.get("/v1/models/m2").body)["status"]["value"], "unloaded");
+  const Json health = Json::parse(house.get("/health").body);
+  EXPECT_EQ(health["status"], "ok");
+  EXPECT_EQ(health["loaded"], Json({"m0", "m1"}));
+}
+
+TEST(Models, AnUnknownOneIsSaidWithWhatThereIs) {
+  House house(12);
+  const Reply reply = house.chat_with("m99");
+  EXPECT_EQ(reply.status, 404);
+  EXPECT_EQ(code_of(reply), "model_not_found");
+  EXPECT_NE(reply.body.find("'m9'"), std::string::npos) << reply.body;
+  EXPECT_EQ(reply.body.find("'m10'"), std::string::npos) << reply.body;
+  EXPECT_NE(reply.body.find("and 2 more"), std::string::npos) << reply.body;
+  EXPECT_EQ(house.get("/v1/models/m99").status, 404);
+  EXPECT_EQ(house.post("/models/load", {{"model", "m99"}}).status, 404);
+}
+
+TEST(Models, WaitingRequestsHoldNoThread) {
+  AppOptions options;
+  options.workers = 1;
+  options.http.threads = 1;
+  House house(2, options);
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  house.models[1]->loading.shut();
+  std::vector<Client> waiting;
+  for (int i = 0; i < 20; ++i) waiting.push_back(house.start("m1", {{"stream", i % 2 == 0}}));
+  ASSERT_TRUE(eventually([&] { return house.app->active_requests() == 20; }));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(house.chat_with("m0").status, 200);
+  house.models[1]->loading.open();
+  for (Client& client : waiting) {
+    const auto reply = client.reply();
+    ASSERT_TRUE(reply && reply->complete);
+    EXPECT_EQ(reply->status, 200) << reply->body;
+  }
+  EXPECT_EQ(house.models[1]->loads, 1);
+}
+
+TEST(Models, WaitingHasTheRequestsDeadline) {
+  House house(2);
+  house.models[1]->loading.shut();
+  const auto reply = house.start("m1", {}, "X-Request-Timeout: 0.2\r\n").reply();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 504);
+  EXPECT_EQ(code_of(*reply), "model_loading");
+  house.models[1]->loading.open();
+  EXPECT_EQ(house.chat_with("m1").status, 200);
+}
+
+TEST(Models, WhatNobodyWaitsForAnyMoreIsNotLoaded) {
+  House house(3);
+  house.models[1]->loading.shut();
+  Client first = house.start("m1");
+  ASSERT_TRUE(eventually([&] { return house.app->models().busy(); }));
+  {
+    Client second = house.start("m2");
+    ASSERT_TRUE(eventually([&] { return house.status(2) == "loading"; }));
+  }
+  ASSERT_TRUE(eventually([&] { return house.app->active_requests() == 1; }));
+  house.models[1]->loading.open();
+  EXPECT_EQ(first.reply()->status, 200);
+  EXPECT_TRUE(eventually([&] { return house.status(2) == "unloaded"; }));
+  EXPECT_EQ(house.models[2]->loads, 0);
+}
+
+TEST(Models, TheLeastRecentlyUsedGoes) {
+  AppOptions options;
+  options.max_models = 2;
+  House house(3, options);
+  for (const char* model : {"m0", "m1", "m0", "m2"}) ASSERT_EQ(house.chat_with(model).status, 200);
+  EXPECT_EQ(house.status(0), "loaded");
+  EXPECT_EQ(house.status(1), "unloaded");
+  EXPECT_EQ(house.status(2), "loaded");
+  EXPECT_EQ(house.app->models().counts().evictions, 1);
+  ASSERT_EQ(house.chat_with("m1").status, 200);  // and m0, the default, goes as others do
+  EXPECT_EQ(house.status(0), "unloaded");
+  EXPECT_EQ(Json::parse(house.get("/health").body)["status"], "ok");
+  EXPECT_EQ(Json::parse(house.get("/health?generate=1").body)["model"], "m1");
+}
+
+TEST(Models, BudgetOfMemory) {
+  AppOptions options;
+  options.model_budget = uint64_t{100} << 20;  // one cache of 64 MB
+  House house(2, options, uint64_t{60} << 20);
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  ASSERT_EQ(house.chat_with("m1").status, 200);
+  EXPECT_EQ(house.status(0), "unloaded");
+
+  options.model_budget = uint64_t{50} << 20;
+  House expected(2, options, uint64_t{60} << 20), seen(2, options);
+  EXPECT_EQ(code_of(expected.chat_with("m0")), "model_failed");
+  EXPECT_EQ(expected.models[0]->loads, 0);
+  const Reply reply = seen.chat_with("m0");
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_NE(reply.body.find("--model-budget"), std::string::npos);
+  EXPECT_EQ(seen.models[0]->loads, 1);
+}
+
+TEST(Models, UnloadingWaitsForStreams) {
+  House house(2);
+  house.models[1]->steps.shut();
+  Client stream = house.start("m1", {{"stream", true}});
+  ASSERT_TRUE(eventually([&] { return house.app->models().engine_stats().running == 1; }));
+  const Json answer = Json::parse(house.post("/models/unload", {{"model", "m1"}}).body);
+  EXPECT_EQ(answer["status"]["value"], "unloading");
+  EXPECT_EQ(answer["running_requests"], 1);
+  const Reply refused = house.chat_with("m1");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(code_of(refused), "model_unloading");
+  EXPECT_EQ(house.models[1]->loads, 1);
+  house.models[1]->steps.open();
+  const auto reply = stream.reply();
+  ASSERT_TRUE(reply && reply->complete);
+  EXPECT_EQ(reply->events().back(), "[DONE]");
+  EXPECT_TRUE(eventually([&] { return house.status(1) == "unloaded"; }));
+  EXPECT_TRUE(eventually([&] { return g_alive == 0; }));
+  EXPECT_EQ(house.chat_with("m1").status, 200);  // and may come back
+}
+
+TEST(Models, LoadAndUnloadByName) {
+  House house(2);
+  EXPECT_EQ(house.post("/v1/models/load", {{"model", "m1"}}).status, 200);
+  EXPECT_TRUE(eventually([&] { return house.status(1) == "loaded"; }));
+  EXPECT_EQ(house.post("/v1/models/unload", {{"model", "m1"}}).status, 200);
+  EXPECT_TRUE(eventually([&] { return house.status(1) == "unloaded"; }));
+  EXPECT_EQ(house.post("/models/load", Json::object()).status, 400);
+  EXPECT_EQ(house.post("/models/load", {{"model", std::string(1 << 17, 'x')}}).status, 413);
+  TestApp fixed;
+  fixed.make_ready();
+  EXPECT_EQ(fixed.post("/models/unload", {{"model", "fake-model"}}).status, 400);
+}
+
+TEST(Models, UnloadedWhileItLoads) {
+  House house(2);
+  house.models[1]->loading.shut();
+  Client waiting = house.start("m1");
+  ASSERT_TRUE(eventually([&] { return house.app->models().busy(); }));
+  EXPECT_EQ(house.post("/models/unload", {{"model", "m1"}}).status, 200);
+  EXPECT_EQ(code_of(*waiting.reply()), "model_unloading");
+  house.models[1]->loading.open();
+  EXPECT_TRUE(eventually([&] { return house.status(1) == "unloaded"; }));
+}
+
+TEST(Models, AFailureIsToldAndMayPass) {
+  House house(2);
+  house.models[1]->broken = true;
+  const Reply reply = house.chat_with("m1");
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(code_of(reply), "model_failed");
+  EXPECT_NE(reply.body.find("the file is broken"), std::string::npos);
+  const Json state = Json::parse(house.get("/v1/models/m1").body)["status"];
+  EXPECT_EQ(state["value"], "failed");
+  EXPECT_NE(state["reason"].get<std::string>().find("the file is broken"), std::string::npos);
+  EXPECT_EQ(house.chat_with("m0").status, 200);
+  house.models[1]->broken = false;
+  EXPECT_EQ(house.chat_with("m1").status, 200);
+  EXPECT_FALSE(Json::parse(house.get("/v1/models/m1").body)["status"].contains("reason"));
+}
+
+TEST(Models, ABusyModelMakesRoomInTheEnd) {
+  AppOptions options;
+  options.max_models = 1;
+  options.model_patience = milliseconds(50);
+  House house(2, options);
+  house.models[0]->steps.shut();
+  Client running = house.start("m0");
+  ASSERT_TRUE(eventually([&] { return house.app->models().engine_stats().running == 1; }));
+  Client other = house.start("m1");
+  ASSERT_TRUE(eventually([&] { return house.status(1) == "loading"; }));
+  std::this_thread::sleep_for(milliseconds(300));
+  Client later = house.start("m0");  // waits behind m1
+  ASSERT_TRUE(eventually([&] { return house.app->active_requests() == 3; }));
+  house.models[0]->steps.open();
+  EXPECT_EQ(running.reply()->status, 200);
+  EXPECT_EQ(other.reply()->status, 200);
+  EXPECT_EQ(later.reply()->status, 200);
+  EXPECT_EQ(house.models[0]->loads, 2);
+}
+
+TEST(Models, ManyRequestsToMoreModelsThanFit) {
+  AppOptions options;
+  options.max_models = 2;
+  options.model_patience = milliseconds(20);
+  House house(3, options);
+  std::vector<Client> clients;
+  for (size_t i = 0; i < 200; ++i)
+    clients.push_back(house.start("m" + std::to_string(i % 3), {{"stream", i % 5 == 0}}));
+  int answered = 0;
+  for (Client& client : clients) {
+    client.patience = milliseconds(120000);
+    const auto reply = client.reply();
+    ASSERT_TRUE(reply && reply->complete);
+    EXPECT_EQ(reply->status, 200) << reply->body;
+    answered += reply->status == 200 ? 1 : 0;
+  }
+  EXPECT_EQ(answered, 200);
+  EXPECT_LE(g_most_alive, 2);
+  for (const auto& model : house.models) EXPECT_GE(model->loads, 1);
+}
+
+TEST(Models, TheEndOfTheServerIsToldToThoseThatWait) {
+  auto house = std::make_unique<House>(2);
+  house->models[1]->loading.shut();
+  Client waiting = house->start("m1");
+  ASSERT_TRUE(eventually([&] { return house->app->models().busy(); }));
+  std::thread opener([&] {
+    std::this_thread::sleep_for(milliseconds(200));
+    house->models[1]->loading.open();
+  });
+  house->app->stop();
+  opener.join();
+  const auto reply = waiting.reply();
+  if (reply) EXPECT_EQ(reply->status, 503);
+  EXPECT_EQ(g_alive, 0);
+}
+
+TEST(Models, AStuckEngineEndsItsOwnRequestsOnly) {
+  AppOptions options;
+  options.watchdog_timeout = milliseconds(300);
+  House house(2, options);
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  house.models[1]->steps.shut();
+  Client stuck = house.start("m1");
+  const auto reply = stuck.reply();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(code_of(*reply), "engine_stuck");
+  EXPECT_EQ(house.chat_with("m0").status, 200);
+  EXPECT_EQ(code_of(house.chat_with("m1")), "engine_stuck");
+  EXPECT_EQ(Json::parse(house.get("/health").body)["status"], "ok");
+}
+
+// Adapters
+
+struct AdapterHouse : House {
+  explicit AdapterHouse(bool changes = true) : House(1) {
+    AdapterTable::Loader loader;
+    loader.load = [this](const std::string& path) {
+      if (path == "nowhere") throw Error(ErrorKind::kCheckpoint, "[adapter] nowhere: no such file");
+      return ++last;
+    };
+    loader.unload = [this](int64_t id) { unloaded.push_back(id); };
+    adapters = std::make_shared<AdapterTable>(std::move(loader), changes);
+    adapters->add("poet", "/adapters/poet");
+  }
+  int64_t last = 0;
+  std::vector<int64_t> unloaded;
+};
+
+int cached(const Reply& reply) {
+  const Json usage = Json::parse(reply.body)["usage"];
+  return usage["prompt_tokens_details"]["cached_tokens"].get<int>();
+}
+
+TEST(ServedAdapters, AreChosenByNameOrPath) {
+  AdapterHouse house;
+  const std::string user(200, 'a');
+  const auto ask_for = [&](const Json& further) {
+    return house.post("/v1/chat/completions", chat(user, further));
+  };
+  // Each adapter has prefixes of its own: what is cached shows which one a request went through.
+  EXPECT_EQ(cached(ask_for({{"model", "m0"}})), 0);
+  EXPECT_GT(cached(ask_for({{"model", "m0"}})), 0);
+  const Reply reply = ask_for({{"model", "poet"}});
+  EXPECT_EQ(cached(reply), 0);
+  EXPECT_EQ(Json::parse(reply.body)["model"], "poet");
+  EXPECT_GT(cached(ask_for({{"adapters", "poet"}})), 0);
+  EXPECT_GT(cached(ask_for({{"adapters", "/adapters/poet"}})), 0);
+  EXPECT_EQ(code_of(ask_for({{"adapters", "painter"}})), "adapter_not_found");
+
+  house.adapters->set_default("/adapters/other");
+  EXPECT_EQ(cached(ask_for({{"model", "m0"}})), 0);
+  EXPECT_GT(cached(ask_for({{"adapters", "/adapters/other"}})), 0);
+  EXPECT_GT(cached(ask_for({{"adapters", ""}})), 0);  // none at all: as the first request
+  EXPECT_EQ(house.last, 2);
+}
+
+TEST(ServedAdapters, ComeAndGo) {
+  AdapterHouse house;
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const auto load = [&](const char* name, const char* path) {
+    return house.post("/v1/load_lora_adapter", {{"lora_name", name}, {"lora_path", path}});
+  };
+  const auto unload = [&](const char* name) {
+    return house.post("/v1/unload_lora_adapter", {{"lora_name", name}});
+  };
+  EXPECT_EQ(load("painter", "/adapters/painter").status, 200);
+  const Json list = Json::parse(house.get("/v1/models").body)["data"];
+  ASSERT_EQ(list.size(), 3);
+  EXPECT_EQ(list[2]["id"], "painter");
+  EXPECT_EQ(list[2]["parent"], "m0");
+  EXPECT_EQ(Json::parse(house.get("/v1/models/painter").body)["root"], "/adapters/painter");
+  EXPECT_EQ(load("painter", "/adapters/painter").status, 400);
+  EXPECT_EQ(load("m0", "/adapters/painter").status, 400);
+  EXPECT_NE(load("other", "nowhere").status, 200);
+  EXPECT_EQ(house.chat_with("painter").status, 200);
+
+  house.models[0]->steps.shut();
+  Client stream = house.start("painter", {{"stream", true}});
+  ASSERT_TRUE(eventually([&] { return house.app->models().engine_stats().running == 1; }));
+  const Reply in_use = unload("painter");
+  EXPECT_EQ(in_use.status, 409);
+  EXPECT_EQ(code_of(in_use), "adapter_in_use");
+  house.models[0]->steps.open();
+  EXPECT_TRUE(stream.reply()->complete);
+  EXPECT_TRUE(eventually([&] { return unload("painter").status == 200; }));
+  EXPECT_EQ(house.unloaded, std::vector<int64_t>{2});
+  EXPECT_EQ(unload("painter").status, 404);
+  EXPECT_EQ(house.chat_with("painter").status, 404);
+}
+
+TEST(ServedAdapters, AreFixedUnlessAllowed) {
+  AdapterHouse house(/*changes=*/false);
+  const Reply reply =
+      house.post("/v1/load_lora_adapter", {{"lora_name", "x"}, {"lora_path", "/x"}});
+  EXPECT_EQ(reply.status, 403);
+  EXPECT_NE(reply.body.find("--allow-runtime-adapters"), std::string::npos);
+  EXPECT_EQ(house.last, 1);
+}
+
+TEST(RequestedModel, ReadsTheFirstLevelOnly) {
+  const auto both = requested_model(
+      R"({"messages":[{"model":"no","content":{"adapters":"no"}}],"model":"a","adapters":"b"})");
+  EXPECT_EQ(both.model, "a");
+  EXPECT_EQ(both.adapter, "b");
+  const auto null = requested_model(R"({"model":null,"adapters":null,"stop":["model"]})");
+  EXPECT_EQ(null.model, "");
+  EXPECT_FALSE(null.adapter);
+  EXPECT_EQ(requested_model(R"({"adapters":"","model":"x"} rest)").adapter, "");
+  EXPECT_EQ(requested_model(R"({"model":"a", broken)").model, "a");
+  EXPECT_EQ(requested_model("[\"model\"]").model, "");
+  EXPECT_EQ(requested_model(std::string(100000, '[')).model, "");
+  EXPECT_EQ(requested_model("").model, "");
+}
+
+}  // namespace
+}  // namespace mica::test

@@ -30,9 +30,8 @@ constexpr std::array<std::string_view, 6> kSamples = {
 void check_tokens(const SpeculationFlags& flags, const ModelFlags& target_flags,
                   const Tokenizer& target, const Tokenizer& draft) {
   if (target.vocab_size() != draft.vocab_size())
-    other_tokens(
-        flags, target_flags,
-        fmt::format("vocabularies of {} and {}", target.vocab_size(), draft.vocab_size()));
+    other_tokens(flags, target_flags,
+                 fmt::format("vocabularies of {} and {}", target.vocab_size(), draft.vocab_size()));
   for (const std::string_view sample : kSamples)
     if (target.encode(sample, /*add_special_tokens=*/false) !=
         draft.encode(sample, /*add_special_tokens=*/false))

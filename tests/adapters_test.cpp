@@ -180,7 +180,7 @@ std::vector<std::vector<int32_t>> answers(Engine& engine, const std::vector<Adap
   std::vector<std::vector<int32_t>> tokens(adapters.size());
   for (size_t i = 0; i < streams.size(); ++i)
     for (;;) {
-      const auto event = streams[i]->next(std::chrono::seconds(60));
+      const auto event = streams[i]->next(std::chrono::minutes(10));
       if (!event || event->kind == Event::Kind::kFinished) break;
       if (event->kind == Event::Kind::kToken) tokens[i].push_back(event->token.token);
     }

@@ -398,7 +398,7 @@ TEST(Draining, LosesNoAcceptedRequest) {
     EXPECT_EQ(reply->status, 200) << reply->body;
     EXPECT_EQ(reply->header("Connection"), "close");
   }
-  EXPECT_EQ(app.app->active_requests(), 1U);
+  EXPECT_TRUE(eventually([&] { return app.app->active_requests() == 1; }));
   slow.send("pt\": \"a\"     }");
   const auto reply = slow.reply();
   ASSERT_TRUE(reply);

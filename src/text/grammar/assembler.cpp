@@ -47,20 +47,20 @@ void Assembler::check_size() const {
 }
 
 // The states reached without text that have edges or are final.
-Assembler::Set Assembler::closure(const Nfa& nfa, Set todo) {
+Assembler::Set Assembler::closure(const Nfa& nfa, Set pending) {
   Set out;
   round_++;
-  for (const uint32_t state : todo) mark_[state] = round_;
-  while (!todo.empty()) {
-    const uint32_t id = todo.back();
-    todo.pop_back();
+  for (const uint32_t state : pending) mark_[state] = round_;
+  while (!pending.empty()) {
+    const uint32_t id = pending.back();
+    pending.pop_back();
     const Nfa::State& state = nfa.states[id];
     if (!state.bytes.empty() || !state.calls.empty() || id == nfa.final) out.push_back(id);
     for (const uint32_t next : state.empty) {
       work_++;
       if (mark_[next] == round_) continue;
       mark_[next] = round_;
-      todo.push_back(next);
+      pending.push_back(next);
     }
   }
   std::sort(out.begin(), out.end());

@@ -70,16 +70,16 @@ class CharNfa {
         for (const uint32_t c : *members) out[c].push_back(target);
   }
 
-  Set close(Set todo) {
+  Set close(Set pending) {
     Set out;
     round_++;
-    while (!todo.empty()) {
-      const uint32_t state = todo.back();
-      todo.pop_back();
+    while (!pending.empty()) {
+      const uint32_t state = pending.back();
+      pending.pop_back();
       if (seen_[state] == round_) continue;
       seen_[state] = round_;
       if (!states_[state].edges.empty() || state == final_) out.push_back(state);
-      todo.insert(todo.end(), states_[state].empty.begin(), states_[state].empty.end());
+      pending.insert(pending.end(), states_[state].empty.begin(), states_[state].empty.end());
     }
     std::sort(out.begin(), out.end());
     return out;
@@ -167,17 +167,17 @@ void collect_sets(const Grammar& grammar, ExprId id, Alphabet& alphabet) {
 // Removes the states from which nothing is accepted.
 CharDfa trimmed(CharDfa dfa) {
   std::vector<std::vector<uint32_t>> back(dfa.edges.size());
-  std::vector<uint32_t> todo;
+  std::vector<uint32_t> pending;
   std::vector<bool> useful(dfa.edges.size(), false);
   for (uint32_t s = 0; s < dfa.edges.size(); s++) {
     for (const CharDfa::Edge& edge : dfa.edges[s]) back[edge.target].push_back(s);
-    if (dfa.accepting[s]) useful[s] = true, todo.push_back(s);
+    if (dfa.accepting[s]) useful[s] = true, pending.push_back(s);
   }
-  while (!todo.empty()) {
-    const uint32_t state = todo.back();
-    todo.pop_back();
+  while (!pending.empty()) {
+    const uint32_t state = pending.back();
+    pending.pop_back();
     for (const uint32_t before : back[state])
-      if (!useful[before]) useful[before] = true, todo.push_back(before);
+      if (!useful[before]) useful[before] = true, pending.push_back(before);
   }
   for (auto& edges : dfa.edges)
     std::erase_if(edges, [&](const CharDfa::Edge& edge) { return !useful[edge.target]; });

@@ -31,16 +31,16 @@ class Rewriter {
   // The rules that may begin the text of `rule` (what can be empty in front is not looked through).
   std::vector<uint32_t> leading(uint32_t rule) {
     std::vector<uint32_t> out;
-    std::vector<ExprId> todo{body(rule)};
-    while (!todo.empty()) {
-      const ExprId id = todo.back();
-      todo.pop_back();
+    std::vector<ExprId> pending{body(rule)};
+    while (!pending.empty()) {
+      const ExprId id = pending.back();
+      pending.pop_back();
       if (id == kEmptyEdge) continue;
       const Expr& e = expr(id);
       if (e.kind == ExprKind::kRule) out.push_back(static_cast<uint32_t>(e.rule));
-      if (e.kind == ExprKind::kSequence && !e.children.empty()) todo.push_back(e.children[0]);
+      if (e.kind == ExprKind::kSequence && !e.children.empty()) pending.push_back(e.children[0]);
       if (e.kind == ExprKind::kChoice)
-        todo.insert(todo.end(), e.children.begin(), e.children.end());
+        pending.insert(pending.end(), e.children.begin(), e.children.end());
     }
     return out;
   }
@@ -78,10 +78,10 @@ class Rewriter {
 
   // The alternatives with groups at their beginnings opened.
   std::vector<Alternative> alternatives(ExprId id) {
-    std::vector<Alternative> todo{{id}}, out;
-    while (!todo.empty()) {
-      Alternative next = std::move(todo.back());
-      todo.pop_back();
+    std::vector<Alternative> pending{{id}}, out;
+    while (!pending.empty()) {
+      Alternative next = std::move(pending.back());
+      pending.pop_back();
       const Expr* first = next.empty() ? nullptr : &expr(next[0]);
       if (!first || (first->kind != ExprKind::kSequence && first->kind != ExprKind::kChoice)) {
         out.push_back(std::move(next));
@@ -92,12 +92,12 @@ class Rewriter {
       if (first->kind == ExprKind::kSequence) {
         next = first->children;
         next.insert(next.end(), rest.begin(), rest.end());
-        todo.push_back(std::move(next));
+        pending.push_back(std::move(next));
         continue;
       }
       for (auto it = first->children.rbegin(); it != first->children.rend(); ++it) {
-        todo.push_back({*it});
-        todo.back().insert(todo.back().end(), rest.begin(), rest.end());
+        pending.push_back({*it});
+        pending.back().insert(pending.back().end(), rest.begin(), rest.end());
       }
     }
     return out;

@@ -67,17 +67,17 @@ void NfaBuilder::collect_calls(std::vector<std::vector<uint32_t>>& calls) const 
   calls.resize(bodies_.size());
   std::vector<uint32_t> seen(grammar_.exprs.size(), UINT32_MAX);
   for (uint32_t rule = 0; rule < bodies_.size(); rule++) {
-    std::vector<ExprId> todo{bodies_[rule]};
-    while (!todo.empty()) {
-      const ExprId id = todo.back();
-      todo.pop_back();
+    std::vector<ExprId> pending{bodies_[rule]};
+    while (!pending.empty()) {
+      const ExprId id = pending.back();
+      pending.pop_back();
       if (id == kEmptyEdge || seen[static_cast<size_t>(id)] == rule) continue;
       seen[static_cast<size_t>(id)] = rule;
       const Expr& expr = grammar_.exprs[static_cast<size_t>(id)];
       if (expr.kind == ExprKind::kRule) calls[rule].push_back(static_cast<uint32_t>(expr.rule));
-      todo.insert(todo.end(), expr.children.begin(), expr.children.end());
+      pending.insert(pending.end(), expr.children.begin(), expr.children.end());
       if (expr.machine)
-        for (const Machine::Edge& edge : expr.machine->edges) todo.push_back(edge.expr);
+        for (const Machine::Edge& edge : expr.machine->edges) pending.push_back(edge.expr);
     }
   }
 }

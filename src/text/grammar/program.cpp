@@ -52,7 +52,7 @@ void Program::compute_need() {
     links.push_back({state, first[on]});
     first[on] = static_cast<uint32_t>(links.size() - 1);
   };
-  std::deque<uint32_t> todo;
+  std::deque<uint32_t> pending;
   for (uint32_t s = 0; s < states_.size(); s++) {
     for (const ByteEdge& edge : bytes(states_[s])) depend(edge.target, s);
     for (const CallEdge& edge : calls(states_[s])) {
@@ -61,7 +61,7 @@ void Program::compute_need() {
     }
     if (states_[s].accepting) {
       states_[s].need = 0;
-      todo.push_back(s);
+      pending.push_back(s);
     }
   }
   const auto need_of = [&](const State& state) {
@@ -73,16 +73,16 @@ void Program::compute_need() {
     }
     return need;
   };
-  while (!todo.empty()) {
-    const uint32_t s = todo.front();
-    todo.pop_front();
+  while (!pending.empty()) {
+    const uint32_t s = pending.front();
+    pending.pop_front();
     for (uint32_t link = first[s]; link != kNoState; link = links[link].next) {
       State& state = states_[links[link].state];
       if (state.need <= states_[s].need) continue;
       const int32_t need = need_of(state);
       if (need >= state.need) continue;
       state.need = need;
-      todo.push_back(links[link].state);
+      pending.push_back(links[link].state);
     }
   }
 }
@@ -116,27 +116,27 @@ void Program::drop_unproductive() {
 
 template <typename Visit>
 void Program::left_calls(uint32_t rule, Visit visit) const {
-  std::vector<uint32_t> todo{rules_[rule].start};
+  std::vector<uint32_t> pending{rules_[rule].start};
   std::unordered_set<uint32_t> seen{rules_[rule].start};
-  while (!todo.empty()) {
-    const State& state = states_[todo.back()];
-    todo.pop_back();
+  while (!pending.empty()) {
+    const State& state = states_[pending.back()];
+    pending.pop_back();
     for (const CallEdge& edge : calls(state)) {
       visit(edge.rule, edge.target);
       if (rules_[edge.rule].nullable && seen.insert(edge.target).second)
-        todo.push_back(edge.target);
+        pending.push_back(edge.target);
     }
   }
 }
 
 void Program::compute_nullable() {
   std::vector<std::vector<uint32_t>> waiting(rules_.size());
-  std::vector<uint32_t> todo;
+  std::vector<uint32_t> pending;
   for (uint32_t rule = 0; rule < rules_.size(); rule++)
-    if (rules_[rule].start != kNoState) todo.push_back(rule);
-  while (!todo.empty()) {
-    const uint32_t rule = todo.back();
-    todo.pop_back();
+    if (rules_[rule].start != kNoState) pending.push_back(rule);
+  while (!pending.empty()) {
+    const uint32_t rule = pending.back();
+    pending.pop_back();
     if (rules_[rule].nullable) continue;
     bool nullable = states_[rules_[rule].start].accepting;
     left_calls(rule, [&](uint32_t callee, uint32_t target) {
@@ -147,7 +147,7 @@ void Program::compute_nullable() {
     });
     if (!nullable) continue;
     rules_[rule].nullable = true;
-    todo.insert(todo.end(), waiting[rule].begin(), waiting[rule].end());
+    pending.insert(pending.end(), waiting[rule].begin(), waiting[rule].end());
     waiting[rule].clear();
   }
 }

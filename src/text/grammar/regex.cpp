@@ -16,15 +16,15 @@ class AnchorResolver {
       : grammar_(grammar), parser_(parser), search_(search) {}
 
   ExprId run(ExprId id) {
-    std::vector<std::vector<ExprId>> todo{{id}};
+    std::vector<std::vector<ExprId>> pending{{id}};
     std::vector<ExprId> out;
     size_t work = 0;
-    while (!todo.empty()) {
-      std::vector<ExprId> items = std::move(todo.back());
-      todo.pop_back();
+    while (!pending.empty()) {
+      std::vector<ExprId> items = std::move(pending.back());
+      pending.pop_back();
       if (++work > 10000) parser_.fail("too many alternatives with anchors");
       const bool opened =
-          !items.empty() && (open(items, 0, todo) || open(items, items.size() - 1, todo));
+          !items.empty() && (open(items, 0, pending) || open(items, items.size() - 1, pending));
       if (!opened) out.push_back(whole(std::move(items)));
     }
     std::reverse(out.begin(), out.end());
@@ -35,14 +35,15 @@ class AnchorResolver {
   bool is_anchor(ExprId id) const { return id == parser_.begin() || id == parser_.end(); }
 
   // Replaces a group with anchors at the first or last place by what is in it.
-  bool open(const std::vector<ExprId>& items, size_t at, std::vector<std::vector<ExprId>>& todo) {
+  bool open(const std::vector<ExprId>& items, size_t at,
+            std::vector<std::vector<ExprId>>& pending) {
     if (is_anchor(items[at]) || !parser_.anchored(items[at])) return false;
     const Expr& group = grammar_.exprs[static_cast<size_t>(items[at])];
     const auto put = [&](const std::vector<ExprId>& inner) {
       std::vector<ExprId> next(items.begin(), items.begin() + static_cast<ptrdiff_t>(at));
       next.insert(next.end(), inner.begin(), inner.end());
       next.insert(next.end(), items.begin() + static_cast<ptrdiff_t>(at) + 1, items.end());
-      todo.push_back(std::move(next));
+      pending.push_back(std::move(next));
     };
     if (group.kind == ExprKind::kSequence) return put(group.children), true;
     if (group.kind != ExprKind::kChoice) parser_.fail("an anchor can't be repeated");

@@ -264,7 +264,7 @@ bool SchemaCompiler::is_plain(const Json& schema) {
 struct SchemaCompiler::Open {
   Flat flat;
   Schemas seen;
-  Schemas todo;
+  Schemas pending;
   std::vector<std::pair<const Json*, bool>> choices;  // lists of alternatives; and is it oneOf
   std::vector<const Json*> owners;                    // of the lists
 };
@@ -274,9 +274,9 @@ void SchemaCompiler::work(const Json& schema) {
 }
 
 void SchemaCompiler::expand_into(Open open, std::vector<Flat>& out) {
-  while (!open.todo.empty()) {
-    const Json& schema = *open.todo.back();
-    open.todo.pop_back();
+  while (!open.pending.empty()) {
+    const Json& schema = *open.pending.back();
+    open.pending.pop_back();
     work(schema);
     if (schema.is_boolean()) {
       if (schema == true) continue;
@@ -292,10 +292,10 @@ void SchemaCompiler::expand_into(Open open, std::vector<Flat>& out) {
     if (!is_plain(schema)) open.flat.schemas.push_back(&schema);
     if (const Json* ref = keyword(schema, "$ref")) {
       if (!ref->is_string()) fail(schema, "$ref", "expected a reference");
-      open.todo.push_back(&resolve(schema, ref->get_ref<const std::string&>()));
+      open.pending.push_back(&resolve(schema, ref->get_ref<const std::string&>()));
     }
     if (const Json* all = keyword(schema, "allOf"))
-      for (auto it = all->rbegin(); it != all->rend(); ++it) open.todo.push_back(&*it);
+      for (auto it = all->rbegin(); it != all->rend(); ++it) open.pending.push_back(&*it);
     if (keyword(schema, "not")) open.flat.types &= static_cast<uint8_t>(~not_types(schema));
     for (const char* key : {"anyOf", "oneOf"})
       if (const Json* list = keyword(schema, key)) {
@@ -319,14 +319,14 @@ void SchemaCompiler::expand_into(Open open, std::vector<Flat>& out) {
   if (exclusive) check_one_of(owner, open.flat.schemas);
   for (const Json& alternative : *list) {
     Open next = open;
-    next.todo = {&alternative};
+    next.pending = {&alternative};
     expand_into(std::move(next), out);
   }
 }
 
 std::vector<Flat> SchemaCompiler::expand(const Schemas& schemas) {
   Open open;
-  open.todo.assign(schemas.rbegin(), schemas.rend());
+  open.pending.assign(schemas.rbegin(), schemas.rend());
   std::vector<Flat> out;
   expand_into(std::move(open), out);
   return out;
@@ -342,7 +342,7 @@ void SchemaCompiler::check_one_of(const Json& schema, const Schemas& context) {
     Open open;
     open.flat.schemas = context;
     for (const Json* s : context) open.flat.types &= types_of(*s);
-    open.todo = {&alternative};
+    open.pending = {&alternative};
     open.seen = {&schema};
     alternatives.emplace_back();
     expand_into(std::move(open), alternatives.back());

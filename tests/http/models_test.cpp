@@ -7,7 +7,6 @@
 #include "http/test_app.h"
 #include "model/adapters.h"
 #include "server/adapter_table.h"
-#include "server/requested_model.h"
 
 namespace mica::test {
 namespace {
@@ -483,21 +482,6 @@ TEST(ServedAdapters, AreFixedUnlessAllowed) {
   EXPECT_EQ(reply.status, 403);
   EXPECT_NE(reply.body.find("--allow-runtime-adapters"), std::string::npos);
   EXPECT_EQ(house.last, 1);
-}
-
-TEST(RequestedModel, ReadsTheFirstLevelOnly) {
-  const auto both = requested_model(
-      R"({"messages":[{"model":"no","content":{"adapters":"no"}}],"model":"a","adapters":"b"})");
-  EXPECT_EQ(both.model, "a");
-  EXPECT_EQ(both.adapter, "b");
-  const auto null = requested_model(R"({"model":null,"adapters":null,"stop":["model"]})");
-  EXPECT_EQ(null.model, "");
-  EXPECT_FALSE(null.adapter);
-  EXPECT_EQ(requested_model(R"({"adapters":"","model":"x"} rest)").adapter, "");
-  EXPECT_EQ(requested_model(R"({"model":"a", broken)").model, "a");
-  EXPECT_EQ(requested_model("[\"model\"]").model, "");
-  EXPECT_EQ(requested_model(std::string(100000, '[')).model, "");
-  EXPECT_EQ(requested_model("").model, "");
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
-// The small parts: stop strings, SSE, targets, heads, CORS.
+// The small parts: stop strings, SSE, targets, heads, CORS, which model a body names.
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "server/http_text.h"
+#include "server/requested_model.h"
 #include "server/sse.h"
 #include "server/stop_matcher.h"
 
@@ -95,6 +96,21 @@ TEST(Http, ChunksAndHeads) {
   response.content_type.clear();
   const std::string head = response_head(response, BodyFraming::kLength, 0, true);
   EXPECT_EQ(head.find("Content-Length"), std::string::npos);
+}
+
+TEST(RequestedModel, ReadsTheFirstLevelOnly) {
+  const auto both = requested_model(
+      R"({"messages":[{"model":"no","content":{"adapters":"no"}}],"model":"a","adapters":"b"})");
+  EXPECT_EQ(both.model, "a");
+  EXPECT_EQ(both.adapter, "b");
+  const auto null = requested_model(R"({"model":null,"adapters":null,"stop":["model"]})");
+  EXPECT_EQ(null.model, "");
+  EXPECT_FALSE(null.adapter);
+  EXPECT_EQ(requested_model(R"({"adapters":"","model":"x"} rest)").adapter, "");
+  EXPECT_EQ(requested_model(R"({"model":"a", broken)").model, "a");
+  EXPECT_EQ(requested_model("[\"model\"]").model, "");
+  EXPECT_EQ(requested_model(std::string(100000, '[')).model, "");
+  EXPECT_EQ(requested_model("").model, "");
 }
 
 }  // namespace

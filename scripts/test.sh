@@ -13,5 +13,11 @@ scripts/format.sh --check
 python3 tools/check_layers.py
 python3 tools/container/container_test.py
 python3 tools/check_dockerfile.py --parse docker/Dockerfile docker/Dockerfile.cpu
-scripts/build.sh "$preset" | tail -n 3
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+scripts/build.sh "$preset" >"$log" || {
+  grep -A 12 '^FAILED' "$log" >&2 || tail -n 40 "$log" >&2
+  exit 1
+}
+tail -n 3 "$log"
 ctest --test-dir "$directory" --output-on-failure -j "$(nproc)"

@@ -17,7 +17,7 @@ namespace {
 std::vector<float> logits_of(Backend& backend, Model& model, const std::vector<int32_t>& tokens,
                              const AdapterSet* set, int32_t slot) {
   const auto count = static_cast<int32_t>(tokens.size());
-  DirectRunner runner(backend, model, 1, count, count, count, set ? set->max_rank() : 0);
+  DirectRunner runner(backend, model, 1, count, count, count, {}, set ? set->max_rank() : 0);
   if (set) runner.use_adapters(*set, {slot});
   const Tensor logits = runner.step(tokens, /*all_rows=*/true);
   std::vector<float> out(static_cast<size_t>(logits.elements()));

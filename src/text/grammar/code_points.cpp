@@ -2,56 +2,7 @@
 
 #include <utf8proc.h>
 
-#include <algorithm>
-
 namespace mica::grammar {
-
-CodePoints::CodePoints(std::vector<Range> ranges) {
-  std::sort(ranges.begin(), ranges.end());
-  for (const Range& range : ranges) {
-    if (range.first > range.second) continue;
-    if (!ranges_.empty() && range.first <= ranges_.back().second + 1)
-      ranges_.back().second = std::max(ranges_.back().second, range.second);
-    else
-      ranges_.push_back(range);
-  }
-}
-
-CodePoints CodePoints::operator|(const CodePoints& other) const {
-  std::vector<Range> both = ranges_;
-  both.insert(both.end(), other.ranges_.begin(), other.ranges_.end());
-  return CodePoints(std::move(both));
-}
-
-CodePoints CodePoints::operator&(const CodePoints& other) const {
-  CodePoints out;
-  for (size_t i = 0, j = 0; i < ranges_.size() && j < other.ranges_.size();) {
-    const uint32_t lo = std::max(ranges_[i].first, other.ranges_[j].first);
-    const uint32_t hi = std::min(ranges_[i].second, other.ranges_[j].second);
-    if (lo <= hi) out.ranges_.push_back({lo, hi});
-    if (ranges_[i].second < other.ranges_[j].second)
-      i++;
-    else
-      j++;
-  }
-  return out;
-}
-
-CodePoints CodePoints::operator~() const {
-  CodePoints out;
-  uint32_t from = 0;
-  for (const Range& range : ranges_) {
-    if (range.first > from) out.ranges_.push_back({from, range.first - 1});
-    from = range.second + 1;
-  }
-  if (from <= kMaxCodePoint) out.ranges_.push_back({from, kMaxCodePoint});
-  return out;
-}
-
-bool CodePoints::contains(uint32_t c) const {
-  const auto it = std::upper_bound(ranges_.begin(), ranges_.end(), Range{c, UINT32_MAX});
-  return it != ranges_.begin() && std::prev(it)->second >= c;
-}
 
 void append_utf8(std::string& out, uint32_t c) {
   const auto put = [&](uint32_t byte) { out.push_back(static_cast<char>(byte)); };

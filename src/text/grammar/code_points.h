@@ -1,4 +1,4 @@
-// Sets of Unicode code points and their UTF-8.
+// The UTF-8 of sets of code points.
 #pragma once
 
 #include <array>
@@ -8,31 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "text/range_set.h"
+
 namespace mica::grammar {
 
-constexpr uint32_t kMaxCodePoint = 0x10FFFF;
-
-// Sorted, disjoint, inclusive ranges, not touching each other. Surrogates may be members; they have
-// no UTF-8 and match nothing.
-class CodePoints {
- public:
-  using Range = std::pair<uint32_t, uint32_t>;
-  CodePoints() = default;
-  explicit CodePoints(std::vector<Range> ranges);  // in any order, may overlap
-  static CodePoints all() { return CodePoints({{0, kMaxCodePoint}}); }
-  static CodePoints single(uint32_t c) { return CodePoints({{c, c}}); }
-
-  CodePoints operator|(const CodePoints& other) const;
-  CodePoints operator&(const CodePoints& other) const;
-  CodePoints operator~() const;
-  bool operator==(const CodePoints&) const = default;
-  bool contains(uint32_t c) const;
-  bool empty() const { return ranges_.empty(); }
-  const std::vector<Range>& ranges() const { return ranges_; }
-
- private:
-  std::vector<Range> ranges_;
-};
+// Surrogates may be members; they have no UTF-8 and match nothing.
+using CodePoints = RangeSet;
 
 // One to four byte ranges in a row: the UTF-8 of a block of code points.
 struct Utf8Sequence {

@@ -1,36 +1,13 @@
-// Sets of code points: an algebra on ranges, and a compiled form with constant-time lookup.
+// Sets of code points in a compiled form with constant-time lookup.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
+#include "text/range_set.h"
+
 namespace mica::tok {
-
-constexpr char32_t kMaxCodePoint = 0x10FFFF;
-
-// Sorted, disjoint, inclusive ranges.
-class RangeSet {
- public:
-  using Range = std::pair<char32_t, char32_t>;
-  RangeSet() = default;
-  explicit RangeSet(std::vector<Range> ranges);  // any order, may overlap
-  static RangeSet single(char32_t c) { return RangeSet({{c, c}}); }
-  static RangeSet all() { return RangeSet({{0, kMaxCodePoint}}); }
-
-  RangeSet operator|(const RangeSet& other) const;
-  RangeSet operator&(const RangeSet& other) const;
-  RangeSet operator~() const;
-  RangeSet operator-(const RangeSet& other) const { return *this & ~other; }
-  bool operator==(const RangeSet& other) const = default;
-  bool contains(char32_t c) const;
-  bool empty() const { return ranges_.empty(); }
-  const std::vector<Range>& ranges() const { return ranges_; }
-
- private:
-  std::vector<Range> ranges_;
-};
 
 // Two-stage bitmap: 256 code points a block, equal blocks stored once.
 class CharSet {

@@ -175,12 +175,7 @@ Json anthropic_messages(const Fields& fields) {
 
 ToolUse anthropic_tool_fields(const Fields& fields) {
   ToolUse use;
-  if (const Json* tools = fields.find("tools"); tools && !tools->empty()) {
-    if (!tools->is_array()) wrong_value("tools", "a list", *tools);
-    use.tools = Json::array();
-    for (size_t i = 0; i < tools->size(); ++i)
-      use.tools.push_back(function_of((*tools)[i], fmt::format("tools[{}]", i)));
-  }
+  use.tools = converted_tools(fields, function_of);
   const Json* choice = fields.find("tool_choice");
   if (choice) {
     if (!choice->is_object()) wrong_value("tool_choice", "an object with a type", *choice);

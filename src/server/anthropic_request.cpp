@@ -13,14 +13,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const Json* object_field(const Fields& fields, const char* name) {
-  const Json* value = fields.find(name);
-  if (value && !value->is_object()) wrong_value(name, "an object", *value);
-  return value;
-}
-
 void thinking_fields(const Fields& fields, ChatInput& input) {
-  const Json* thinking = object_field(fields, "thinking");
+  const Json* thinking = fields.object("thinking");
   if (thinking) {
     const std::string type = Fields(*thinking).text("type", "");
     if (type != "enabled" && type != "disabled" && type != "adaptive")
@@ -30,7 +24,7 @@ void thinking_fields(const Fields& fields, ChatInput& input) {
       input.thinking_budget = whole_number("thinking.budget_tokens", *budget, 0, INT64_MAX);
     if (type == "disabled") input.thinking_budget = 0;
   }
-  const Json* config = object_field(fields, "output_config");
+  const Json* config = fields.object("output_config");
   if (!config) return;
   const std::string effort = Fields(*config).text("effort", "");
   if (!effort.empty()) set_effort(input.template_arguments, "output_config.effort", effort);
@@ -38,9 +32,9 @@ void thinking_fields(const Fields& fields, ChatInput& input) {
 
 // output_config.format, before that output_format: {"type": "json_schema", "schema"}.
 void format_fields(const Fields& fields, ChatInput& input) {
-  const Json* format = object_field(fields, "output_format");
+  const Json* format = fields.object("output_format");
   std::string place = "output_format";
-  if (const Json* config = object_field(fields, "output_config"))
+  if (const Json* config = fields.object("output_config"))
     if (const Json* inner = Fields(*config).find("format")) {
       format = inner;
       place = "output_config.format";

@@ -52,9 +52,8 @@ std::optional<AnswerReading> reading_of(const ChatInput& input, const std::strin
 
 Json template_arguments(const Fields& fields, const ServedModel& model) {
   Json out = Json::parse(model.defaults.template_arguments);
-  const Json* arguments = fields.find("chat_template_kwargs");
+  const Json* arguments = fields.object("chat_template_kwargs");
   if (!arguments) return out;
-  if (!arguments->is_object()) wrong_value("chat_template_kwargs", "an object", *arguments);
   for (const auto& [key, value] : arguments->items()) out[key] = value;
   return out;
 }

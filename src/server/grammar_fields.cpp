@@ -107,8 +107,7 @@ std::optional<AnswerGrammar> grammar_fields(const Fields& fields) {
   std::vector<AnswerGrammar> found;
   if (const Json* format = fields.find("response_format"))
     if (auto grammar = response_format(*format)) found.push_back(std::move(*grammar));
-  if (const Json* outputs = fields.find("structured_outputs")) {
-    if (!outputs->is_object()) wrong_value("structured_outputs", "an object", *outputs);
+  if (const Json* outputs = fields.object("structured_outputs")) {
     if (Fields(*outputs).find("structural_tag"))
       throw RequestError("structured_outputs.structural_tag",
                          "structured_outputs.structural_tag: not supported; choice, regex, json, "

@@ -148,4 +148,10 @@ std::string Fields::text(const char* name, const std::string& missing) const {
   return value->get<std::string>();
 }
 
+const Json* Fields::object(const char* name) const {
+  const Json* value = find(name);
+  if (value && !value->is_object()) wrong_value(name, "an object", *value);
+  return value;
+}
+
 }  // namespace mica

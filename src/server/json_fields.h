@@ -24,6 +24,8 @@ class Fields {
   double number(const char* name, double missing, double least, double most) const;
   int64_t integer(const char* name, int64_t missing, int64_t least, int64_t most) const;
   std::string text(const char* name, const std::string& missing) const;
+  // nullptr when absent or null; an error when it is something else.
+  const nlohmann::ordered_json* object(const char* name) const;
 
  private:
   const nlohmann::ordered_json& object_;

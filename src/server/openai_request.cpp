@@ -15,9 +15,8 @@ using Json = nlohmann::ordered_json;
 
 void stream_fields(const Fields& f, CompletionJob& job, OpenAiShape& shape) {
   job.stream = f.boolean("stream", false);
-  const Json* options = f.find("stream_options");
+  const Json* options = f.object("stream_options");
   if (!options) return;
-  if (!options->is_object()) wrong_value("stream_options", "an object", *options);
   try {
     shape.include_usage = Fields(*options).boolean("include_usage", false);
     shape.continuous_usage = Fields(*options).boolean("continuous_usage_stats", false);

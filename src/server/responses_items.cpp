@@ -171,12 +171,7 @@ Json messages_of_items(const std::string& instructions, const Json& items) {
 
 ToolUse responses_tool_fields(const Fields& fields) {
   ToolUse use;
-  if (const Json* tools = fields.find("tools"); tools && !tools->empty()) {
-    if (!tools->is_array()) wrong_value("tools", "a list", *tools);
-    use.tools = Json::array();
-    for (size_t i = 0; i < tools->size(); ++i)
-      use.tools.push_back(function_of((*tools)[i], fmt::format("tools[{}]", i)));
-  }
+  use.tools = converted_tools(fields, function_of);
   use.parallel = fields.boolean("parallel_tool_calls", true);
   check_tools(use);
   if (const Json* choice = fields.find("tool_choice")) {

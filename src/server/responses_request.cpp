@@ -16,12 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const Json* object_field(const Fields& fields, const char* name) {
-  const Json* value = fields.find(name);
-  if (value && !value->is_object()) wrong_value(name, "an object", *value);
-  return value;
-}
-
 // Items of the responses before this one.
 Json earlier_items(const Fields& fields, ResponseStore& store) {
   const std::string id = fields.text("previous_response_id", "");
@@ -36,7 +30,7 @@ Json earlier_items(const Fields& fields, ResponseStore& store) {
 
 // text.format is response_format without the inner object.
 void text_fields(const Fields& fields, ChatInput& input) {
-  const Json* text = object_field(fields, "text");
+  const Json* text = fields.object("text");
   const Json* format = text ? Fields(*text).find("format") : nullptr;
   if (!format) return;
   if (!format->is_object()) wrong_value("text.format", "an object", *format);
@@ -59,7 +53,7 @@ ChatInput chat_input(const Fields& fields, const ServedModel& model, const Json&
                                    knows_developer(model));
   input.tool_use = responses_tool_fields(fields);
   input.template_arguments = template_arguments(fields, model);
-  if (const Json* reasoning = object_field(fields, "reasoning"))
+  if (const Json* reasoning = fields.object("reasoning"))
     if (const std::string effort = Fields(*reasoning).text("effort", ""); !effort.empty())
       set_effort(input.template_arguments, "reasoning.effort", effort);
   input.thinking_budget = fields.integer("thinking_token_budget", -1, -1, INT64_MAX);

@@ -35,6 +35,16 @@ bool has_function(const Json& tools, const std::string& name) {
 
 }  // namespace
 
+Json converted_tools(const Fields& fields, Json (*convert)(const Json&, const std::string&)) {
+  const Json* tools = fields.find("tools");
+  if (!tools || tools->empty()) return nullptr;
+  if (!tools->is_array()) wrong_value("tools", "a list", *tools);
+  Json out = Json::array();
+  for (size_t i = 0; i < tools->size(); ++i)
+    out.push_back(convert((*tools)[i], fmt::format("tools[{}]", i)));
+  return out;
+}
+
 void check_tools(const ToolUse& use) {
   const bool any = use.tools.is_array() && !use.tools.empty();
   if (any && use.tools.size() > limits::kTools)

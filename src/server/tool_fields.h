@@ -17,6 +17,12 @@ struct ToolUse {
   bool parallel = true;          // false: one call at most
 };
 
+// The list in the field "tools", each tool brought into OpenAI's form by `convert`, which gets its
+// place for errors; null when there are none.
+nlohmann::ordered_json converted_tools(
+    const Fields& fields, nlohmann::ordered_json (*convert)(const nlohmann::ordered_json& tool,
+                                                            const std::string& place));
+
 // The function objects in `tools` are checked; where a choice needs a tool, it is there.
 void check_tools(const ToolUse& use);
 

@@ -9,37 +9,18 @@ Prints one line per check and their count; the exit status is the number of fail
 """
 
 import argparse
-import re
-import signal
-import subprocess
 import sys
 
 import anthropic
 
-failed = []
-checks = 0
+from mica_server import Checks, Server
+
+check = Checks()
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 TOOL = {"name": "weather", "description": "Weather of a city", "input_schema": {
     "type": "object", "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}},
     "required": ["city"], "additionalProperties": False}}
-
-
-def check(name, ok, detail=""):
-    global checks
-    checks += 1
-    print(f"{'ok  ' if ok else 'FAIL'} {name}{': ' + str(detail) if detail else ''}", flush=True)
-    if not ok:
-        failed.append(name)
-
-
-def start(mica, model):
-    process = subprocess.Popen([mica, "serve", "--model", model, "--port", "0", "--device", "cpu"],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    found = re.match(r"ready: (http://\S+)  model (\S+)", process.stdout.readline())
-    if not found:
-        sys.exit("no ready line")
-    return process, found[1], found[2]
 
 
 def ask(client, model, **fields):
@@ -145,17 +126,15 @@ def main():
     parser.add_argument("--model", default="models/demo")
     parser.add_argument("--url", help="of a running server; then nothing is started or ended")
     args = parser.parse_args()
-    process, url, model = (None, args.url, "default_model") if args.url else start(
-        args.mica, args.model)
+    server = None if args.url else Server(args.mica, args.model)
+    url, model = (args.url, "default_model") if args.url else (server.url, server.model)
     client = anthropic.Anthropic(base_url=url, api_key="none", timeout=600, max_retries=0)
     message_checks(client, model)
     tool_checks(client, model)
     error_checks(client, model)
-    if process:
-        process.send_signal(signal.SIGTERM)
-        check("ends with 0", process.wait(40) == 0)
-    print(f"{checks} checks, {len(failed)} failed")
-    return len(failed)
+    if server:
+        check("ends with 0", server.end() == 0)
+    return check.end()
 
 
 if __name__ == "__main__":

@@ -11,27 +11,17 @@ Prints one line per check; the exit status is the number of failed ones.
 import argparse
 import asyncio
 import json
-import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
 
 import openai
 
-failed = []
-checks = 0
+from mica_server import Checks, Server
 
-
-def check(name, ok, detail=""):
-    global checks
-    checks += 1
-    print(f"{'ok  ' if ok else 'FAIL'} {name}{': ' + str(detail) if detail else ''}", flush=True)
-    if not ok:
-        failed.append(name)
+check = Checks()
 
 
 def get(url, path):
@@ -40,31 +30,6 @@ def get(url, path):
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
-
-
-class Server:
-    """`mica serve` on a free port; `ready` line awaited, 503 before it noted."""
-
-    def __init__(self, mica, model, *flags):
-        self.process = subprocess.Popen(
-            [mica, "serve", "--model", model, "--port", "0", "--device", "cpu", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        found = re.match(r"ready: (http://\S+)  model (\S+)  device (.+)", line)
-        if not found:
-            sys.exit(f"no ready line, but {line!r}\n{self.process.stderr.read()}")
-        self.url, self.model = found[1], found[2]
-        self.port = int(self.url.rsplit(":", 1)[1])
-        # The log must not fill its pipe.
-        os.set_blocking(self.process.stderr.fileno(), False)
-
-    def status(self, key):
-        with open(f"/proc/{self.process.pid}/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith(key + ":"))
-
-    def end(self, signum=signal.SIGTERM, patience=40):
-        self.process.send_signal(signum)
-        return self.process.wait(patience)
 
 
 def chat_checks(client, model):
@@ -469,8 +434,7 @@ def main():
     if server:
         many_streams_check(server, args.streams)
         end_check(server, model)
-    print(f"{checks} checks, {len(failed)} failed")
-    return len(failed)
+    return check.end()
 
 
 if __name__ == "__main__":

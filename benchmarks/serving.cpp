@@ -93,8 +93,10 @@ class Bench {
   }
 
   Pass served(int round) {
-    nlohmann::json body = {{"stream", true},     {"max_tokens", flags_.tokens},
-                           {"temperature", 0},   {"ignore_eos", true},
+    nlohmann::json body = {{"stream", true},
+                           {"max_tokens", flags_.tokens},
+                           {"temperature", 0},
+                           {"ignore_eos", true},
                            {"model", "default_model"}};
     std::vector<std::string> bodies;
     for (int s = 0; s < flags_.streams; ++s) {
@@ -174,8 +176,8 @@ void run(const Flags& flags) {
   BackendOptions backend_options;
   backend_options.device = flags.device;
   backend_options.threads = flags.threads;
-  const std::unique_ptr<Backend> backend = flags.fake ? std::make_unique<fake::FakeBackend>()
-                                                      : make_backend(backend_options);
+  const std::unique_ptr<Backend> backend =
+      flags.fake ? std::make_unique<fake::FakeBackend>() : make_backend(backend_options);
   const auto vocabulary = static_cast<int32_t>(config.vocab_size);
   const std::unique_ptr<Model> model =
       flags.fake ? std::make_unique<fake::FakeModel>(fake::FakeOptions{.vocabulary = vocabulary})

@@ -57,8 +57,8 @@ class Stream {
     char buffer[16384];
     const ssize_t count = recv(socket_, buffer, sizeof(buffer), 0);
     if (count <= 0)
-      throw Error(ErrorKind::kMeasurement, "[serving] a stream ended without [DONE]; last came '{}'",
-                  partial_);
+      throw Error(ErrorKind::kMeasurement,
+                  "[serving] a stream ended without [DONE]; last came '{}'", partial_);
     load.bytes += count;
     partial_.append(buffer, static_cast<size_t>(count));
     bool done = false;
@@ -90,9 +90,10 @@ StreamLoad run_streams(uint16_t port, const std::string& path,
   const double cpu = thread_cpu_seconds();
   const auto start = std::chrono::steady_clock::now();
   for (size_t i = 0; i < open.size(); ++i)
-    open[i].send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\n"
-                             "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-                             path, bodies[i].size(), bodies[i]));
+    open[i].send(
+        fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\n"
+                    "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+                    path, bodies[i].size(), bodies[i]));
   for (size_t left = open.size(); left > 0;) {
     if (poll(polled.data(), polled.size(), kPatience) <= 0)
       throw Error(ErrorKind::kMeasurement, "[serving] nothing came for {} s", kPatience / 1000);

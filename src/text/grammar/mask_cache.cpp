@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMaxLocalBytes = size_t{48} << 20, kMaxContextBytes = size_t{48} << 20;
 constexpr size_t kFewTransitions = 6;
+constexpr size_t kMaxSurroundings = 192;  // states; visiting them takes about 5 us
 
 struct TooManyLocals {};
 struct TooDeep {};
@@ -66,6 +67,7 @@ size_t MaskCache::memory() const {
 void MaskCache::trim() {
   if (!locals_.empty() && context_bytes_ < kMaxContextBytes && local_memory() < kMaxLocalBytes)
     return;
+  alike_.clear();
   contexts_.clear();
   state_locals_.clear();
   local_ids_.clear();
@@ -195,32 +197,102 @@ int MaskCache::plain_depth(uint32_t id) {
   return kMaxPlain;
 }
 
+// Tokens that run over the end of a rule, from the nodes where it ended.
 void MaskCache::fill(Context& context, uint32_t start, std::span<const uint32_t> entries) {
   std::fill(scratch_.begin(), scratch_.end(), 0u);
-  const bool whole = entries.size() == 1 && entries[0] == 0;
-  const int plain = whole ? plain_depth(start) : 0;
+  context.pressure = locals_[start].pressure;
+  for (const uint32_t entry : entries) {
+    if (locals_[start].accepting) context.exits.push_back(entry);
+    walk(context, start, entry, 0);
+  }
+  store(context);
+}
+
+// All tokens, from where `states` of a rule, the local `start`, go on.
+void MaskCache::fill_whole(Context& context, uint32_t start, const std::vector<uint32_t>& states) {
+  std::fill(scratch_.begin(), scratch_.end(), 0u);
+  const int plain = plain_depth(start);
   context.pressure = locals_[start].pressure;
   if (plain > 0) {
     const auto& mask = vocabulary_->impl().plain[static_cast<size_t>(plain - 1)];
     std::copy(mask.begin(), mask.end(), scratch_.begin());
     context.pressure = std::max(context.pressure, locals_[plain_step(start)].pressure);
   }
-  const bool leaves = !whole && locals_[start].accepting;
-  for (const uint32_t entry : entries) {
-    if (leaves) context.exits.push_back(entry);
-    walk(context, start, entry, plain);
+  std::vector<uint32_t> key = surroundings(states);
+  const auto alike = alike_.find(key);
+  if (!key.empty() && alike != alike_.end()) {
+    add_near(context, *alike->second);
+    walk(context, start, 0, plain, true);
+  } else {
+    walk(context, start, 0, plain);
   }
   store(context);
+  if (key.empty() || alike != alike_.end()) return;
+  context_bytes_ += 96 + 4 * key.size();
+  alike_.emplace(std::move(key), &context);
+}
+
+// The automaton up to kNear bytes behind `states`, states numbered in the order in which they are
+// met, called rules by their own numbers: equal for states that take the same texts of that length
+// to the same ends. Empty where that can't be said: more than kMaxSurroundings states, or calls
+// that may read nothing.
+std::vector<uint32_t> MaskCache::surroundings(const std::vector<uint32_t>& states) const {
+  std::vector<uint32_t> out{static_cast<uint32_t>(states.size())};
+  std::vector<uint32_t> met;
+  std::unordered_map<uint32_t, uint32_t> numbers;
+  const auto number = [&](uint32_t state) {
+    const auto [it, fresh] = numbers.try_emplace(state, static_cast<uint32_t>(numbers.size()));
+    if (fresh) met.push_back(state);
+    return it->second;
+  };
+  for (const uint32_t state : states) number(state);
+  size_t at = 0;
+  for (size_t depth = 0; depth <= TokenTrie::kNear; depth++)
+    for (const size_t end = met.size(); at < end; at++) {
+      const State& state = program_.state(met[at]);
+      const std::span<const ByteEdge> bytes = program_.bytes(state);
+      const std::span<const CallEdge> calls = program_.calls(state);
+      out.push_back(static_cast<uint32_t>(state.need) << 1 | state.accepting);
+      if (depth == TokenTrie::kNear) continue;
+      out.push_back(static_cast<uint32_t>(bytes.size()));
+      out.push_back(static_cast<uint32_t>(calls.size()));
+      for (const ByteEdge& edge : bytes) {
+        out.push_back(uint32_t{edge.lo} << 8 | edge.hi);
+        out.push_back(number(edge.target));
+      }
+      for (const CallEdge& edge : calls) {
+        if (program_.rule(edge.rule).nullable) return {};
+        out.push_back(edge.rule);
+        out.push_back(number(edge.target));
+      }
+      if (met.size() > kMaxSurroundings) return {};
+    }
+  return out;
+}
+
+// What is true of tokens of at most kNear bytes in a context with the same surroundings.
+void MaskCache::add_near(Context& context, const Context& alike) {
+  const std::vector<uint32_t>& near = vocabulary_->impl().near;
+  for (size_t i = 0; i < alike.dense.size(); i++) scratch_[i] |= alike.dense[i] & near[i];
+  for (const int32_t id : alike.sparse)
+    if (near[static_cast<size_t>(id) / 32] >> id % 32 & 1) set_bit(scratch_, id);
+  for (const uint32_t exit : alike.exits)
+    if (trie_.nodes[exit].depth <= TokenTrie::kNear) context.exits.push_back(exit);
+  context.pressure = std::max(context.pressure, alike.pressure);
 }
 
 // Tokens below `entry` that can be read from `start`; those of at most `plain` plain characters are
-// there already.
-void MaskCache::walk(Context& context, uint32_t start, uint32_t entry, int plain) {
+// there already, and with `far` so is all that tokens of at most kNear bytes decide.
+void MaskCache::walk(Context& context, uint32_t start, uint32_t entry, int plain, bool far) {
   const TokenTrie::Node* nodes = trie_.nodes.data();
   const uint32_t end = nodes[entry].end, top = nodes[entry].depth;
   path_[top] = start;
   for (uint32_t i = entry + 1; i < end;) {
     const TokenTrie::Node& node = nodes[i];
+    if (far && !node.far) {
+      i = node.end;
+      continue;
+    }
     if (node.plain <= plain) {
       i = plain == kMaxPlain ? trie_.next_rest[i] : node.end;
       continue;
@@ -233,7 +305,8 @@ void MaskCache::walk(Context& context, uint32_t start, uint32_t entry, int plain
     path_[node.depth] = to;
     for (uint32_t t = node.tokens; t < nodes[i + 1].tokens; t++) set_bit(scratch_, trie_.ids[t]);
     context.pressure = std::max(context.pressure, locals_[to].pressure);
-    if (node.end > i + 1 && locals_[to].accepting) context.exits.push_back(i);
+    if (node.end > i + 1 && locals_[to].accepting && !(far && node.depth <= TokenTrie::kNear))
+      context.exits.push_back(i);
     i++;
   }
 }
@@ -305,8 +378,7 @@ void MaskCache::mask(const Column& column, std::span<uint32_t> allowed) {
       auto& context = contexts_[start];
       if (!context) {
         auto fresh = std::make_unique<Context>();
-        constexpr uint32_t kRoot[] = {0};
-        fill(*fresh, start, kRoot);
+        fill_whole(*fresh, start, group_);
         context = std::move(fresh);
       }
       if (frame->depth + context->pressure > kMaxDepth) throw TooDeep{};

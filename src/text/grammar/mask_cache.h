@@ -3,7 +3,9 @@
 // outwards. A Context is one such chain of states (innermost first) with the tokens it settles, so
 // that strings, numbers and words share their masks wherever they stand. The split into tokens that
 // do and don't depend on the context is XGrammar's (arXiv:2411.15100), the walk over a token trie
-// with a lazily determinized automaton that of Outlines (arXiv:2307.09702) and llguidance.
+// with a lazily determinized automaton that of Outlines (arXiv:2307.09702) and llguidance. States
+// that look alike for the next TokenTrie::kNear bytes, as those of a counted repetition do at most
+// counts, share what they decide about tokens of that length.
 #pragma once
 
 #include <array>
@@ -68,7 +70,10 @@ class MaskCache {
   int plain_depth(uint32_t local);
 
   void fill(Context& context, uint32_t start, std::span<const uint32_t> entries);
-  void walk(Context& context, uint32_t start, uint32_t entry, int plain);
+  void fill_whole(Context& context, uint32_t start, const std::vector<uint32_t>& states);
+  std::vector<uint32_t> surroundings(const std::vector<uint32_t>& states) const;
+  void add_near(Context& context, const Context& alike);
+  void walk(Context& context, uint32_t start, uint32_t entry, int plain, bool far = false);
   void store(Context& context);
   struct Seen;
   void add_outer(const Frame& frame, Context& context, std::span<uint32_t> allowed, Seen& seen);
@@ -86,8 +91,9 @@ class MaskCache {
   std::vector<Local> locals_;
   std::unordered_map<ColumnPtr, uint32_t, ColumnHash, ColumnEqual> local_ids_;
   StateMap state_locals_;
-  std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;  // by local
-  std::vector<uint32_t> scratch_;                                    // a mask that is being made
+  std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;              // by local
+  std::unordered_map<std::vector<uint32_t>, const Context*, StatesHash> alike_;  // by surroundings
+  std::vector<uint32_t> scratch_;  // a mask that is being made
   size_t scratch_count_ = 0;
   std::vector<uint32_t> path_;  // locals by depth, of a walk
   std::vector<uint32_t> group_;

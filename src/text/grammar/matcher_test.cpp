@@ -102,6 +102,40 @@ TEST(GrammarMatcher, MaskIsWhatAcceptSaysOfRandomGrammars) {
   EXPECT_GT(followed, 100);
 }
 
+// States that share what they say of short tokens still differ in long ones, at the end of the
+// count and behind it.
+TEST(GrammarMatcher, MaskIsWhatAcceptSaysInCountedRepetitions) {
+  std::mt19937 random(13);
+  std::vector<std::string> pieces;
+  for (int length = 1; length < 40; length++) {
+    const std::string run(static_cast<size_t>(length), 'a');
+    for (const char* end : {"", ".", ". B", ".B", "\"", "\\"}) pieces.push_back(run + end);
+  }
+  const auto tokens = vocabulary(pieces);
+  for (const char* text :
+       {"root ::= ([a-z]{10,90} \".\" \" \"? \"B\"){1,3}",
+        "root ::= \"\\\"\" [^\"]{20,70} \"\\\"\" \"a\"*",
+        "root ::= %json_schema{\"type\":\"string\",\"minLength\":18,\"maxLength\":60}",
+        "root ::= (w \".\"){2} [A-Z]?\nw ::= [a-y]{0,50} | \"z\" w"}) {
+    const auto grammar = GrammarCompiler(tokens).compile(spec(Kind::kGrammar, text));
+    for (int round = 0; round < 4; round++) {
+      GrammarMatcher matcher(grammar);
+      std::string so_far;
+      for (int i = 0; i < 60 && !matcher.ended(); i++) {
+        compare_with_trying(matcher, *tokens, std::string(text) + " :: " + so_far);
+        if (testing::Test::HasFatalFailure()) return;
+        const std::vector<int32_t> allowed = allowed_tokens(matcher, *tokens);
+        int32_t token = allowed[random() % allowed.size()];
+        if (random() % 2 && matcher.accept('a'))
+          token = 'a';
+        else
+          ASSERT_TRUE(matcher.accept(token));
+        so_far += tokens->bytes(token);
+      }
+    }
+  }
+}
+
 TEST(GrammarMatcher, RollbackAndCopies) {
   std::mt19937 random(3);
   const auto tokens = standard_vocabulary();

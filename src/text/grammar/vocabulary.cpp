@@ -37,7 +37,7 @@ void build_trie(Impl& impl) {
   std::stable_sort(trie.ids.begin(), trie.ids.end(),
                    [&](int32_t a, int32_t b) { return text(a) < text(b); });
   std::vector<uint32_t> path{0};  // nodes from the root to the last one
-  trie.nodes.push_back({0, 0, 0, 0, 0});
+  trie.nodes.push_back({0, 0, 0, 0, 0, false});
   const std::string none;
   for (size_t i = 0; i < trie.ids.size(); i++) {
     const std::string& now = text(trie.ids[i]);
@@ -51,18 +51,27 @@ void build_trie(Impl& impl) {
     for (size_t at = shared; at < now.size(); at++) {
       path.push_back(static_cast<uint32_t>(trie.nodes.size()));
       trie.nodes.push_back({0, static_cast<uint32_t>(i), static_cast<uint32_t>(at + 1),
-                            static_cast<uint8_t>(now[at]), 0});
+                            static_cast<uint8_t>(now[at]), 0, false});
     }
     trie.max_depth = std::max(trie.max_depth, static_cast<uint32_t>(now.size()));
-    for (const uint32_t node : path)
+    for (const uint32_t node : path) {
       trie.nodes[node].plain = std::max(trie.nodes[node].plain, plain);
+      trie.nodes[node].far |= now.size() > TokenTrie::kNear;
+    }
   }
   const auto count = static_cast<uint32_t>(trie.nodes.size());
   for (const uint32_t node : path) trie.nodes[node].end = count;
-  trie.nodes.push_back({count, static_cast<uint32_t>(trie.ids.size()), 0, 0, 0});
+  trie.nodes.push_back({count, static_cast<uint32_t>(trie.ids.size()), 0, 0, 0, false});
   trie.next_rest.resize(count + 1, count);
   for (uint32_t i = count; i-- > 0;)
     trie.next_rest[i] = trie.nodes[i].plain == TokenTrie::kNotPlain ? i : trie.next_rest[i + 1];
+}
+
+void build_near_mask(Impl& impl) {
+  impl.near.assign(impl.words, 0);
+  for (const int32_t id : impl.trie.ids)
+    if (impl.text[static_cast<size_t>(id)].size() <= TokenTrie::kNear)
+      impl.near[static_cast<size_t>(id) / 32] |= 1u << id % 32;
 }
 
 void build_plain_masks(Impl& impl) {
@@ -108,6 +117,7 @@ TokenVocabulary::TokenVocabulary(std::vector<std::string> token_bytes, std::vect
   }
   build_trie(impl);
   build_plain_masks(impl);
+  build_near_mask(impl);
 }
 
 TokenVocabulary::~TokenVocabulary() = default;

@@ -20,8 +20,10 @@ struct TokenTrie {
     uint8_t byte;
     // Characters of the longest token here and below when all are plain, else kNotPlain.
     uint8_t plain;
+    bool far;  // a token here or below has more than kNear bytes
   };
   static constexpr uint8_t kNotPlain = 255;
+  static constexpr size_t kNear = 16;
   std::vector<Node> nodes;  // and one behind the last
   std::vector<int32_t> ids;
   std::vector<uint32_t> next_rest;  // by node: it or the first behind it that is not plain
@@ -43,6 +45,7 @@ struct TokenVocabulary::Impl {
   TokenTrie trie;
   // plain[n]: the plain tokens of at most n + 1 characters, as a mask.
   std::array<std::vector<uint32_t>, kMaxPlain> plain;
+  std::vector<uint32_t> near;  // the tokens of at most TokenTrie::kNear bytes, as a mask
   size_t words = 0;
 };
 

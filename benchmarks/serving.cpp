@@ -30,6 +30,7 @@ struct Flags {
   int prompt_tokens = 16;
   int rounds = 5;
   bool fake = false;
+  int stream_interval = 5;
 };
 
 // One pass of all requests. The client's own CPU time, and that of waiting, is not in it.
@@ -192,6 +193,7 @@ void run(const Flags& flags) {
   served.vocabulary = vocabulary;
   served.id = "bench";
   served.device = backend->info().name;
+  served.defaults.stream_interval = std::chrono::milliseconds(flags.stream_interval);
   Bench(flags, engine, served).run(vocabulary);
 }
 
@@ -208,6 +210,8 @@ int main(int argc, char** argv) {
   app.add_option("--tokens", flags.tokens, "Of each answer")->capture_default_str();
   app.add_option("--prompt-tokens", flags.prompt_tokens, "Of each prompt")->capture_default_str();
   app.add_option("--rounds", flags.rounds, "Pairs of passes")->capture_default_str();
+  app.add_option("--stream-interval-ms", flags.stream_interval, "As that of serve")
+      ->capture_default_str();
   app.add_flag("--fake", flags.fake, "A model of almost no work with the text side of --model");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -53,7 +53,7 @@ Run submit(Engine& engine, int32_t streams, int32_t prompt, int32_t tokens, int6
   for (int32_t s = 0; s < streams; ++s) {
     auto arrivals = std::make_shared<Arrivals>();
     arrivals->times.reserve(static_cast<size_t>(tokens) + 2);
-    const auto note = [&engine, arrivals, open, first = s == 0] {
+    const auto note = [&engine, arrivals, open, first = s == 0](Event::Kind) {
       open->wait();
       arrivals->times.push_back(Clock::now());
       if (first) arrivals->stats.push_back(engine.stats());

@@ -32,7 +32,8 @@ struct ServeFlags {
   ServedModelFlags models;
   AppOptions app;
   OperationFlags operation;
-  double timeout = 3600;  // seconds
+  double timeout = 3600;    // seconds
+  int stream_interval = 5;  // milliseconds
   bool use_default_chat_template = false;
 };
 
@@ -141,6 +142,7 @@ void run(ServeFlags flags) {
   if (!defaults.reasoning_parser.empty()) (void)reasoning_style(defaults.reasoning_parser);
   defaults.timeout =
       std::chrono::milliseconds(static_cast<int64_t>(std::min(flags.timeout, 1e9) * 1000));
+  defaults.stream_interval = std::chrono::milliseconds(flags.stream_interval);
   flags.app.request_timeout = defaults.timeout;
   apply(flags.operation, flags.app);
   // Blocked in every thread that follows; this one waits for them.
@@ -226,6 +228,11 @@ void add_engine_flags(CLI::App& command, ServeFlags& flags) {
   add_speculation_flags(command, flags.models.speculation);
   command.add_option("--max-queue", engine.max_queue, "Requests that may wait; more get 429")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--stream-interval-ms", flags.stream_interval,
+                  "A stream's events come no closer; faster tokens share one (0: one for each)")
+      ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   command.add_option("--timeout", flags.timeout, "Longest time of one request, seconds (0: none)")
       ->check(CLI::NonNegativeNumber)

@@ -222,7 +222,7 @@ Engine::~Engine() {
   impl_->thread.join();
 }
 
-std::shared_ptr<EventStream> Engine::submit(Request request, std::function<void()> on_event) {
+std::shared_ptr<EventStream> Engine::submit(Request request, EventCallback on_event) {
   if (!impl_->encoder_type.empty())
     throw Error(ErrorKind::kUsage,
                 "[request] this model ('{}') embeds only: ask POST /v1/embeddings",

@@ -83,7 +83,7 @@ class Engine {
   // outside the vocabulary, prompt + max_tokens beyond the context: both counts in the text; any
   // request where the model is an encoder), and
   // Error(kDevice) with `fault()` when the engine is not healthy. nullptr when the queue is full.
-  std::shared_ptr<EventStream> submit(Request request, std::function<void()> on_event = nullptr);
+  std::shared_ptr<EventStream> submit(Request request, EventCallback on_event = nullptr);
 
   // Runs `work` on the engine's thread between two steps and waits for it; throws what it throws.
   // Throws Error(kDevice) when the engine ends before.

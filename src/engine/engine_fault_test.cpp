@@ -257,7 +257,7 @@ TEST_F(EngineFault, ANotificationIsFreedWithTheLastEvent) {
   };
   auto consumer = std::make_shared<Consumer>();
   const std::weak_ptr<Consumer> watch = consumer;
-  consumer->stream = engine.submit(request_of({1}, 3), [consumer] {});
+  consumer->stream = engine.submit(request_of({1}, 3), [consumer](Event::Kind) {});
   EXPECT_TRUE(collect(*consumer->stream).complete);
   consumer.reset();
   while (!watch.expired()) std::this_thread::yield();
@@ -314,7 +314,7 @@ TEST_F(EngineFault, UnusableLogitsEndOnlyTheirRequest) {
 TEST_F(EngineFault, ANotificationThatThrowsHarmsNobody) {
   Engine engine(backend, model, small());
   const Request request = request_of({1, 2, 3}, 10);
-  const auto stream = engine.submit(request, [] { throw std::runtime_error("no"); });
+  const auto stream = engine.submit(request, [](Event::Kind) { throw std::runtime_error("no"); });
   EXPECT_EQ(collect(*stream).tokens, expected_answer(request));
 }
 

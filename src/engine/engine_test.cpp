@@ -288,7 +288,7 @@ TEST(Engine, ManyThreadsSubmitAndSomeCancel) {
       const auto requests = mixed_requests(100 + t, 25);
       for (size_t i = 0; i < requests.size(); ++i) {
         std::atomic<int> notified{0};
-        const auto stream = engine.submit(requests[i], [&] { ++notified; });
+        const auto stream = engine.submit(requests[i], [&](Event::Kind) { ++notified; });
         ASSERT_TRUE(stream);
         if (i % 4 == 3) stream->cancel();
         const Answer answer = collect(*stream);

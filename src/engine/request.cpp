@@ -34,8 +34,13 @@ std::optional<Event> EventStream::try_next() {
   return event;
 }
 
+bool EventStream::empty() const {
+  const std::lock_guard lock(mutex_);
+  return events_.empty();
+}
+
 void EventStream::push(Event event) {
-  const bool last = event.kind == Event::Kind::kFinished;
+  const Event::Kind kind = event.kind;
   {
     const std::lock_guard lock(mutex_);
     events_.push_back(std::move(event));
@@ -43,12 +48,12 @@ void EventStream::push(Event event) {
   ready_.notify_one();
   if (!notify_) return;
   try {
-    notify_();
+    notify_(kind);
   } catch (const std::exception& error) {
     log_error("[engine] the notification of an event failed: {}", error.what());
   }
   // It may hold its consumer, who holds this stream.
-  if (last) notify_ = nullptr;
+  if (kind == Event::Kind::kFinished) notify_ = nullptr;
 }
 
 }  // namespace mica

@@ -54,7 +54,8 @@ const char* name(FinishReason reason);  // "stop", "length", …
 // exactly one kFinished.
 struct Event {
   enum class Kind : uint8_t { kStarted, kToken, kFinished } kind = Kind::kToken;
-  SampleResult token;       // kToken
+  std::chrono::steady_clock::time_point time;  // when it happened
+  SampleResult token;                          // kToken
   bool stop_token = false;  // kToken: it is one of stop_token_ids, not part of the text
   FinishReason reason = FinishReason::kStop;  // kFinished
   std::string error;                          // kFinished with kError: what and why
@@ -70,15 +71,18 @@ struct Event {
   int32_t preemptions = 0;  // kFinished: how often its blocks were taken and computed again
 };
 
+using EventCallback = std::function<void(Event::Kind)>;
+
 // The events of one request: pushed by the engine thread, taken by one consumer.
 class EventStream {
  public:
   // Waits for the next event up to `timeout`; nullopt when none came.
   std::optional<Event> next(std::chrono::milliseconds timeout);
   std::optional<Event> try_next();
+  bool empty() const;
   // Called on the engine's thread after each push; must return quickly. Set before submission. The
   // consumer may have taken the event already, the last one too; `notify` is freed after that.
-  void on_event(std::function<void()> notify) { notify_ = std::move(notify); }
+  void on_event(EventCallback notify) { notify_ = std::move(notify); }
   // The consumer wants no more: the engine ends the request within one step. So it does when the
   // consumer has dropped its stream.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -87,10 +91,10 @@ class EventStream {
   void push(Event event);  // engine only
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<Event> events_;
-  std::function<void()> notify_;
+  EventCallback notify_;
   std::atomic<bool> cancelled_{false};
 };
 

@@ -129,6 +129,11 @@ double Worker::bytes_of_step() {
   return weights + positions * static_cast<double>(runner_.kv_bytes_per_token());
 }
 
+void Worker::say(const Job& job, Event event) {
+  event.time = EngineClock::now();
+  outbox_.emplace_back(job.stream, std::move(event));
+}
+
 void Worker::flush() {
   for (auto& [stream, event] : outbox_) stream->push(std::move(event));
   outbox_.clear();
@@ -160,7 +165,7 @@ void Worker::start_jobs() {
     event.prompt_tokens = job.prompt_tokens;
     event.cached_tokens = job.cached_tokens;
     event.queue_seconds = seconds(job.submitted, job.started);
-    outbox_.emplace_back(job.stream, std::move(event));
+    say(job, std::move(event));
   }
 }
 
@@ -316,7 +321,7 @@ void Worker::emit(Job& job, SampleResult result) {
   event.kind = Event::Kind::kToken;
   event.token = std::move(result);
   event.stop_token = stop;
-  outbox_.emplace_back(job.stream, std::move(event));
+  say(job, std::move(event));
   if (stop)
     finish(job, FinishReason::kStop);
   else if (job.generated() >= job.request.max_tokens || job.length() >= plan_.max_context)
@@ -395,7 +400,7 @@ void Worker::finish(Job& job, FinishReason reason, const std::string& error) {
     if (job.generated() > 0) event.decode_seconds = seconds(job.first_token, now);
     if (job.generated() > 0) event.first_token_seconds = seconds(job.submitted, job.first_token);
   }
-  outbox_.emplace_back(job.stream, std::move(event));
+  say(job, std::move(event));
 }
 
 // Jobs go at the end of a half step: the plan points to them before.

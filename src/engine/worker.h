@@ -62,6 +62,7 @@ class Worker {
   bool usable(const SampleResult& result) const;
   bool stops(const Job& job, int32_t token) const;
   void emit(Job& job, SampleResult result);
+  void say(const Job& job, Event event);
   void fail(std::span<const Slice> slices, const Failure& failure);
   void probe(const std::string& message);
   void finish(Job& job, FinishReason reason, const std::string& error = "");

@@ -55,8 +55,11 @@ class Completion : public std::enable_shared_from_this<Completion> {
  private:
   void submit(size_t prompt, int32_t choice);
   Request request_of(size_t prompt, int32_t choice) const;
-  void notify();
+  void notify(Event::Kind kind);
   void pump();
+  bool take_events();
+  bool has_events() const;
+  void hold();
   void take(Choice& choice, const Event& event);
   void add_token(Choice& choice, const Event& event);
   void finish(Choice& choice, const char* reason, bool complete);
@@ -132,40 +135,71 @@ void Completion::submit(size_t prompt, int32_t choice_of_prompt) {
   choice.events =
       model_.engine->submit(request_of(prompt, choice_of_prompt),
                             // Weak: an answer that nobody waits for is not kept by the engine.
-                            [weak = weak_from_this()] {
-                              if (const auto self = weak.lock()) self->notify();
+                            [weak = weak_from_this()](Event::Kind kind) {
+                              if (const auto self = weak.lock()) self->notify(kind);
                             });
   if (!choice.events)
     throw RequestError(
         ApiError{429, "too many requests are waiting; try again later", "", "queue_full", 1});
 }
 
-// On the engine's thread.
-void Completion::notify() {
-  if (notified_.exchange(true)) return;
+// On the engine's thread. While tokens are held back only an end is worth a look.
+void Completion::notify(Event::Kind kind) {
+  if (notified_.exchange(true) && kind != Event::Kind::kFinished) return;
   const auto exchange = exchange_;  // alive until `post` returns
   exchange->post([self = shared_from_this()] { self->pump(); });
 }
 
+// `notified_` stays true until all events are taken, so that the engine does not ask for more of
+// this; what came meanwhile is seen by looking again.
 void Completion::pump() {
-  notified_ = false;
+  do {
+    const bool tokens = take_events();
+    if (done_) return;
+    if (std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.finished(); }))
+      return answer();
+    if (tokens && model_.defaults.stream_interval.count() > 0) return hold();
+    notified_ = false;
+  } while (has_events() && !notified_.exchange(true));
+}
+
+// Takes and sends what is there; whether there were tokens.
+bool Completion::take_events() {
+  bool tokens = false;
   for (Choice& choice : choices_) {
     while (!done_ && choice.events) {
       const auto event = choice.events->try_next();
       if (!event) break;
+      tokens |= event->kind == Event::Kind::kToken;
       take(choice, *event);
     }
-    if (done_) return;
+    if (done_) return tokens;
     if (job_.stream) send(choice);
   }
-  if (std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.finished(); }))
-    answer();
+  return tokens;
+}
+
+bool Completion::has_events() const {
+  return std::any_of(choices_.begin(), choices_.end(),
+                     [](const Choice& c) { return c.events && !c.events->empty(); });
+}
+
+// Nobody reads faster than that, and a look at one token costs as much as a look at several.
+void Completion::hold() {
+  notified_ = true;
+  exchange_->after(model_.defaults.stream_interval, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->done_) return;
+    self->quiet_ = true;  // since then
+    self->watch();
+    self->pump();
+  });
 }
 
 void Completion::take(Choice& choice, const Event& event) {
   if (event.kind == Event::Kind::kStarted) {
     choice.cached_tokens = event.cached_tokens;
-    choice.started = Clock::now();
+    choice.started = event.time;
     choice.timings.queue_ms = event.queue_seconds * 1000;
     choice.observer->on_started(event);
   }
@@ -186,7 +220,7 @@ void Completion::take(Choice& choice, const Event& event) {
 }
 
 void Completion::add_token(Choice& choice, const Event& event) {
-  choice.last_token = Clock::now();
+  choice.last_token = event.time;
   if (choice.completion_tokens++ == 0) choice.first_token = choice.last_token;
   choice.timings.prompt_ms = milliseconds(choice.first_token - choice.started);
   choice.timings.predicted_ms = milliseconds(choice.last_token - choice.first_token);

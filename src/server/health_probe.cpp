@@ -63,7 +63,7 @@ void HealthProbe::ask(const ServedModel& model, Callback callback) {
   request.timeout = std::chrono::minutes(1);
   std::shared_ptr<EventStream> events;
   try {
-    events = model.engine->submit(std::move(request), [run] { run->look(); });
+    events = model.engine->submit(std::move(request), [run](Event::Kind) { run->look(); });
   } catch (const std::exception& error) {
     return run->finish({false, error.what()});
   }

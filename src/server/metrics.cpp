@@ -76,7 +76,7 @@ AnswerObserver::AnswerObserver(ServerMetrics* metrics, std::shared_ptr<Exchange>
 }
 
 void AnswerObserver::on_started(const Event& event) {
-  started_ = Clock::now();
+  started_ = event.time;
   is_started_ = true;
   prompt_tokens_ = event.prompt_tokens;
   RequestRecord& record = exchange_->record();
@@ -86,8 +86,8 @@ void AnswerObserver::on_started(const Event& event) {
   if (metrics_) metrics_->queue_seconds.observe(event.queue_seconds);
 }
 
-void AnswerObserver::on_token(const Event&) {
-  const Clock::time_point now = Clock::now();
+void AnswerObserver::on_token(const Event& event) {
+  const Clock::time_point now = event.time;
   RequestRecord& record = exchange_->record();
   ++record.completion_tokens;
   if (tokens_++ == 0) {

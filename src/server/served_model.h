@@ -23,6 +23,8 @@ struct RequestDefaults {
   int32_t max_tokens = 512;
   std::string template_arguments = "{}";  // JSON object of variables for the chat template
   std::chrono::milliseconds timeout{0};   // of one request; 0 = none
+  // A stream's events come no closer: what is generated sooner goes with the next. 0 = at once.
+  std::chrono::milliseconds stream_interval{5};
   // How the model writes calls and reasoning, by name; "" = as its template shows.
   std::string tool_parser, reasoning_parser;
 };

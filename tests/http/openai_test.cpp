@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <thread>
 
 #include "http/test_app.h"
 
@@ -71,6 +72,40 @@ TEST_F(OpenAi, StreamSaysTheSameAndEndsWithUsage) {
   const Json usage = Json::parse(events[events.size() - 2]);
   EXPECT_TRUE(usage["choices"].empty());
   EXPECT_EQ(usage["usage"]["completion_tokens"], 40);
+}
+
+// Events with text of a stream, and the seconds it took.
+std::pair<size_t, double> stream_at(std::chrono::milliseconds interval) {
+  RequestDefaults defaults;
+  defaults.stream_interval = interval;
+  TestApp app(TestApp::default_engine(), defaults);
+  app.backend.on_sample = [](const SampleParams&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  };
+  app.make_ready();
+  const auto start = std::chrono::steady_clock::now();
+  const Reply reply =
+      app.post("/v1/chat/completions", chat("stream", {{"max_tokens", 40}, {"stream", true}}));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  size_t events = 0;
+  std::string text;
+  for (const std::string& event : reply.events()) {
+    if (event == "[DONE]") break;
+    const Json json = Json::parse(event);
+    const std::string piece = json["choices"][0]["delta"].value("content", "");
+    events += !piece.empty();
+    text += piece;
+  }
+  EXPECT_EQ(text, app.expected_text(app.chat_prompt("stream"), 40));
+  return {events, took.count()};
+}
+
+TEST(StreamInterval, FastTokensShareEventsAndTheEndComesAtOnce) {
+  const auto [alone, unused] = stream_at(std::chrono::milliseconds(0));
+  const auto [shared, seconds] = stream_at(std::chrono::minutes(1));
+  EXPECT_GT(alone, 20u);
+  EXPECT_LE(shared, 3u);
+  EXPECT_LT(seconds, 30);
 }
 
 TEST_F(OpenAi, StreamWithoutUsageHasNone) {

@@ -40,7 +40,7 @@ BOTH = {
     "top_k": ([-1, 0, 40], [-2]),
     "min_p": ([0, 0.2], [2]),
     "min_tokens_to_keep": ([1, 3], [0]),
-    "min_keep": ([2], [0]),
+    "min_keep": ([0, 2], [-1]),
     "xtc_probability": ([0.5], [2]),
     "xtc_threshold": ([0.1], [0.7]),
     "repetition_penalty": ([1.2], ["x"]),
@@ -92,7 +92,7 @@ CHAT = {
     "chat_template_kwargs": ([{"enable_thinking": False}], [5]),
     "add_generation_prompt": ([True], ["x"]),
     "documents": ([[{"title": "t", "text": "x"}]], ["x"]),
-    "tools": ([[TOOL]], [[{"type": "function"}], 5]),
+    "tools": ([[TOOL]], [[{"type": "function", "function": {}}], 5]),
     "tool_choice": (["none", "auto"], ["perhaps", "required"]),
     "parallel_tool_calls": ([True, False], ["x"]),
     "parse_tool_calls": ([False], ["x"]),
@@ -276,9 +276,10 @@ def adapter_checks(client, url, folder):
     body = {"lora_name": "later", "lora_path": str(folder)}
     check("load_lora_adapter", post(url, "/v1/load_lora_adapter", body)[0] == 200 and
           text(model="later") == adapted)
-    vector = client.embeddings.create(model="later", input="a").data[0].embedding
+    vector = client.embeddings.create(model="later", input="a longer text").data[0].embedding
     check("embeddings with an adapter",
-          vector != client.embeddings.create(model="default_model", input="a").data[0].embedding)
+          vector != client.embeddings.create(model="default_model",
+                                            input="a longer text").data[0].embedding)
     parents = {m["id"]: m.get("parent") for m in post(url, "/v1/models", None)[2]["data"]}
     check("adapters are listed", parents.get("later"), parents)
     check("unload_lora_adapter",

@@ -55,15 +55,14 @@ std::vector<TextPrompt> prompts_of(const Fields& fields, int32_t vocabulary) {
 
 // A count of alternatives; mlx-lm's true reads as none. llama.cpp calls it n_probs.
 void logprob_fields(const Fields& fields, CompletionJob& job, OpenAiShape& shape) {
-  const Json* value = fields.find("logprobs");
-  if (!value) value = fields.find("n_probs");
+  const char* name = fields.find("logprobs") ? "logprobs" : "n_probs";
+  const Json* value = fields.find(name);
   if (!value) return;
   if (value->is_boolean()) {
     job.logprobs = value->get<bool>();
   } else {
     job.logprobs = true;
-    job.top_logprobs =
-        static_cast<int32_t>(whole_number("logprobs", *value, 0, limits::kTopLogprobs));
+    job.top_logprobs = static_cast<int32_t>(whole_number(name, *value, 0, limits::kTopLogprobs));
   }
   shape.logprobs = job.logprobs;
   shape.top_logprobs = job.top_logprobs;

@@ -263,6 +263,25 @@ TEST(Models, BudgetOfMemory) {
   EXPECT_EQ(seen.models[0]->loads, 1);
 }
 
+TEST(Models, OneThatNeverFitsThrowsNobodyOut) {
+  AppOptions options;
+  options.model_budget = uint64_t{100} << 20;
+  House house(1, options);
+  ModelSpec huge;
+  huge.id = "huge";
+  huge.expected_bytes = uint64_t{200} << 20;
+  huge.load = []() -> std::shared_ptr<const ServedModel> {
+    throw Error(ErrorKind::kOutOfMemory, "[test] it was tried");
+  };
+  house.app->models().add(std::move(huge));
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const Reply reply = house.chat_with("huge");
+  EXPECT_EQ(code_of(reply), "model_failed");
+  EXPECT_NE(reply.body.find("does not fit"), std::string::npos) << reply.body;
+  EXPECT_EQ(house.status(0), "loaded");
+  EXPECT_EQ(house.app->models().counts().evictions, 0);
+}
+
 TEST(Models, UnloadingWaitsForStreams) {
   House house(2);
   house.models[1]->steps.shut();

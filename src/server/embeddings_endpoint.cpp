@@ -160,9 +160,7 @@ std::string answer_embeddings(const EmbeddingsRequest& request, const ServedMode
   const auto late = [&] { return patience.count() > 0 && Clock::now() - begin > patience; };
   std::vector<std::vector<float>> vectors = model.embedder->embed(
       request.inputs, [&] { return gone() || late(); }, request.adapter);
-  if (vectors.empty())
-    throw RequestError(ApiError{504, fmt::format("the request took longer than {} seconds",
-                                                 static_cast<double>(patience.count()) / 1000)});
+  if (vectors.empty()) throw RequestError(too_late(patience));
   size_t tokens = 0;
   std::string out = R"({"object":"list","data":[)";
   for (size_t i = 0; i < vectors.size(); ++i) {

@@ -1,5 +1,7 @@
 #include "server/server_error.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -22,6 +24,11 @@ int status_of(ErrorKind kind) {
 }
 
 }  // namespace
+
+ApiError too_late(std::chrono::milliseconds timeout) {
+  return {504, fmt::format("the request took longer than {} seconds",
+                           std::chrono::duration<double>(timeout).count())};
+}
 
 const char* error_type(int status) {
   if (status == 401) return "authentication_error";

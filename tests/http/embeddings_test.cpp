@@ -138,11 +138,9 @@ TEST_F(Embeddings, WorkEndsWhenTheClientLeaves) {
   app.hold();
   Client client(app.port());
   client.request("POST", "/v1/embeddings", Json({{"input", std::string(2048, 'z')}}).dump());
-  for (int i = 0; i < 2000 && app.arrived == 0; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  ASSERT_EQ(app.arrived, 1);
+  ASSERT_TRUE(eventually([&] { return app.arrived == 1; }));
   client.close();
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // for the server to see it
+  ASSERT_TRUE(eventually([&] { return app.app->active_requests() == 0; }));
   app.open();
   post({{"input", "after"}});
   EXPECT_LT(app.model->computed_tokens, 2048);

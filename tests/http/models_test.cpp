@@ -13,15 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return false;
-}
-
 class Gate {
  public:
   void shut() { set(false); }

@@ -191,9 +191,7 @@ TEST_F(Storm, EveryRequestGetsItsAnswerAndNothingIsLeft) {
   EXPECT_LE(stats.failed, static_cast<uint64_t>(thrown.load()) * 32);
   EXPECT_TRUE(app_.engine->healthy());
   EXPECT_EQ(stats.blocks_used, 0);
-  for (int i = 0; i < 1000 && app_.app->connections() > 0; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_EQ(app_.app->connections(), 0u);
+  EXPECT_TRUE(eventually([&] { return app_.app->connections() == 0; }));
   EXPECT_EQ(app_.app->active_requests(), 0u);
   EXPECT_LE(open_files(), files + 1);
   // And it still answers.

@@ -18,7 +18,6 @@ namespace mica {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
 
 // What a text loses when it is cut: tokens of its end, not the special ones around it.
 void cut(std::vector<int32_t>& tokens, std::string_view text, const Tokenizer& tokenizer,
@@ -155,12 +154,9 @@ EmbeddingsRequest parse_embeddings(std::string_view body, const ServedModel& mod
 
 std::string answer_embeddings(const EmbeddingsRequest& request, const ServedModel& model,
                               const std::function<bool()>& gone) {
-  const auto patience = request.timeout;
-  const auto begin = Clock::now();
-  const auto late = [&] { return patience.count() > 0 && Clock::now() - begin > patience; };
-  std::vector<std::vector<float>> vectors = model.embedder->embed(
-      request.inputs, [&] { return gone() || late(); }, request.adapter);
-  if (vectors.empty()) throw RequestError(too_late(patience));
+  std::vector<std::vector<float>> vectors =
+      model.embedder->embed(request.inputs, gone, request.adapter);
+  if (vectors.empty()) return "";
   size_t tokens = 0;
   std::string out = R"({"object":"list","data":[)";
   for (size_t i = 0; i < vectors.size(); ++i) {

@@ -134,6 +134,24 @@ TEST_F(Embeddings, BesideAnswersThatRun) {
             app.expected_text(app.chat_prompt("hello"), 40));
 }
 
+TEST_F(Embeddings, TimeInTheQueueCounts) {
+  app.hold();
+  const std::string body = Json({{"input", "hello"}}).dump();
+  std::vector<Client> before;  // one computes, one waits for its turn
+  for (int i = 0; i < 2; ++i)
+    before.emplace_back(app.port()).request("POST", "/v1/embeddings", body);
+  ASSERT_TRUE(eventually([&] { return app.arrived == 1; }));
+  Client late(app.port());
+  late.patience = std::chrono::seconds(5);
+  late.request("POST", "/v1/embeddings", body, "X-Request-Timeout: 0.3\r\n");
+  const auto reply = late.reply();
+  app.open();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 504);
+  EXPECT_NE(reply->body.find("0.3 seconds"), std::string::npos) << reply->body;
+  for (Client& client : before) EXPECT_EQ(client.reply()->status, 200);
+}
+
 TEST_F(Embeddings, WorkEndsWhenTheClientLeaves) {
   app.hold();
   Client client(app.port());

@@ -485,6 +485,16 @@ TEST(ServedAdapters, ComeAndGo) {
   EXPECT_EQ(house.chat_with("painter").status, 404);
 }
 
+TEST(ServedAdapters, TheDefaultStays) {
+  AdapterHouse house;
+  house.adapters->set_default("/adapters/poet");
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const Reply reply = house.post("/v1/unload_lora_adapter", {{"lora_name", "poet"}});
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_NE(reply.body.find("--adapter-path"), std::string::npos) << reply.body;
+  EXPECT_EQ(house.chat_with("poet").status, 200);
+}
+
 TEST(ServedAdapters, AreFixedUnlessAllowed) {
   AdapterHouse house(/*changes=*/false);
   const Reply reply =

@@ -106,7 +106,7 @@ void App::generate_token(const std::shared_ptr<Exchange>& exchange) {
       "no token within {} seconds", std::chrono::duration<double>(options_.health_timeout).count());
   exchange->after(options_.health_timeout, [check, no_token] { check->late(no_token); });
   // Weak: who asked may be gone while the token is on its way.
-  probe_.ask(model, [weak = std::weak_ptr(check), waits = exchange](const HealthProbe::Result& r) {
+  probe_.ask(lease, [weak = std::weak_ptr(check), waits = exchange](const HealthProbe::Result& r) {
     waits->post([weak, r] {
       const auto asked = weak.lock();
       if (!asked) return;

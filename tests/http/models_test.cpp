@@ -406,6 +406,22 @@ TEST(Models, AStuckEngineEndsItsOwnRequestsOnly) {
   EXPECT_EQ(Json::parse(house.get("/health").body)["status"], "ok");
 }
 
+// The default model does not answer for another one that was asked before.
+TEST(Models, HealthIsOfTheModelThatItNames) {
+  House house(2);
+  ASSERT_EQ(house.chat_with("m1").status, 200);
+  house.models[1]->steps.shut();
+  Client first(house.app->port());
+  first.request("GET", "/health?generate=1");
+  ASSERT_TRUE(eventually([&] { return house.app->models().engine_stats().running == 1; }));
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const Json second = Json::parse(house.get("/health?generate=1").body);
+  EXPECT_EQ(second["model"], "m0");
+  EXPECT_EQ(second["generated"], true);
+  house.models[1]->steps.open();
+  EXPECT_EQ(Json::parse(first.reply()->body)["model"], "m1");
+}
+
 // Adapters
 
 struct AdapterHouse : House {

@@ -5,6 +5,7 @@
 
 #include "server/app.h"
 #include "server/http_text.h"
+#include "server/json_text.h"
 #include "server/metrics_page.h"
 #include "server/server_error.h"
 
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 HttpResponse json_response(int status, const Json& json) {
   HttpResponse response;
   response.status = status;
-  response.body = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  response.body = to_text(json);
   return response;
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/embedder.h"
 #include "server/json_fields.h"
+#include "server/json_text.h"
 #include "server/limits.h"
 #include "server/request_fields.h"
 #include "server/server_error.h"
@@ -166,8 +167,7 @@ std::string answer_embeddings(const EmbeddingsRequest& request, const ServedMode
     out += '}';
     tokens += request.inputs[i].size();
   }
-  out += R"(],"model":)" +
-         Json(request.model).dump(-1, ' ', false, Json::error_handler_t::replace) +
+  out += R"(],"model":)" + to_text(request.model) +
          fmt::format(R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0}}}}})", tokens);
   return out;
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "server/json_text.h"
 
 namespace mica {
 namespace {
@@ -43,7 +44,7 @@ std::string error_json(const ApiError& error) {
                                          {"type", error_type(error.status)},
                                          {"param", text_or_null(error.param)},
                                          {"code", text_or_null(error.code)}}}};
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return to_text(json);
 }
 
 HttpResponse error_response(const ApiError& error) {

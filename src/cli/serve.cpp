@@ -75,7 +75,7 @@ int wait_for_signal(App& app, std::chrono::milliseconds patience) {
 
 // Waits until no request runs; false when `patience` has passed. A second signal ends at once.
 bool wait_for_requests(App& app, double patience) {
-  const auto deadline = Clock::now() + std::chrono::duration<double>(std::min(patience, 1e9));
+  const auto deadline = Clock::now() + milliseconds(patience);
   while (app.active_requests() > 0) {
     if (Clock::now() >= deadline) return false;
     if (const int signal = wait_for_signal(app, std::chrono::milliseconds(50)))
@@ -139,8 +139,7 @@ void run(ServeFlags flags) {
                 defaults.template_arguments);
   if (!defaults.tool_parser.empty()) (void)tool_style(defaults.tool_parser);
   if (!defaults.reasoning_parser.empty()) (void)reasoning_style(defaults.reasoning_parser);
-  defaults.timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(std::min(flags.timeout, 1e9) * 1000));
+  defaults.timeout = milliseconds(flags.timeout);
   flags.app.request_timeout = defaults.timeout;
   apply(flags.operation, flags.app);
   // Blocked in every thread that follows; this one waits for them.

@@ -131,7 +131,8 @@ void App::reset_prefix_cache(const HttpRequest&, const std::shared_ptr<Exchange>
 }
 
 void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
-  const ModelLease lease = models_.look(models_.default_id());
+  const std::string default_id = models_.default_id();
+  const ModelLease lease = models_.look(default_id);
   const Watchdog none(options_.watchdog_timeout);
   const auto now = std::chrono::steady_clock::now();
   const Heartbeat heartbeat = lease ? lease->model->engine->heartbeat()
@@ -139,7 +140,8 @@ void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exch
   HttpResponse response;
   response.content_type = kPrometheusText;
   response.body =
-      metrics_page({.model = lease ? lease->model.get() : nullptr,
+      metrics_page({.model_name = default_id,
+                    .model = lease ? lease->model.get() : nullptr,
                     .engine = models_.engine_stats(),
                     .models = models_.counts(),
                     .answers = metrics_,

@@ -66,6 +66,28 @@ TEST(Metrics, CountWhatWasAnswered) {
   EXPECT_NE(page.find("mica:build_info" + kModel + ",version=\""), std::string::npos);
 }
 
+TEST(Metrics, OnlyAnEngineThatHasFailedIsNotHealthy) {
+  AppOptions options;
+  options.http.port = 0;
+  App unloaded(options);
+  ModelSpec spec;
+  spec.id = "org/fake-model";
+  spec.load = [] { return nullptr; };
+  unloaded.models().add(std::move(spec));
+  unloaded.set_ready();
+  EXPECT_EQ(sample(ask(unloaded.port(), "GET", "/metrics").body, "mica:engine_healthy" + kModel),
+            1);
+
+  TestApp app;
+  app.make_ready();
+  app.model->on_forward = [](auto) { throw Error(ErrorKind::kDevice, "[test] it is lost"); };
+  ASSERT_TRUE(eventually([&] {
+    app.post("/v1/completions", {{"prompt", "abc"}});
+    return !app.engine->healthy();
+  }));
+  EXPECT_EQ(sample(app.get("/metrics").body, "mica:engine_healthy" + kModel), 0);
+}
+
 TEST(Metrics, AnswersThatClientsLeaveAreAborted) {
   TestApp app;
   app.make_ready();

@@ -387,7 +387,9 @@ TEST(Models, TheEndOfTheServerIsToldToThoseThatWait) {
   house->app->stop();
   opener.join();
   const auto reply = waiting.reply();
-  EXPECT_TRUE(!reply || reply->status == 503);
+  ASSERT_TRUE(reply && reply->complete);
+  EXPECT_EQ(reply->status, 503);
+  EXPECT_EQ(code_of(*reply), "shutting_down");
   EXPECT_EQ(g_alive, 0);
 }
 

@@ -62,6 +62,10 @@ DraftModel load_draft_model(const SpeculationFlags& flags, const ModelFlags& tar
                             const LoadedModel& target) {
   DraftModel draft{.model = nullptr, .options = flags.options};
   if (flags.draft_model.empty()) return draft;
+  if (!target.model->generates())
+    throw Error(ErrorKind::kUsage,
+                "--draft-model: '{}' is an encoder, it generates no text that could be guessed",
+                target_flags.model);
   ModelFlags own = target_flags;
   own.model = flags.draft_model;
   own.chat_template.clear();

@@ -24,7 +24,8 @@ struct DraftModel {
 };
 
 // Loads the draft model on the backend of `target`, before the engine, which it outlives; the
-// backend outlives it. Throws Error(kUsage) when the two don't have the same tokens.
+// backend outlives it. Throws Error(kUsage) when one of the two generates no text, or they don't
+// have the same tokens.
 DraftModel load_draft_model(const SpeculationFlags& flags, const ModelFlags& target_flags,
                             const LoadedModel& target);
 

@@ -1,4 +1,4 @@
-// mica serve: the OpenAI-compatible server; the flags of mlx_lm.server.
+// mica serve: the server of OpenAI's and Anthropic's APIs; the flags of mlx_lm.server.
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -76,7 +76,7 @@ int wait_for_signal(App& app, std::chrono::milliseconds patience) {
 
 // Waits until no request runs; false when `patience` has passed. A second signal ends at once.
 bool wait_for_requests(App& app, double patience) {
-  const auto deadline = Clock::now() + std::chrono::duration<double>(std::min(patience, 1e9));
+  const auto deadline = Clock::now() + milliseconds(patience);
   while (app.active_requests() > 0) {
     if (Clock::now() >= deadline) return false;
     if (const int signal = wait_for_signal(app, std::chrono::milliseconds(50)))
@@ -140,8 +140,7 @@ void run(ServeFlags flags) {
                 defaults.template_arguments);
   if (!defaults.tool_parser.empty()) (void)tool_style(defaults.tool_parser);
   if (!defaults.reasoning_parser.empty()) (void)reasoning_style(defaults.reasoning_parser);
-  defaults.timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(std::min(flags.timeout, 1e9) * 1000));
+  defaults.timeout = milliseconds(flags.timeout);
   defaults.stream_interval = std::chrono::milliseconds(flags.stream_interval);
   flags.app.request_timeout = defaults.timeout;
   apply(flags.operation, flags.app);
@@ -254,7 +253,8 @@ void add_accepted_flags(CLI::App& command, ServeFlags& flags) {
 
 void add_serve_command(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
-  CLI::App* command = app.add_subcommand("serve", "Answer HTTP requests as OpenAI's API does");
+  CLI::App* command =
+      app.add_subcommand("serve", "Answer HTTP requests as OpenAI's and Anthropic's APIs do");
   add_model_flags(*command, flags->models.model);
   command->add_option("--host", flags->app.http.host, "Address to listen on")
       ->capture_default_str();

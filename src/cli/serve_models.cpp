@@ -186,11 +186,11 @@ std::shared_ptr<const ServedModel> load_served(const ServedModelFlags& flags,
   }
   const bool encoder = !loaded->parts.model->generates();
   options.speculation = flags.speculation.options;
-  if (encoder) options.speculation.ngrams = false;
-  if (is_default && !encoder) {
+  if (is_default) {
     loaded->draft = load_draft_model(flags.speculation, own, loaded->parts);
     options.speculation = loaded->draft.options;
   }
+  if (encoder) options.speculation.ngrams = false;
   if (is_default) loaded->adapter_set = make_adapter_set(flags, loaded->parts);
   options.adapters = loaded->adapter_set.get();
   loaded->engine = std::make_unique<Engine>(*loaded->parts.backend, *loaded->parts.model, options);

@@ -2,17 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include "base/log.h"
 
 namespace mica {
 namespace {
-
-std::chrono::milliseconds milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, 1e9) * 1000));
-}
 
 void add_security_flags(CLI::App& command, OperationFlags& flags, AppOptions& app) {
   command.add_option(
@@ -78,6 +73,10 @@ void apply(const OperationFlags& flags, AppOptions& app) {
   if (app.keys.empty() && key && *key) app.keys.add(key);
   app.watchdog_timeout = milliseconds(flags.watchdog_timeout);
   app.health_timeout = milliseconds(flags.health_timeout);
+}
+
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, 1e9) * 1000));
 }
 
 bool is_reachable(const std::string& host) {

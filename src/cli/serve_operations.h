@@ -1,6 +1,7 @@
 // The flags of `serve` for whoever operates it: keys, TLS, limits, logs, time limits.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct OperationFlags {
 void add_operation_flags(CLI::App& command, OperationFlags& flags, AppOptions& app);
 // Also the keys of --api-key-file and of MICA_API_KEY. Throws Error(kUsage).
 void apply(const OperationFlags& flags, AppOptions& app);
+
+// Of a flag in seconds; more than a billion count as that many.
+std::chrono::milliseconds milliseconds(double seconds);
 
 // Whether other machines can reach an address, as far as its text tells.
 bool is_reachable(const std::string& host);

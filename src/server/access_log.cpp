@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "server/json_text.h"
+
 namespace mica {
 namespace {
 
@@ -48,8 +50,7 @@ AccessLine access_line(const RequestRecord& record) {
     fields["finish_reason"] = record.finish_reason;
   }
   if (!record.complete) line.text += ", cut off";
-  const std::string object =
-      fields.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  const std::string object = to_text(fields);
   line.fields = object.substr(1, object.size() - 2);
   return line;
 }

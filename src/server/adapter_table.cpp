@@ -47,6 +47,11 @@ void AdapterTable::remove(const std::string& name) {
     if (found == adapters_.end())
       throw RequestError(ApiError{404, fmt::format("there is no adapter '{}'", name.substr(0, 200)),
                                   "lora_name", "adapter_not_found"});
+    if (*found == default_)
+      throw RequestError("lora_name",
+                         fmt::format("the adapter '{}' stays: it is that of requests that name "
+                                     "none (--adapter-path)",
+                                     name.substr(0, 200)));
     // Copies are made from this one only, under the mutex: alone it stays alone.
     if (found->use_count() > 1)
       throw RequestError(

@@ -30,7 +30,7 @@ class AdapterTable {
 
   // Takes a while. Throws RequestError(400) if the name is taken, and what the loader throws.
   void add(const std::string& name, const std::string& path);
-  // Throws RequestError: 404 no such adapter, 409 requests use it.
+  // Throws RequestError: 404 no such adapter, 400 it is the default, 409 requests use it.
   void remove(const std::string& name);
   // The adapter of requests that name none; no other name is given to it but its path.
   void set_default(const std::string& path);

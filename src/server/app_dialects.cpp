@@ -88,20 +88,26 @@ void App::delete_response(const HttpRequest& request, const std::shared_ptr<Exch
 void App::embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
   const ServedModel& model = loaded_model(request);
   const auto asked = std::make_shared<EmbeddingsRequest>(parse_embeddings(request.body, model));
-  asked->timeout = time_left(request);
   asked->adapter = request.use->adapter ? request.use->adapter->id : 0;
   const auto gone = std::make_shared<std::atomic<bool>>(false);
-  exchange->post([exchange, gone, path = request.path] {
-    exchange->on_closed([gone] { *gone = true; });
-    exchange->on_abort([gone, path, exchange](const ApiError& error) {
+  exchange->post([exchange, gone, timeout = timeout_of(request), path = request.path] {
+    const auto give_up = [exchange, gone, path](const ApiError& error) {
       *gone = true;
       exchange->respond(dialect_error(path, error));
-    });
+    };
+    exchange->on_closed([gone] { *gone = true; });
+    exchange->on_abort(give_up);
+    if (timeout.count() == 0) return;
+    // The time in queues and that of loading the model count.
+    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - exchange->record().arrived);
+    exchange->after(timeout - passed, [give_up, timeout] { give_up(too_late(timeout)); });
   });
-  // The exchange keeps the model until this is done.
-  embedding_.add([asked, gone, exchange, &model, path = request.path] {
+  // Holds the model's lease until it is done.
+  embedding_.add([asked, gone, exchange, use = request.use, path = request.path] {
     guarded(path, exchange, [&] {
-      send_json(exchange, answer_embeddings(*asked, model, [gone] { return gone->load(); }));
+      std::string body = answer_embeddings(*asked, use->model(), [gone] { return gone->load(); });
+      if (!body.empty()) send_json(exchange, std::move(body));
     });
   });
 }

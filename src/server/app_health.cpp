@@ -5,6 +5,7 @@
 
 #include "server/app.h"
 #include "server/http_text.h"
+#include "server/json_text.h"
 #include "server/metrics_page.h"
 #include "server/server_error.h"
 
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 HttpResponse json_response(int status, const Json& json) {
   HttpResponse response;
   response.status = status;
-  response.body = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  response.body = to_text(json);
   return response;
 }
 
@@ -106,7 +107,7 @@ void App::generate_token(const std::shared_ptr<Exchange>& exchange) {
       "no token within {} seconds", std::chrono::duration<double>(options_.health_timeout).count());
   exchange->after(options_.health_timeout, [check, no_token] { check->late(no_token); });
   // Weak: who asked may be gone while the token is on its way.
-  probe_.ask(model, [weak = std::weak_ptr(check), waits = exchange](const HealthProbe::Result& r) {
+  probe_.ask(lease, [weak = std::weak_ptr(check), waits = exchange](const HealthProbe::Result& r) {
     waits->post([weak, r] {
       const auto asked = weak.lock();
       if (!asked) return;
@@ -130,7 +131,8 @@ void App::reset_prefix_cache(const HttpRequest&, const std::shared_ptr<Exchange>
 }
 
 void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
-  const ModelLease lease = models_.look(models_.default_id());
+  const std::string default_id = models_.default_id();
+  const ModelLease lease = models_.look(default_id);
   const Watchdog none(options_.watchdog_timeout);
   const auto now = std::chrono::steady_clock::now();
   const Heartbeat heartbeat = lease ? lease->model->engine->heartbeat()
@@ -138,7 +140,8 @@ void App::show_metrics(const HttpRequest&, const std::shared_ptr<Exchange>& exch
   HttpResponse response;
   response.content_type = kPrometheusText;
   response.body =
-      metrics_page({.model = lease ? lease->model.get() : nullptr,
+      metrics_page({.model_name = default_id,
+                    .model = lease ? lease->model.get() : nullptr,
                     .engine = models_.engine_stats(),
                     .models = models_.counts(),
                     .answers = metrics_,

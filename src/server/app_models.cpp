@@ -6,6 +6,7 @@
 #include "server/app_route.h"
 #include "server/http_text.h"
 #include "server/json_fields.h"
+#include "server/json_text.h"
 #include "server/limits.h"
 #include "server/models_page.h"
 #include "server/requested_model.h"
@@ -23,7 +24,7 @@ HttpResponse json_response(std::string body) {
 }
 
 HttpResponse json_response(const Json& json) {
-  return json_response(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return json_response(to_text(json));
 }
 
 // The string that a short body has in this field.

@@ -66,7 +66,6 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<AnswerChoice> best_answers();
   void send(Choice& choice);
   void watch();
-  ApiError too_late() const;
   void begin_stream();
   void answer();
   void fail(const ApiError& error);
@@ -214,7 +213,7 @@ void Completion::take(Choice& choice, const Event& event) {
     case FinishReason::kLength:
       return finish(choice, name(event.reason), event.reason == FinishReason::kStop);
     case FinishReason::kCancelled: return fail({503, "the server is ending"});
-    case FinishReason::kTimeout: return fail(too_late());
+    case FinishReason::kTimeout: return fail(too_late(job_.timeout));
     case FinishReason::kError: return fail({500, event.error});
   }
 }
@@ -284,7 +283,7 @@ void Completion::watch() {
   exchange_->after(delay, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self || self->done_) return;
-    if (Clock::now() >= self->deadline_) return self->fail(self->too_late());
+    if (Clock::now() >= self->deadline_) return self->fail(too_late(self->job_.timeout));
     if (self->job_.stream && self->quiet_) {
       self->begin_stream();
       self->exchange_->write(self->job_.format->keepalive());
@@ -292,11 +291,6 @@ void Completion::watch() {
     self->quiet_ = true;
     self->watch();
   });
-}
-
-ApiError Completion::too_late() const {
-  return {504, fmt::format("the request took longer than {} seconds",
-                           static_cast<double>(job_.timeout.count()) / 1000)};
 }
 
 void Completion::answer() {

@@ -10,6 +10,7 @@
 
 #include "engine/embedder.h"
 #include "server/json_fields.h"
+#include "server/json_text.h"
 #include "server/limits.h"
 #include "server/request_fields.h"
 #include "server/server_error.h"
@@ -18,7 +19,6 @@ namespace mica {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
 
 // What a text loses when it is cut: tokens of its end, not the special ones around it.
 void cut(std::vector<int32_t>& tokens, std::string_view text, const Tokenizer& tokenizer,
@@ -155,14 +155,9 @@ EmbeddingsRequest parse_embeddings(std::string_view body, const ServedModel& mod
 
 std::string answer_embeddings(const EmbeddingsRequest& request, const ServedModel& model,
                               const std::function<bool()>& gone) {
-  const auto patience = request.timeout;
-  const auto begin = Clock::now();
-  const auto late = [&] { return patience.count() > 0 && Clock::now() - begin > patience; };
-  std::vector<std::vector<float>> vectors = model.embedder->embed(
-      request.inputs, [&] { return gone() || late(); }, request.adapter);
-  if (vectors.empty())
-    throw RequestError(ApiError{504, fmt::format("the request took longer than {} seconds",
-                                                 static_cast<double>(patience.count()) / 1000)});
+  std::vector<std::vector<float>> vectors =
+      model.embedder->embed(request.inputs, gone, request.adapter);
+  if (vectors.empty()) return "";
   size_t tokens = 0;
   std::string out = R"({"object":"list","data":[)";
   for (size_t i = 0; i < vectors.size(); ++i) {
@@ -172,8 +167,7 @@ std::string answer_embeddings(const EmbeddingsRequest& request, const ServedMode
     out += '}';
     tokens += request.inputs[i].size();
   }
-  out += R"(],"model":)" +
-         Json(request.model).dump(-1, ' ', false, Json::error_handler_t::replace) +
+  out += R"(],"model":)" + to_text(request.model) +
          fmt::format(R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0}}}}})", tokens);
   return out;
 }

@@ -1,58 +1,80 @@
 #include "server/health_probe.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace mica {
 
-// Kept by the engine, through its notification, until the request has ended.
-struct HealthProbe::Run : std::enable_shared_from_this<HealthProbe::Run> {
+// Kept by the engine, through its notification, until the request has ended; and keeps the engine.
+struct HealthProbe::Run {
+  Run(ModelLease model, Callback callback) : lease(std::move(model)) {
+    waiting.push_back(std::move(callback));
+  }
+
+  const ModelLease lease;
   std::mutex mutex;
   // Under the mutex:
   std::shared_ptr<EventStream> events;  // shared with the engine
   std::vector<Callback> waiting;
   bool done = false;
 
-  bool join(Callback& callback) {
+  bool join(const ModelLease& asked, Callback& callback) {
     const std::lock_guard lock(mutex);
-    if (!done) waiting.push_back(std::move(callback));
-    return !done;
+    if (done || asked != lease) return false;
+    waiting.push_back(std::move(callback));
+    return true;
   }
   void finish(const Result& result) {
     std::vector<Callback> callbacks;
     {
       const std::lock_guard lock(mutex);
-      done = true;
-      events = nullptr;
-      callbacks.swap(waiting);
+      callbacks = close();
     }
     for (const Callback& callback : callbacks) callback(result);
   }
-  // Looks for the event that decides.
+  // Looks for the event that decides. The engine's thread and that of `ask` may be here together.
   void look() {
-    while (true) {
-      std::optional<Event> event;
-      {
-        const std::lock_guard lock(mutex);
-        if (events) event = events->try_next();
+    std::optional<Result> result;
+    std::vector<Callback> callbacks;
+    {
+      const std::lock_guard lock(mutex);
+      while (events && !result) {
+        const auto event = events->try_next();
+        if (!event) return;
+        result = decision(*event);
       }
-      if (!event) return;
-      if (event->kind == Event::Kind::kToken) return finish({true, ""});
-      if (event->kind == Event::Kind::kFinished)
-        return finish({false, event->error.empty() ? name(event->reason) : event->error});
+      if (!result) return;
+      callbacks = close();
     }
+    for (const Callback& callback : callbacks) callback(*result);
+  }
+
+ private:
+  static std::optional<Result> decision(const Event& event) {
+    if (event.kind == Event::Kind::kToken) return Result{true, ""};
+    if (event.kind != Event::Kind::kFinished) return std::nullopt;
+    return Result{false, event.error.empty() ? name(event.reason) : event.error};
+  }
+  // Under the mutex: those that are to be told.
+  std::vector<Callback> close() {
+    done = true;
+    events = nullptr;
+    return std::exchange(waiting, {});
   }
 };
 
-void HealthProbe::ask(const ServedModel& model, Callback callback) {
+void HealthProbe::ask(const ModelLease& lease, Callback callback) {
   std::shared_ptr<Run> run;
   {
     const std::lock_guard lock(mutex_);
     if (const auto current = run_.lock())
-      if (current->join(callback)) return;
-    run = std::make_shared<Run>();
-    run->waiting.push_back(std::move(callback));
+      if (current->join(lease, callback)) return;
+    run = std::make_shared<Run>(lease, std::move(callback));
     run_ = run;
   }
+  const ServedModel& model = *lease->model;
   Request request;
   request.prompt = model.text->encode("Hello");
   if (request.prompt.empty()) request.prompt = {0};

@@ -1,14 +1,12 @@
-// Does the engine generate? One token through all of it, for everyone who asks at that time.
+// Does the engine generate? One token through all of it, for everyone who asks it at that time.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
-#include "server/served_model.h"
+#include "server/model_registry.h"
 
 namespace mica {
 
@@ -21,12 +19,12 @@ class HealthProbe {
   using Callback = std::function<void(const Result&)>;  // on the engine's thread, or inside `ask`
 
   // Calls back once, unless the token never comes: whoever asks keeps time.
-  void ask(const ServedModel& model, Callback callback);
+  void ask(const ModelLease& lease, Callback callback);
 
  private:
   struct Run;
   std::mutex mutex_;
-  std::weak_ptr<Run> run_;  // the one on its way, under the mutex
+  std::weak_ptr<Run> run_;  // the last one, if it is on its way; under the mutex
 };
 
 }  // namespace mica

@@ -6,8 +6,8 @@
 #include <array>
 #include <boost/beast/core/string.hpp>
 #include <cstdlib>
-#include <random>
 
+#include "server/json_text.h"
 #include "server/server_error.h"
 
 namespace mica {
@@ -150,10 +150,7 @@ std::string request_id(std::string_view asked) {
   };
   if (!asked.empty() && asked.size() <= 128 && std::all_of(asked.begin(), asked.end(), allowed))
     return std::string(asked);
-  // Told apart, not secret: one draw of entropy a thread.
-  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) ^
-                                      std::random_device{}()};
-  return fmt::format("req-{:016x}{:016x}", random(), random());
+  return new_id("req-");
 }
 
 std::string_view HttpRequest::header(std::string_view name) const {

@@ -11,7 +11,7 @@ namespace mica {
 std::string to_text(const nlohmann::ordered_json& json);
 bool is_utf8(const std::string& bytes);
 
-// "chatcmpl-" and 32 random hexadecimal digits, for instance.
+// "chatcmpl-" and 32 random hexadecimal digits, for instance: told apart, not secret.
 std::string new_id(std::string_view prefix);
 
 }  // namespace mica

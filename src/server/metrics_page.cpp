@@ -105,8 +105,8 @@ void write_steps(PrometheusText& out, const MetricsSources& sources) {
             sources.watchdog.stuck() ? 1 : 0);
   out.counter("mica:engine_stuck_total", "How often the watchdog found the engine stuck.",
               as_double(sources.watchdog.times_stuck()));
-  out.gauge("mica:engine_healthy", "0 when there is no model or its device has failed.",
-            sources.model && sources.model->engine->healthy() ? 1 : 0);
+  out.gauge("mica:engine_healthy", "0 when the default model's engine has failed.",
+            sources.model && !sources.model->engine->healthy() ? 0 : 1);
   out.counter("mica:answers_failed_total", "Answers that failed in the engine.",
               as_double(engine.failed));
   out.gauge("mica:kv_cache_bytes", "Memory of the cache.", as_double(engine.kv_bytes));
@@ -178,8 +178,7 @@ void write_process(PrometheusText& out) {
 }  // namespace
 
 std::string metrics_page(const MetricsSources& sources) {
-  PrometheusText out(
-      PrometheusText::Labels{{"model_name", sources.model ? sources.model->id : ""}});
+  PrometheusText out(PrometheusText::Labels{{"model_name", sources.model_name}});
   write_engine(out, sources.engine);
   write_speculation(out, sources.engine);
   write_answers(out, sources.answers);

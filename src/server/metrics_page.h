@@ -16,7 +16,8 @@ namespace mica {
 inline constexpr const char* kPrometheusText = "text/plain; version=0.0.4; charset=utf-8";
 
 struct MetricsSources {
-  const ServedModel* model = nullptr;  // null until it is loaded
+  std::string model_name;              // id of the default model: the label of every sample
+  const ServedModel* model = nullptr;  // the default one; null while it is not loaded
   EngineStats engine;                  // of all models that were loaded
   ModelCounts models;
   const ServerMetrics& answers;

@@ -136,8 +136,10 @@ class ModelRegistry {
   bool act(Lock& lock);
   bool unload_closing(Lock& lock);
   bool make_room(Entry& wanted, Lock& lock);
+  void give_up(Entry& wanted, Lock& lock);
   bool over_budget() const;
-  bool fits(const Entry& entry) const;
+  // emptied: once all others that may be unloaded are.
+  bool fits(const Entry& entry, bool emptied) const;
   Entry* oldest(bool idle) const;
   void forget_wishes();
   void load_now(Entry& entry, Lock& lock);

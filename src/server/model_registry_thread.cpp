@@ -93,7 +93,7 @@ bool ModelRegistry::act(Lock& lock) {
     return true;
   }
   Entry& wanted = *shared_->queue.front();
-  if (!fits(wanted)) return make_room(wanted, lock);
+  if (!fits(wanted, /*emptied=*/false)) return make_room(wanted, lock);
   shared_->queue.pop_front();
   load_now(wanted, lock);
   return true;
@@ -125,11 +125,11 @@ bool ModelRegistry::over_budget() const {
   return options_.budget_bytes > 0 && bytes > options_.budget_bytes;
 }
 
-bool ModelRegistry::fits(const Entry& wanted) const {
+bool ModelRegistry::fits(const Entry& wanted, bool emptied) const {
   uint64_t bytes = wanted.spec.expected_bytes;
   int count = 1;
   for (const auto& entry : shared_->entries) {
-    if (!entry->instance) continue;
+    if (!entry->instance || (emptied && entry->spec.load)) continue;
     bytes += loaded_bytes(*entry->instance->model);
     ++count;
   }
@@ -147,35 +147,39 @@ ModelRegistry::Entry* ModelRegistry::oldest(bool idle) const {
 }
 
 bool ModelRegistry::make_room(Entry& wanted, Lock& lock) {
+  if (!fits(wanted, /*emptied=*/true)) {
+    give_up(wanted, lock);
+    return true;
+  }
   if (Entry* idle = oldest(/*idle=*/true)) {
     ++shared_->counts.evictions;
     drop(*idle, lock);
     return true;
   }
-  const auto& entries = shared_->entries;
-  if (std::none_of(entries.begin(), entries.end(),
-                   [](const auto& e) { return e->instance && e->spec.load; })) {
-    shared_->queue.pop_front();
-    std::vector<Call> calls;
-    wanted.status = ModelStatus::kFailed;
-    wanted.asked_for = false;
-    wanted.failure = fmt::format(
-        "the model '{}' does not fit: it takes about {:.2f} GB, --model-budget is {:.2f} GB and "
-        "--models-max {}",
-        wanted.spec.id, static_cast<double>(wanted.spec.expected_bytes) / 1e9,
-        static_cast<double>(options_.budget_bytes) / 1e9, options_.max_loaded);
-    wanted.exception = std::make_exception_ptr(Error(ErrorKind::kOutOfMemory, wanted.failure));
-    refuse(wanted, {503, wanted.failure, "model", "model_failed"}, calls);
-    lock.unlock();
-    run_calls(calls);
-    lock.lock();
-    return true;
-  }
-  const bool some_go = std::any_of(entries.begin(), entries.end(),
-                                   [](const auto& e) { return e->yields || e->closing; });
+  const bool some_go =
+      std::any_of(shared_->entries.begin(), shared_->entries.end(),
+                  [](const auto& entry) { return entry->yields || entry->closing; });
   if (!some_go && Clock::now() - wanted.wanted_since >= options_.patience)
     if (Entry* busy = oldest(/*idle=*/false)) busy->yields = true;
   return false;
+}
+
+// The first of the queue, for which there will never be room.
+void ModelRegistry::give_up(Entry& wanted, Lock& lock) {
+  shared_->queue.pop_front();
+  wanted.status = ModelStatus::kFailed;
+  wanted.asked_for = false;
+  wanted.failure = fmt::format(
+      "the model '{}' does not fit: it takes about {:.2f} GB, --model-budget is {:.2f} GB and "
+      "--models-max {}",
+      wanted.spec.id, static_cast<double>(wanted.spec.expected_bytes) / 1e9,
+      static_cast<double>(options_.budget_bytes) / 1e9, options_.max_loaded);
+  wanted.exception = std::make_exception_ptr(Error(ErrorKind::kOutOfMemory, wanted.failure));
+  std::vector<Call> calls;
+  refuse(wanted, {503, wanted.failure, "model", "model_failed"}, calls);
+  lock.unlock();
+  run_calls(calls);
+  lock.lock();
 }
 
 // Nobody needs the room any more: those that wait for a model that is here may have it.

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/adapter_table.h"
+#include "server/json_text.h"
 
 namespace mica {
 namespace {
@@ -27,10 +28,6 @@ Json adapter_object(const NamedAdapter& adapter, const ModelState& model) {
   return {{"id", adapter.name},          {"object", "model"},    {"created", adapter.created},
           {"owned_by", "mica"},          {"root", adapter.path}, {"parent", model.id},
           {"status", status_json(model)}};
-}
-
-std::string to_text(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "server/limits.h"
 #include "server/responses_request.h"
@@ -133,14 +134,19 @@ Json function_of(const Json& tool, const std::string& place) {
 
 // {"type": "allowed_tools", "mode", "tools": [{"type": "function", "name"}, …]}
 void allow_tools(const Json& choice, ToolUse& use) {
-  const auto names = choice.find("tools");
-  if (names == choice.end() || !names->is_array())
+  const auto allowed = choice.find("tools");
+  if (allowed == choice.end() || !allowed->is_array())
     throw RequestError("tool_choice.tools", "tool_choice.tools: expected a list");
+  if (allowed->size() > limits::kTools)
+    throw RequestError("tool_choice.tools",
+                       fmt::format("tool_choice.tools: {} tools, at most {} are taken",
+                                   allowed->size(), limits::kTools));
+  std::set<std::string> names;
+  for (const Json& tool : *allowed)
+    if (tool.is_object()) names.insert(text_or_empty(tool, "name"));
   Json kept = Json::array();
   for (const Json& tool : use.tools)
-    for (const Json& allowed : *names)
-      if (allowed.is_object() && allowed.value("name", Json()) == tool["function"]["name"])
-        kept.push_back(tool);
+    if (names.contains(text_or_empty(tool["function"], "name"))) kept.push_back(tool);
   use.tools = kept.empty() ? Json(nullptr) : std::move(kept);
   if (text_or_empty(choice, "mode") == "required") use.choice = ToolUse::Choice::kRequired;
 }

@@ -1,8 +1,11 @@
 #include "server/server_error.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "server/json_text.h"
 
 namespace mica {
 namespace {
@@ -23,6 +26,11 @@ int status_of(ErrorKind kind) {
 
 }  // namespace
 
+ApiError too_late(std::chrono::milliseconds timeout) {
+  return {504, fmt::format("the request took longer than {} seconds",
+                           std::chrono::duration<double>(timeout).count())};
+}
+
 const char* error_type(int status) {
   if (status == 401) return "authentication_error";
   if (status == 429) return "rate_limit_error";
@@ -36,7 +44,7 @@ std::string error_json(const ApiError& error) {
                                          {"type", error_type(error.status)},
                                          {"param", text_or_null(error.param)},
                                          {"code", text_or_null(error.code)}}}};
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return to_text(json);
 }
 
 HttpResponse error_response(const ApiError& error) {

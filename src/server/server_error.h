@@ -1,6 +1,7 @@
 // Errors as clients get them: OpenAI's shape, with the field that is wrong.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "base/error.h"
@@ -28,6 +29,9 @@ class RequestError : public Error {
  private:
   ApiError error_;
 };
+
+// 504: the time that a request has was over.
+ApiError too_late(std::chrono::milliseconds timeout);
 
 // "invalid_request_error" for 4xx, "rate_limit_error" for 429, "server_error" for 5xx.
 const char* error_type(int status);

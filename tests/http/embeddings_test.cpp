@@ -134,15 +134,31 @@ TEST_F(Embeddings, BesideAnswersThatRun) {
             app.expected_text(app.chat_prompt("hello"), 40));
 }
 
+TEST_F(Embeddings, TimeInTheQueueCounts) {
+  app.hold();
+  const std::string body = Json({{"input", "hello"}}).dump();
+  std::vector<Client> before;  // one computes, one waits for its turn
+  for (int i = 0; i < 2; ++i)
+    before.emplace_back(app.port()).request("POST", "/v1/embeddings", body);
+  ASSERT_TRUE(eventually([&] { return app.arrived == 1; }));
+  Client late(app.port());
+  late.patience = std::chrono::seconds(5);
+  late.request("POST", "/v1/embeddings", body, "X-Request-Timeout: 0.3\r\n");
+  const auto reply = late.reply();
+  app.open();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 504);
+  EXPECT_NE(reply->body.find("0.3 seconds"), std::string::npos) << reply->body;
+  for (Client& client : before) EXPECT_EQ(client.reply()->status, 200);
+}
+
 TEST_F(Embeddings, WorkEndsWhenTheClientLeaves) {
   app.hold();
   Client client(app.port());
   client.request("POST", "/v1/embeddings", Json({{"input", std::string(2048, 'z')}}).dump());
-  for (int i = 0; i < 2000 && app.arrived == 0; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  ASSERT_EQ(app.arrived, 1);
+  ASSERT_TRUE(eventually([&] { return app.arrived == 1; }));
   client.close();
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // for the server to see it
+  ASSERT_TRUE(eventually([&] { return app.app->active_requests() == 0; }));
   app.open();
   post({{"input", "after"}});
   EXPECT_LT(app.model->computed_tokens, 2048);

@@ -13,15 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return false;
-}
-
 class Gate {
  public:
   void shut() { set(false); }
@@ -263,6 +254,25 @@ TEST(Models, BudgetOfMemory) {
   EXPECT_EQ(seen.models[0]->loads, 1);
 }
 
+TEST(Models, OneThatNeverFitsThrowsNobodyOut) {
+  AppOptions options;
+  options.model_budget = uint64_t{100} << 20;
+  House house(1, options);
+  ModelSpec huge;
+  huge.id = "huge";
+  huge.expected_bytes = uint64_t{200} << 20;
+  huge.load = []() -> std::shared_ptr<const ServedModel> {
+    throw Error(ErrorKind::kOutOfMemory, "[test] it was tried");
+  };
+  house.app->models().add(std::move(huge));
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const Reply reply = house.chat_with("huge");
+  EXPECT_EQ(code_of(reply), "model_failed");
+  EXPECT_NE(reply.body.find("does not fit"), std::string::npos) << reply.body;
+  EXPECT_EQ(house.status(0), "loaded");
+  EXPECT_EQ(house.app->models().counts().evictions, 0);
+}
+
 TEST(Models, UnloadingWaitsForStreams) {
   House house(2);
   house.models[1]->steps.shut();
@@ -377,7 +387,9 @@ TEST(Models, TheEndOfTheServerIsToldToThoseThatWait) {
   house->app->stop();
   opener.join();
   const auto reply = waiting.reply();
-  EXPECT_TRUE(!reply || reply->status == 503);
+  ASSERT_TRUE(reply && reply->complete);
+  EXPECT_EQ(reply->status, 503);
+  EXPECT_EQ(code_of(*reply), "shutting_down");
   EXPECT_EQ(g_alive, 0);
 }
 
@@ -394,6 +406,22 @@ TEST(Models, AStuckEngineEndsItsOwnRequestsOnly) {
   EXPECT_EQ(house.chat_with("m0").status, 200);
   EXPECT_EQ(code_of(house.chat_with("m1")), "engine_stuck");
   EXPECT_EQ(Json::parse(house.get("/health").body)["status"], "ok");
+}
+
+// The default model does not answer for another one that was asked before.
+TEST(Models, HealthIsOfTheModelThatItNames) {
+  House house(2);
+  ASSERT_EQ(house.chat_with("m1").status, 200);
+  house.models[1]->steps.shut();
+  Client first(house.app->port());
+  first.request("GET", "/health?generate=1");
+  ASSERT_TRUE(eventually([&] { return house.app->models().engine_stats().running == 1; }));
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const Json second = Json::parse(house.get("/health?generate=1").body);
+  EXPECT_EQ(second["model"], "m0");
+  EXPECT_EQ(second["generated"], true);
+  house.models[1]->steps.open();
+  EXPECT_EQ(Json::parse(first.reply()->body)["model"], "m1");
 }
 
 // Adapters
@@ -473,6 +501,16 @@ TEST(ServedAdapters, ComeAndGo) {
   EXPECT_EQ(house.unloaded, std::vector<int64_t>{2});
   EXPECT_EQ(unload("painter").status, 404);
   EXPECT_EQ(house.chat_with("painter").status, 404);
+}
+
+TEST(ServedAdapters, TheDefaultStays) {
+  AdapterHouse house;
+  house.adapters->set_default("/adapters/poet");
+  ASSERT_EQ(house.chat_with("m0").status, 200);
+  const Reply reply = house.post("/v1/unload_lora_adapter", {{"lora_name", "poet"}});
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_NE(reply.body.find("--adapter-path"), std::string::npos) << reply.body;
+  EXPECT_EQ(house.chat_with("poet").status, 200);
 }
 
 TEST(ServedAdapters, AreFixedUnlessAllowed) {

@@ -13,15 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return false;
-}
-
 // The value of the sample whose line begins so, or -1.
 double sample(const std::string& page, const std::string& begin) {
   std::istringstream lines(page);
@@ -73,6 +64,28 @@ TEST(Metrics, CountWhatWasAnswered) {
   EXPECT_GT(sample(page, "mica:kv_blocks" + kModel), 0);
   EXPECT_GT(sample(page, "process_resident_memory_bytes"), 1e6);
   EXPECT_NE(page.find("mica:build_info" + kModel + ",version=\""), std::string::npos);
+}
+
+TEST(Metrics, OnlyAnEngineThatHasFailedIsNotHealthy) {
+  AppOptions options;
+  options.http.port = 0;
+  App unloaded(options);
+  ModelSpec spec;
+  spec.id = "org/fake-model";
+  spec.load = [] { return nullptr; };
+  unloaded.models().add(std::move(spec));
+  unloaded.set_ready();
+  EXPECT_EQ(sample(ask(unloaded.port(), "GET", "/metrics").body, "mica:engine_healthy" + kModel),
+            1);
+
+  TestApp app;
+  app.make_ready();
+  app.model->on_forward = [](auto) { throw Error(ErrorKind::kDevice, "[test] it is lost"); };
+  ASSERT_TRUE(eventually([&] {
+    app.post("/v1/completions", {{"prompt", "abc"}});
+    return !app.engine->healthy();
+  }));
+  EXPECT_EQ(sample(app.get("/metrics").body, "mica:engine_healthy" + kModel), 0);
 }
 
 TEST(Metrics, AnswersThatClientsLeaveAreAborted) {

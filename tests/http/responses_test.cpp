@@ -212,6 +212,21 @@ TEST_F(Responses, WrongValuesNameTheirField) {
   }
 }
 
+// Each tool counts once, however often it is named.
+TEST_F(Responses, AllowedToolsAreFew) {
+  const auto body = [](size_t times) {
+    const Json named(std::vector<Json>(times, Json{{"type", "function"}, {"name", "weather"}}));
+    return Json{{"input", "x"},
+                {"tools", kTools},
+                {"tool_choice", {{"type", "allowed_tools"}, {"tools", named}}}};
+  };
+  EXPECT_EQ(count(body(1024)),
+            tokens("<|im_start|>user\nx<|im_end|>\n[1 tools]<|im_start|>assistant\n"));
+  const Reply reply = app.post("/v1/responses", body(1025));
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_EQ(Json::parse(reply.body)["error"]["param"], "tool_choice.tools") << reply.body;
+}
+
 TEST(ResponseStore, IsBounded) {
   ResponseStore few(2, 100);
   few.put("a", {"1", "", ""});

@@ -19,15 +19,6 @@ std::string post_text(const std::string& path, const Json& body, const char* hea
          "\r\n" + headers + "\r\n" + text;
 }
 
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return false;
-}
-
 TEST(Server, SaysThatItLoads) {
   TestApp app;
   const Reply health = app.get("/health");

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <thread>
-
 namespace mica::test {
 
 EngineOptions TestApp::default_engine() {
@@ -94,12 +92,10 @@ void TestApp::open() {
 }
 
 bool TestApp::engine_is_idle() const {
-  for (int i = 0; i < 2000; ++i) {
+  return eventually([&] {
     const EngineStats stats = engine->stats();
-    if (stats.running == 0 && stats.waiting == 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
+    return stats.running == 0 && stats.waiting == 0;
+  });
 }
 
 Json chat(const std::string& user, const Json& further) {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/embedder.h"
@@ -21,6 +22,16 @@
 namespace mica::test {
 
 using Json = nlohmann::ordered_json;
+
+// Waits for it; false after 20 s.
+template <typename Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 2000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 struct TestApp {
   explicit TestApp(EngineOptions engine_options = default_engine(), RequestDefaults defaults = {},

@@ -21,15 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 1000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return false;
-}
-
 // A self-signed certificate for "localhost" and its key, as PEM files.
 class Certificate {
  public:

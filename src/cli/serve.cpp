@@ -1,4 +1,4 @@
-// mica serve: the OpenAI-compatible server; the flags of mlx_lm.server.
+// mica serve: the server of OpenAI's and Anthropic's APIs; the flags of mlx_lm.server.
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -246,7 +246,8 @@ void add_accepted_flags(CLI::App& command, ServeFlags& flags) {
 
 void add_serve_command(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
-  CLI::App* command = app.add_subcommand("serve", "Answer HTTP requests as OpenAI's API does");
+  CLI::App* command =
+      app.add_subcommand("serve", "Answer HTTP requests as OpenAI's and Anthropic's APIs do");
   add_model_flags(*command, flags->models.model);
   command->add_option("--host", flags->app.http.host, "Address to listen on")
       ->capture_default_str();

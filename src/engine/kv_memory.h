@@ -39,6 +39,7 @@ class KvMemory {
  public:
   KvMemory(Backend& backend, std::span<const CacheSpec> specs, const KvPlan& plan);
   KvCache& cache() { return cache_; }
+  const KvCache& cache() const { return cache_; }
 
  private:
   Buffer buffer_;

@@ -149,8 +149,7 @@ void Embedder::reserve(int32_t tokens, int32_t blocks) {
   KvPlan plan;
   plan.block_size = kBlockSize;
   plan.blocks = blocks;
-  const bool slots = std::ranges::any_of(
-      specs, [](const CacheSpec& spec) { return spec.kind == CacheSpec::Kind::kSlot; });
+  const bool slots = has_states(specs);
   if (slots) plan.state_slots = kMaxTogether;
   const size_t rows = 2 * sizeof(float) * static_cast<size_t>(tokens * size()) +
                       sizeof(int32_t) * static_cast<size_t>(tokens) + 4 * 256;

@@ -36,19 +36,13 @@ EngineOptions checked(const EngineOptions& options) {
   return options;
 }
 
-bool recurrent(const Model& model) {
-  return std::ranges::any_of(model.cache_layers(), [](const CacheSpec& spec) {
-    return spec.kind == CacheSpec::Kind::kSlot;
-  });
-}
-
 EngineOptions checked(const EngineOptions& options, const Model& model) {
   EngineOptions result = checked(options);
   const Model* draft = options.speculation.draft_model;
-  if (draft && recurrent(*draft))
+  if (draft && has_states(draft->cache_layers()))
     throw Error(ErrorKind::kUsage,
                 "[engine] the draft model has recurrent layers, whose state can't go back");
-  if (options.speculation.enabled() && recurrent(model)) {
+  if (options.speculation.enabled() && has_states(model.cache_layers())) {
     log_warning("[engine] no speculation: the model has recurrent layers");
     result.speculation = {};
   }

@@ -235,9 +235,9 @@ DType Checkpoint::dtype() const {
     const Stored* stored = find(name);
     if (stored && is_compute_dtype(stored->entry->dtype)) return stored->entry->dtype;
   }
-  for (const char* prefix : {"", "bert.", "roberta.", "model."})
+  for (const char* prefix : kEncoderPrefixes)
     for (const char* leaf : {"scales", "weight"}) {
-      const Stored* stored = find(std::string(prefix) + "embeddings.word_embeddings." + leaf);
+      const Stored* stored = find(fmt::format("{}{}.{}", prefix, kWordEmbeddings, leaf));
       if (stored && is_compute_dtype(stored->entry->dtype)) return stored->entry->dtype;
     }
   return DType::kBF16;

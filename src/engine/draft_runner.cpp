@@ -100,7 +100,7 @@ void DraftRunner::run(std::span<Slice> step) {
       if (!masks_.take_draft(job, token)) continue;
       job.tokens.push_back(token);
       ++job.drafts;
-      if (job.drafts == slice.draft_room || token >= vocabulary_) continue;
+      if (job.drafts == slice.draft_room) continue;
       next.push_back(slice);
       next.back().begin = job.length() + job.drafts - 1;
       next.back().count = 1;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "model/adapters.h"
 #include "model/encoder.h"
 
@@ -40,12 +41,34 @@ struct Embedder::Pooled {
   std::vector<double> sum;
 };
 
+// Somebody embeds; the last one gives the memory back.
+class Embedder::Use {
+ public:
+  explicit Use(Embedder& embedder) : embedder_(embedder) { ++embedder_.users_; }
+  ~Use() {
+    if (--embedder_.users_ > 0 || !embedder_.own_memory_) return;
+    try {
+      embedder_.engine_.call([&] {
+        if (embedder_.users_ == 0) embedder_.give_back();  // a later one may have come
+      });
+    } catch (const std::exception& error) {
+      log_debug("[embeddings] memory is kept: {}", error.what());
+    }
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+ private:
+  Embedder& embedder_;
+};
+
 Embedder::Embedder(Backend& backend, Model& model, Engine& engine, const EmbedderOptions& options)
     : backend_(backend),
       model_(model),
       engine_(engine),
       options_(options),
-      max_tokens_(longest_text(model, engine, options.pooling)) {
+      max_tokens_(longest_text(model, engine, options.pooling)),
+      own_memory_(backend.info().own_memory) {
   MICA_CHECK(options.piece_tokens > 0);
 }
 
@@ -68,6 +91,7 @@ std::vector<std::vector<float>> Embedder::embed(std::span<const std::vector<int3
                                                 const std::function<bool()>& stop,
                                                 int64_t adapter) {
   check(sequences);
+  const Use use(*this);
   std::vector<std::vector<float>> vectors;
   while (vectors.size() < sequences.size()) {
     // As many of the next texts as fit one piece.
@@ -140,17 +164,12 @@ void Embedder::reserve(int32_t tokens, int32_t blocks) {
   if (tokens <= tokens_ && blocks <= blocks_) return;
   tokens = grown(std::max(tokens, tokens_), 64);
   blocks = grown(std::max(blocks, blocks_), kMaxTogether);
-  backend_.synchronize();
-  tokens_ = blocks_ = 0;
-  arena_.reset();
-  memory_.reset();
-  builder_.reset();
+  give_back();
   const std::vector<CacheSpec> specs = model_.cache_layers();
   KvPlan plan;
   plan.block_size = kBlockSize;
   plan.blocks = blocks;
-  const bool slots = std::ranges::any_of(
-      specs, [](const CacheSpec& spec) { return spec.kind == CacheSpec::Kind::kSlot; });
+  const bool slots = has_states(specs);
   if (slots) plan.state_slots = kMaxTogether;
   const size_t rows = 2 * sizeof(float) * static_cast<size_t>(tokens * size()) +
                       sizeof(int32_t) * static_cast<size_t>(tokens) + 4 * 256;
@@ -167,6 +186,14 @@ void Embedder::reserve(int32_t tokens, int32_t blocks) {
                                                                   .adapters = options_.adapters});
   tokens_ = tokens;
   blocks_ = blocks;
+}
+
+void Embedder::give_back() {
+  backend_.synchronize();
+  tokens_ = blocks_ = 0;
+  arena_.reset();
+  memory_.reset();
+  builder_.reset();
 }
 
 // Rows of the batch whose hidden states the pooling reads.

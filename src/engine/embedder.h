@@ -2,6 +2,7 @@
 // thread in pieces, one between two steps, with memory of its own; the prefix cache is not touched.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,7 +29,8 @@ struct EmbedderOptions {
 class Embedder {
  public:
   // All of them outlive this. Memory is taken when the first text comes, and grows with the
-  // longest.
+  // longest; on a device with memory of its own it goes back when nobody embeds any more, as the
+  // engine's cache has taken nearly all of it.
   Embedder(Backend& backend, Model& model, Engine& engine, const EmbedderOptions& options);
 
   int32_t max_tokens() const { return max_tokens_; }  // of one text
@@ -46,11 +48,13 @@ class Embedder {
 
  private:
   struct Pooled;
+  class Use;
   void check(std::span<const std::vector<int32_t>> sequences) const;
   void check_adapter(int64_t adapter) const;  // within Engine::call
   bool embed_together(std::span<Pooled> pooled, const std::function<bool()>& stop);
   void run(std::span<const Slice> slices, std::span<Pooled> pooled);
   void reserve(int32_t tokens, int32_t blocks);
+  void give_back();
   std::vector<int32_t> wanted_rows(std::span<const Slice> slices) const;
 
   Backend& backend_;
@@ -58,7 +62,9 @@ class Embedder {
   Engine& engine_;
   const EmbedderOptions options_;
   const int32_t max_tokens_;
+  const bool own_memory_;  // the device's
 
+  std::atomic<int32_t> users_{0};
   std::mutex turn_;  // held while a group of texts has its keys in memory_
   // Touched within Engine::call only:
   int32_t tokens_ = 0, blocks_ = 0;  // that the rest is large enough for

@@ -122,6 +122,23 @@ TEST(Embedder, HybridModelsHaveStates) {
   expect_vectors(embedder.embed(sequences), sequences, Pooling::kLast);
 }
 
+TEST(Embedder, MemoryOfADeviceOfItsOwnIsGivenBack) {
+  for (const bool own : {false, true}) {
+    Bed bed;
+    bed.backend.own_memory = own;
+    Embedder embedder = bed.embedder(Pooling::kLast, 32);
+    const size_t before = bed.backend.allocated;
+    const Sequences sequences = random_sequences({5, 100, 9});
+    for (int i = 0; i < 2; ++i) {
+      expect_vectors(embedder.embed(sequences), sequences, Pooling::kLast);
+      EXPECT_EQ(bed.backend.allocated == before, own);
+    }
+    bed.model.on_forward = [](auto) { throw Error(ErrorKind::kOutOfMemory, "too large"); };
+    EXPECT_THROW(embedder.embed(random_sequences({5})), Error);
+    EXPECT_EQ(bed.backend.allocated == before, own);
+  }
+}
+
 TEST(Embedder, AFaultEndsOneRequest) {
   Bed bed;
   Embedder embedder = bed.embedder(Pooling::kLast);

@@ -36,19 +36,13 @@ EngineOptions checked(const EngineOptions& options) {
   return options;
 }
 
-bool recurrent(const Model& model) {
-  return std::ranges::any_of(model.cache_layers(), [](const CacheSpec& spec) {
-    return spec.kind == CacheSpec::Kind::kSlot;
-  });
-}
-
 EngineOptions checked(const EngineOptions& options, const Model& model) {
   EngineOptions result = checked(options);
   const Model* draft = options.speculation.draft_model;
-  if (draft && recurrent(*draft))
+  if (draft && has_states(draft->cache_layers()))
     throw Error(ErrorKind::kUsage,
                 "[engine] the draft model has recurrent layers, whose state can't go back");
-  if (options.speculation.enabled() && recurrent(model)) {
+  if (options.speculation.enabled() && has_states(model.cache_layers())) {
     log_warning("[engine] no speculation: the model has recurrent layers");
     result.speculation = {};
   }
@@ -134,6 +128,8 @@ struct Engine::Impl {
 
   void loop();
   bool take_inbox();
+  void beat(bool running);  // under the mutex
+  void run_call(std::packaged_task<void()>& task);
   void publish();
   void publish_and_flush();
 
@@ -191,8 +187,24 @@ bool Engine::Impl::take_inbox() {
   if (reset) worker.reset_prefix_cache();
   for (auto& job : arrived) worker.add(std::move(job));
   if (stopping) return false;  // calls that did not run break their promise
-  for (auto& task : called) task();
+  for (auto& task : called) run_call(task);
   return true;
+}
+
+void Engine::Impl::beat(bool running) {
+  if (running == heartbeat.running) return;
+  heartbeat = {heartbeat.step + (running ? 1 : 0), EngineClock::now(), running};
+}
+
+// For the heartbeat a call is a step: it may hang like one.
+void Engine::Impl::run_call(std::packaged_task<void()>& task) {
+  {
+    const std::lock_guard lock(mutex);
+    beat(true);
+  }
+  task();
+  const std::lock_guard lock(mutex);
+  beat(false);
 }
 
 void Engine::Impl::publish() {
@@ -200,9 +212,7 @@ void Engine::Impl::publish() {
   stats = worker.stats();
   left_queue = worker.left_queue();
   fault = worker.fault();
-  const bool running = worker.has_step();
-  if (running == heartbeat.running) return;
-  heartbeat = {heartbeat.step + (running ? 1 : 0), EngineClock::now(), running};
+  beat(worker.has_step());
 }
 
 void Engine::Impl::publish_and_flush() {

@@ -67,7 +67,8 @@ struct EngineStats {
   int32_t blocks_total = 0, blocks_used = 0, blocks_cached = 0;
 };
 
-// Whether the engine's thread gets on: a step that has been running since long ago is stuck.
+// Whether the engine's thread gets on: a step that has been running since long ago is stuck. What
+// runs within Engine::call is a step too.
 struct Heartbeat {
   uint64_t step = 0;                            // number of the last step that began
   std::chrono::steady_clock::time_point since;  // it began, or ended where none runs

@@ -248,6 +248,22 @@ TEST(Engine, TheHeartbeatShowsAStepThatHangs) {
   EXPECT_GE(heartbeat_when(false).since, stuck.since);
 }
 
+TEST(Engine, TheHeartbeatShowsACallThatHangs) {
+  FakeBackend backend;
+  FakeModel model;
+  Engine engine(backend, model, options_of(16, 512, 8, true));
+  const Heartbeat before = engine.heartbeat();
+  Heartbeat within;
+  engine.call([&] { within = engine.heartbeat(); });
+  EXPECT_TRUE(within.running);
+  EXPECT_EQ(within.step, before.step + 1);
+  EXPECT_GE(within.since, before.since);
+  while (engine.heartbeat().running) std::this_thread::yield();
+  EXPECT_THROW(engine.call([] { throw Error(ErrorKind::kUsage, "no"); }), Error);
+  while (engine.heartbeat().running) std::this_thread::yield();
+  EXPECT_EQ(engine.heartbeat().step, before.step + 2);
+}
+
 // The fake model takes 0.1 ms or more a token; the bound holds the pieces of a long prompt down.
 TEST(Engine, ABoundOnStepsCutsPromptsBesideThoseWhoDecode) {
   FakeBackend backend;

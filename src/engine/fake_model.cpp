@@ -93,9 +93,15 @@ FakeBackend::FakeBackend() {
 
 Buffer FakeBackend::allocate(size_t bytes) {
   if (bytes > memory) throw Error(ErrorKind::kOutOfMemory, "[fake] {} of {}", bytes, memory);
-  Buffer buffer = allocate_host(bytes);
-  if (bytes > largest_bytes) largest = buffer.data(), largest_bytes = bytes;
-  return buffer;
+  // Shared: std::function wants what can be copied.
+  auto host = std::make_shared<Buffer>(allocate_host(bytes));
+  if (bytes > largest_bytes) largest = host->data(), largest_bytes = bytes;
+  allocated += bytes;
+  void* data = host->data();
+  return {data, bytes, [this, host](void*, size_t size) {
+            host->reset();
+            allocated -= size;
+          }};
 }
 void FakeBackend::upload(void* device, const void* host, size_t bytes) {
   std::memcpy(device, host, bytes);

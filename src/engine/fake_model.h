@@ -17,7 +17,7 @@ class FakeBackend final : public Backend {
  public:
   FakeBackend();
   const Ops& ops() const override { return ops_; }
-  DeviceInfo info() const override { return {"fake", "fake", memory, memory}; }
+  DeviceInfo info() const override { return {"fake", "fake", memory, memory, 1, own_memory}; }
   Buffer allocate(size_t bytes) override;
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
@@ -26,7 +26,9 @@ class FakeBackend final : public Backend {
   std::unique_ptr<PreparedLinear> prepare(const LinearWeights&) override { return nullptr; }
 
   size_t memory = size_t{1} << 28;
-  void* largest = nullptr;  // of the allocations so far
+  bool own_memory = false;
+  std::atomic<size_t> allocated{0};  // bytes now
+  void* largest = nullptr;           // of the allocations so far
   size_t largest_bytes = 0;
   // Called with the rows of each draw; may throw or change the results.
   std::function<void(const SampleParams&)> on_sample;

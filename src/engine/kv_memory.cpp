@@ -28,7 +28,6 @@ size_t paged_bytes(const CacheSpec& spec, int32_t block_size) {
 struct Needs {
   size_t block = 0;
   size_t slot = 0;
-  bool slots = false;
 };
 
 Needs needs_of(std::span<const CacheSpec> specs, int32_t block_size) {
@@ -38,7 +37,6 @@ Needs needs_of(std::span<const CacheSpec> specs, int32_t block_size) {
       needs.block += 2 * paged_bytes(spec, block_size);
     } else {
       needs.slot += aligned(static_cast<size_t>(spec.slot_bytes));
-      needs.slots = true;
     }
   }
   return needs;
@@ -86,6 +84,11 @@ std::vector<CacheSpec> cache_layers(const Model& model, const EngineOptions& opt
   return with_quantization(model.cache_layers(), options.kv_quant);
 }
 
+bool has_states(std::span<const CacheSpec> specs) {
+  return std::ranges::any_of(
+      specs, [](const CacheSpec& spec) { return spec.kind == CacheSpec::Kind::kSlot; });
+}
+
 size_t kv_budget(const DeviceInfo& device, size_t activations) {
   if (!device.own_memory) return device.memory_free / 2;
   const size_t taken = activations + std::max(kLeastReserve, device.memory_total / 32);
@@ -101,8 +104,7 @@ KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
   const int64_t most = std::numeric_limits<int32_t>::max() / block_size - 1;  // slots are i32
 
   const size_t budget = options.kv_bytes > 0 ? options.kv_bytes : free_budget;
-  const size_t states =
-      needs.slots ? needs.slot * static_cast<size_t>(options.max_batch_sequences) : 0;
+  const size_t states = needs.slot * static_cast<size_t>(options.max_batch_sequences);
   const size_t paged = budget > states ? budget - states : 0;
   int64_t blocks = full;
   if (needs.block > 0) {
@@ -122,7 +124,7 @@ KvPlan plan_kv(std::span<const CacheSpec> specs, int64_t model_context,
   plan.block_size = options.block_size;
   plan.blocks = static_cast<int32_t>(std::min(blocks, most));
   plan.max_context = static_cast<int32_t>(std::min(context, plan.blocks * block_size));
-  plan.state_slots = needs.slots ? options.max_batch_sequences : 0;
+  plan.state_slots = has_states(specs) ? options.max_batch_sequences : 0;
   plan.block_bytes = needs.block;
   plan.bytes = static_cast<size_t>(plan.blocks) * needs.block + states;
   log_info(

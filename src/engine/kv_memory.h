@@ -24,6 +24,9 @@ struct KvPlan {
 // can't.
 std::vector<CacheSpec> cache_layers(const Model& model, const EngineOptions& options);
 
+// Whether a layer is recurrent: keeps a state in place of keys and values.
+bool has_states(std::span<const CacheSpec> specs);
+
 // What of the device's memory a cache may take when the weights lie there: half of what is free on
 // a machine that does other things too; on a device of its own all but the `activations` of a step,
 // and a reserve for scratch memory and recordings.
@@ -39,6 +42,7 @@ class KvMemory {
  public:
   KvMemory(Backend& backend, std::span<const CacheSpec> specs, const KvPlan& plan);
   KvCache& cache() { return cache_; }
+  const KvCache& cache() const { return cache_; }
 
  private:
   Buffer buffer_;

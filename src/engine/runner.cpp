@@ -67,7 +67,7 @@ void Runner::sample(const Tensor& logits, std::span<const SampleRow> rows,
   backend_.ops().sample(backend_, {.logits = logits, .rows = rows, .results = results});
 }
 
-size_t Runner::kv_bytes_per_token() {
+size_t Runner::kv_bytes_per_token() const {
   size_t bytes = 0;
   const KvCache& cache = memory_.cache();
   for (const KvLayer& layer : cache.layers)

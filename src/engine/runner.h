@@ -34,7 +34,7 @@ class Runner {
   // After a fault: waits until the device is quiet, ignoring what it says.
   void settle();
   // Of one token over all layers.
-  size_t kv_bytes_per_token();
+  size_t kv_bytes_per_token() const;
   // Decode shapes that are replayed.
   size_t recorded() const { return graphs_ ? graphs_->recorded() : 0; }
 

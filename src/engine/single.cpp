@@ -10,8 +10,11 @@ namespace {
 
 constexpr int32_t kBlockSize = 32;
 
-size_t padded(size_t bytes) {
-  return (bytes + 255) / 256 * 256;
+KvPlan plan_for(int32_t sequences, int32_t max_tokens) {
+  KvPlan plan;
+  plan.block_size = kBlockSize;
+  plan.blocks = (max_tokens + kBlockSize - 1) / kBlockSize * sequences;
+  return plan;
 }
 
 }  // namespace
@@ -19,26 +22,16 @@ size_t padded(size_t bytes) {
 DirectRunner::DirectRunner(Backend& backend, Model& model, int32_t sequences, int32_t max_tokens,
                            int32_t max_step_tokens, int32_t max_logit_rows,
                            const KvQuantOptions& kv_quant, int64_t max_adapter_rank)
-    : backend_(backend), model_(model), sequences_(sequences), max_tokens_(max_tokens) {
-  const int32_t per_sequence = (max_tokens + kBlockSize - 1) / kBlockSize;
-  cache_.block_size = kBlockSize;
-  cache_.blocks = per_sequence * sequences;
-  size_t bytes = 0;
-  for (const CacheSpec& spec : with_quantization(model.cache_layers(), kv_quant)) {
-    const Tensor part = spec.tensor(cache_.blocks, kBlockSize);
-    cache_.layers.push_back({part, part, spec.scheme});
-    bytes += 2 * padded(cache_.layers.back().keys.bytes());
-  }
-  cache_memory_ = backend.allocate(bytes);
-  auto* next = static_cast<std::byte*>(cache_memory_.data());
-  for (KvLayer& layer : cache_.layers)
-    for (Tensor* part : {&layer.keys, &layer.values}) {
-      part->data = next;
-      next += padded(part->bytes());
-    }
+    : backend_(backend),
+      model_(model),
+      sequences_(sequences),
+      max_tokens_(max_tokens),
+      memory_(backend, with_quantization(model.cache_layers(), kv_quant),
+              plan_for(sequences, max_tokens)) {
   const int64_t tokens = int64_t{max_step_tokens} * sequences;
   const size_t adapted = adapter_arena_bytes(max_adapter_rank, tokens);
-  const size_t indices = static_cast<size_t>(tokens * 5 + cache_.blocks + 4 * sequences) * 4 + 4096;
+  const size_t indices =
+      static_cast<size_t>(tokens * 5 + memory_.cache().blocks + 4 * sequences) * 4 + 4096;
   arena_ = std::make_unique<Arena>(backend,
                                    model.arena_bytes(tokens, max_logit_rows) + indices + adapted);
 }
@@ -59,7 +52,7 @@ Tensor DirectRunner::step(std::span<const int32_t> tokens, bool all_rows) {
   const int64_t total = static_cast<int64_t>(tokens.size());
   const int32_t count = static_cast<int32_t>(total / sequences_);
   MICA_CHECK(count > 0 && count * sequences_ == total && length_ + count <= max_tokens_);
-  const int32_t per_sequence = cache_.blocks / sequences_;
+  const int32_t per_sequence = memory_.cache().blocks / sequences_;
 
   std::vector<int32_t> positions, slots, starts{0}, lengths, table, rows;
   for (int32_t s = 0; s < sequences_; ++s) {
@@ -90,7 +83,7 @@ Tensor DirectRunner::step(std::span<const int32_t> tokens, bool all_rows) {
     batch.adapters = adapters_;
     batch.adapter_ids = put(ids, {total, 1});
   }
-  const Tensor logits = model_.forward(batch, cache_, *arena_);
+  const Tensor logits = model_.forward(batch, memory_.cache(), *arena_);
   length_ += count;
   return logits;
 }

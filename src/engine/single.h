@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/kv_memory.h"
 #include "model/model.h"
 #include "ops/kv_quantization.h"
 
@@ -36,8 +37,7 @@ class DirectRunner {
   int32_t length_ = 0;
   const AdapterSet* adapters_ = nullptr;
   std::vector<int32_t> adapter_slots_;  // by sequence
-  Buffer cache_memory_;
-  KvCache cache_;
+  KvMemory memory_;
   std::unique_ptr<Arena> arena_;
 };
 

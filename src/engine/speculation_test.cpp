@@ -189,6 +189,23 @@ TEST(SpeculationSteps, PerfectGuessesSaveSteps) {
   EXPECT_GE(answer.end.accepted_draft_tokens, 60);
 }
 
+TEST(SpeculationSteps, AStepThatIsTooLargeRunsAgainWithoutDrafts) {
+  FakeBackend backend;
+  FakeModel model, draft;
+  std::atomic<int> refused{0};
+  model.on_forward = [&](std::span<const int32_t> ids) {
+    if (ids.size() == 1) return;
+    ++refused;
+    throw Error(ErrorKind::kOutOfMemory, "[fake] no room for drafts");
+  };
+  Engine engine(backend, model, options_of({.what = "", .wrong = 0}, draft));
+  Request request{.prompt = {1}, .max_tokens = 20};
+  const Answer answer = collect(*engine.submit(request));
+  EXPECT_EQ(answer.end.error, "");
+  EXPECT_EQ(answer.tokens, expected_answer(request));
+  EXPECT_GT(refused, 0);
+}
+
 TEST(SpeculationSteps, HybridModelsGoWithout) {
   FakeBackend backend;
   const FakeOptions hybrid{.hybrid = true};

@@ -171,12 +171,14 @@ void Worker::start_jobs() {
 
 void Worker::run_step() {
   const std::span<Slice> slices(step_);
+  const bool drafts =
+      std::ranges::any_of(slices, [](const Slice& slice) { return slice.sequence->drafts > 0; });
   std::optional<Failure> failure = run(slices);
   if (!failure) return;
-  // Who is too large, or not usable, ends alone. Running a slice again writes the same keys and
-  // values to the same slots; recurrent state has moved on instead, so that hybrid models lose the
-  // whole step.
-  if (failure->of_a_request && slices.size() > 1 && plan_.state_slots == 0) {
+  // Who is too large, or not usable, ends alone; without drafts, as those are gone, one is smaller
+  // than it was. Running a slice again writes the same keys and values to the same slots; recurrent
+  // state has moved on instead, so that hybrid models lose the whole step.
+  if (failure->of_a_request && (slices.size() > 1 || drafts) && plan_.state_slots == 0) {
     for (size_t i = 0; i < slices.size(); ++i)
       if (const auto alone = run(slices.subspan(i, 1))) fail(slices.subspan(i, 1), *alone);
   } else {

@@ -1,5 +1,6 @@
 // bert, and roberta, xlm-roberta and camembert, whose positions begin later: layers normalised
 // after each part. Devlin et al. 2019; Liu et al. 2019; Conneau et al. 2020.
+#include "checkpoint/tensor_names.h"
 #include "model/encoder.h"
 #include "model/registry.h"
 #include "ops/activation/activation.h"
@@ -21,10 +22,9 @@ struct BertLayer {
   LayerNorm output_norm;
 };
 
-// Where a checkpoint keeps the encoder: bare, or beside the heads of a task.
 std::string prefix_of(const WeightSource& weights) {
-  for (const char* prefix : {"", "bert.", "roberta.", "model."})
-    if (weights.has(std::string(prefix) + "embeddings.word_embeddings")) return prefix;
+  for (const char* prefix : kEncoderPrefixes)
+    if (weights.has(std::string(prefix) + kWordEmbeddings)) return prefix;
   return "";
 }
 
@@ -36,7 +36,7 @@ class Bert final : public EncoderModel {
     Loader loader(config_, weights, backend);
     const int64_t hidden = config_.hidden_size;
     const int64_t positions = config_.max_position_embeddings + config_.position_offset;
-    words_ = loader.linear("embeddings.word_embeddings", config_.vocab_size, hidden);
+    words_ = loader.linear(kWordEmbeddings, config_.vocab_size, hidden);
     positions_ = loader.linear("embeddings.position_embeddings", positions, hidden);
     types_ = loader.linear("embeddings.token_type_embeddings", config_.type_vocab_size, hidden);
     norm_ = load_norm(loader, "embeddings.LayerNorm");

@@ -36,7 +36,7 @@ struct Ops {
   void (*embed)(Backend&, const EmbedParams&) = nullptr;       // ids [T] -> [T, D]
   void (*rms_norm)(Backend&, const RmsNormParams&) = nullptr;  // (+ residual) [T, D] -> [T, D]
   void (*layer_norm)(Backend&,
-                     const LayerNormParams&) = nullptr;     // (+ residual) [T, D] -> [T, D]
+                     const LayerNormParams&) = nullptr;     // [T, D] -> [T, D]
   void (*linear)(Backend&, const LinearParams&) = nullptr;  // [T, K] -> several [T, N]
   void (*rope_append)(Backend&,
                       const RopeAppendParams&) = nullptr;  // q, k norm, rotate; k, v -> cache

@@ -6,7 +6,7 @@ Watchdog::Change Watchdog::update(const EngineStats& stats, const Heartbeat& hea
                                   Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   const bool stepped = heartbeat.step != step_ || heartbeat.since != beat_;
-  const bool busy = stats.running + stats.waiting > 0;
+  const bool busy = heartbeat.running || stats.running + stats.waiting > 0;
   if (stepped || !busy || !busy_) waits_since_ = now;
   step_ = heartbeat.step;
   beat_ = heartbeat.since;

@@ -11,7 +11,7 @@ namespace mica {
 class Watchdog {
  public:
   using Clock = std::chrono::steady_clock;
-  // patience: how long no step may begin or end while requests run or wait; 0 = for ever.
+  // patience: how long no step may begin or end while one or requests run or wait; 0 = for ever.
   explicit Watchdog(std::chrono::milliseconds patience) : patience_(patience) {}
 
   enum class Change { kNone, kStuck, kMovesAgain };

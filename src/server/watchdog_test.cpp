@@ -18,7 +18,8 @@ const Watchdog::Clock::time_point kStart{seconds(1000)};
 Change look(Watchdog& watchdog, int time, int32_t running, uint64_t step, int since) {
   EngineStats stats;
   stats.running = running;
-  return watchdog.update(stats, {.step = step, .since = kStart + seconds(since), .running = true},
+  return watchdog.update(stats,
+                         {.step = step, .since = kStart + seconds(since), .running = running > 0},
                          kStart + seconds(time));
 }
 
@@ -37,6 +38,20 @@ TEST(Watchdog, CountsOnlyTimeWithWork) {
   EXPECT_EQ(look(watchdog, 123, 1, 1, 122), Change::kMovesAgain);  // it ended
   EXPECT_FALSE(watchdog.stuck());
   EXPECT_EQ(watchdog.times_stuck(), 1U);
+}
+
+// What the engine was called for is in no request's count.
+TEST(Watchdog, SeesAStepWithoutRequests) {
+  Watchdog watchdog(seconds(10));
+  const auto look_at_call = [&](int time, bool running, int since) {
+    return watchdog.update({}, {.step = 1, .since = kStart + seconds(since), .running = running},
+                           kStart + seconds(time));
+  };
+  EXPECT_EQ(look_at_call(0, true, 0), Change::kNone);
+  EXPECT_EQ(look_at_call(9, true, 0), Change::kNone);
+  EXPECT_EQ(look_at_call(10, true, 0), Change::kStuck);
+  EXPECT_EQ(look_at_call(12, false, 11), Change::kMovesAgain);
+  EXPECT_EQ(look_at_call(100, false, 11), Change::kNone);
 }
 
 TEST(Watchdog, ZeroMeansNever) {

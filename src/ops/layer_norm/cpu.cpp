@@ -11,7 +11,6 @@ void layer_norm(Backend& backend, const LayerNormParams& p) {
   MICA_CHECK(p.x.dtype == DType::kF32 && p.out.dtype == DType::kF32);
   MICA_CHECK(p.out.shape == p.x.shape && p.weight.elements() == size);
   MICA_CHECK(p.bias.empty() || p.bias.elements() == size);
-  MICA_CHECK(p.residual.empty() || p.residual.shape == p.x.shape);
   const kernels::RowKernel& kernel = row_kernel(backend);
   const auto count = static_cast<float>(size);
   // About 16k elements are worth waking a thread for.
@@ -19,11 +18,6 @@ void layer_norm(Backend& backend, const LayerNormParams& p) {
   cpu_threads(backend).parallel_for(rows, grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
       const float* x = p.x.as<float>() + r * size;
-      if (!p.residual.empty()) {
-        float* residual = p.residual.as<float>() + r * size;
-        kernel.add(residual, x, size);
-        x = residual;
-      }
       const float mean = kernel.total(x, size) / count;
       const float variance = kernel.squares_around(x, mean, size) / count;
       kernel.scale_around(x, mean, 1 / std::sqrt(variance + p.eps), p.weight.as<float>(),

@@ -12,28 +12,13 @@ namespace {
 template <typename T, typename Function>
 MICA_DEVICE void for_rest(const NormRow<T>& row, int thread, int threads,
                           const Function& function) {
-  const T* in = row.residual ? row.residual : row.x;
   for (int vector = thread + threads; vector < row.vectors; vector += threads) {
     float values[kPer16<T>];
-    unpack16<T>(load16(in + vector * kPer16<T>), values);
+    unpack16<T>(load16(row.x + vector * kPer16<T>), values);
     for (int i = 0; i < kPer16<T>; ++i) function(values[i]);
   }
   for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads)
-    function(to_float(in[i]));
-}
-
-// x, or the sum that now is in residual, summed over what for_rest reads later.
-template <typename T>
-MICA_DEVICE float take_rest(const NormRow<T>& row, int thread, int threads) {
-  float total = 0;
-  for (int vector = thread + threads; vector < row.vectors; vector += threads) {
-    float values[kPer16<T>];
-    unpack16<T>(take_vector(row, vector), values);
-    for (int i = 0; i < kPer16<T>; ++i) total += values[i];
-  }
-  for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads)
-    total += take_element(row, i);
-  return total;
+    function(to_float(row.x[i]));
 }
 
 struct Scaling {
@@ -54,27 +39,26 @@ MICA_DEVICE void store_vector(const NormRow<T>& row, const Scaling& s, int vecto
 
 template <typename T>
 MICA_DEVICE void store_rest(const NormRow<T>& row, const Scaling& s, int thread, int threads) {
-  const T* in = row.residual ? row.residual : row.x;
   for (int vector = thread + threads; vector < row.vectors; vector += threads) {
     float values[kPer16<T>];
-    unpack16<T>(load16(in + vector * kPer16<T>), values);
+    unpack16<T>(load16(row.x + vector * kPer16<T>), values);
     store_vector(row, s, vector, values);
   }
   for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads)
     row.out[i] = from_float<T>(
-        fmaf((to_float(in[i]) - s.mean) * s.scale, row.weight[i], s.bias ? s.bias[i] : 0.0f));
+        fmaf((to_float(row.x[i]) - s.mean) * s.scale, row.weight[i], s.bias ? s.bias[i] : 0.0f));
 }
 
-// One block a row; out may be x or residual. Limit: the bytes of x, residual and out; up to
-// kMaxNormThreads vectors the row is read once and stays in registers between the three passes.
+// One block a row; out may be x. Limit: the bytes of x and out; up to kMaxNormThreads vectors the
+// row is read once and stays in registers between the three passes.
 template <typename T>
-MICA_KERNEL MICA_LAUNCH_BOUNDS(kMaxNormThreads) void layer_norm_kernel(const T* x, T* residual,
+MICA_KERNEL MICA_LAUNCH_BOUNDS(kMaxNormThreads) void layer_norm_kernel(const T* x,
                                                                        const float* weight,
                                                                        const float* bias, float eps,
                                                                        T* out, int size) {
   Shared shared;
   auto* scratch = shared.take<float>(2 * kWarpSize);
-  NormRow<T> row = norm_row(x, residual, weight, out, size);
+  NormRow<T> row = norm_row<T>(x, nullptr, weight, out, size);
   if (!aligned16(bias)) row.vectors = 0;
   const int thread = static_cast<int>(thread_index().x);
   const int threads = static_cast<int>(block_size().x);
@@ -82,10 +66,11 @@ MICA_KERNEL MICA_LAUNCH_BOUNDS(kMaxNormThreads) void layer_norm_kernel(const T* 
   const bool holds = thread < row.vectors;
   grid_dependency_wait();
   float held[kPer16<T>] = {};
-  if (holds) unpack16<T>(take_vector(row, thread), held);
+  if (holds) unpack16<T>(load16(row.x + thread * kPer16<T>), held);
   float total = 0;
   for (int i = 0; i < kPer16<T>; ++i) total += held[i];
-  const float mean = block_sum(total + take_rest(row, thread, threads), scratch) / count;
+  for_rest(row, thread, threads, [&](float value) { total += value; });
+  const float mean = block_sum(total, scratch) / count;
   float squares = 0;
   if (holds)
     for (int i = 0; i < kPer16<T>; ++i) squares = fmaf(held[i] - mean, held[i] - mean, squares);
@@ -104,8 +89,8 @@ void start(gpu::Stream& stream, const LayerNormParams& p) {
   const auto size = static_cast<int>(p.x.shape[1]);
   const auto threads = static_cast<uint32_t>(norm_threads<T>(size));
   launch(stream, {"layer_norm", {rows}, {threads}, shared_bytes<float>(2 * kWarpSize)},
-         layer_norm_kernel<T>, p.x.as<T>(), p.residual.as<T>(), p.weight.as<float>(),
-         p.bias.as<float>(), p.eps, p.out.as<T>(), size);
+         layer_norm_kernel<T>, p.x.as<T>(), p.weight.as<float>(), p.bias.as<float>(), p.eps,
+         p.out.as<T>(), size);
 }
 
 }  // namespace
@@ -115,8 +100,6 @@ void layer_norm(Backend& backend, const LayerNormParams& p) {
   MICA_CHECK(p.out.dtype == p.x.dtype && p.weight.dtype == DType::kF32);
   MICA_CHECK(p.out.shape == p.x.shape && p.weight.elements() == p.x.shape[1]);
   MICA_CHECK(p.bias.empty() || (p.bias.dtype == DType::kF32 && p.bias.shape == p.weight.shape));
-  MICA_CHECK(p.residual.empty() ||
-             (p.residual.shape == p.x.shape && p.residual.dtype == p.x.dtype));
   switch (p.x.dtype) {
     case DType::kF32: return start<float>(stream, p);
     case DType::kBF16: return start<bf16>(stream, p);

@@ -10,14 +10,8 @@ void layer_norm(Backend&, const LayerNormParams& p) {
   MICA_CHECK(p.x.dtype == DType::kF32 && p.out.dtype == DType::kF32);
   MICA_CHECK(p.out.shape == p.x.shape && p.weight.elements() == size);
   MICA_CHECK(p.bias.empty() || p.bias.elements() == size);
-  MICA_CHECK(p.residual.empty() || p.residual.shape == p.x.shape);
   for (int64_t r = 0; r < rows; ++r) {
     const float* x = p.x.as<float>() + r * size;
-    if (!p.residual.empty()) {
-      float* residual = p.residual.as<float>() + r * size;
-      for (int64_t i = 0; i < size; ++i) residual[i] += x[i];
-      x = residual;
-    }
     double mean = 0, squares = 0;
     for (int64_t i = 0; i < size; ++i) mean += x[i];
     mean /= static_cast<double>(size);

@@ -88,8 +88,7 @@ class MaskCache {
   StateMap state_locals_;
   std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;  // by local
   std::vector<uint32_t> scratch_;                                    // a mask that is being made
-  size_t scratch_count_ = 0;
-  std::vector<uint32_t> path_;  // locals by depth, of a walk
+  std::vector<uint32_t> path_;                                       // locals by depth, of a walk
   std::vector<uint32_t> group_;
   size_t context_bytes_ = 0, local_bytes_ = 0;
 };

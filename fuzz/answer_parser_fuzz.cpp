@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -72,8 +73,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     {"name": "g", "parameters": {}}])"));
   static const auto special = std::make_shared<const mica::MarkerSet>(
       std::vector<std::string>{"<|im_end|>", "<|im_start|>", "<|eot|>", "<"});
-  const mica::AnswerStyle style{static_cast<mica::ReasoningStyle>(data[0] % 7),
-                                static_cast<mica::ToolStyle>(data[1] % 14)};
+  constexpr uint8_t kReasonings = static_cast<uint8_t>(mica::ReasoningStyle::kHarmony) + 1;
+  constexpr uint8_t kTools = static_cast<uint8_t>(mica::ToolStyle::kHarmony) + 1;
+  const mica::AnswerStyle style{static_cast<mica::ReasoningStyle>(data[0] % kReasonings),
+                                static_cast<mica::ToolStyle>(data[1] % kTools)};
   mica::AnswerParserOptions options;
   options.tools = tools;
   options.starts_in_reasoning = (data[2] & 1) != 0;
@@ -88,9 +91,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Parts once, cut;
   join(once, whole.add(text));
   join(once, whole.finish(complete));
-  const size_t step = data[3] % 7 + 1;
+  std::minstd_rand random(data[3]);
   for (size_t at = 0; at < text.size();) {
-    size_t to = std::min(text.size(), at + step);
+    size_t to = std::min(text.size(), at + 1 + random() % (data[3] % 16 + 1));
     while (to < text.size() && (static_cast<uint8_t>(text[to]) & 0xc0) == 0x80) ++to;
     join(cut, pieces.add(std::string_view(text).substr(at, to - at)));
     at = to;

@@ -24,11 +24,11 @@ using Json = nlohmann::ordered_json;
 void cut(std::vector<int32_t>& tokens, std::string_view text, const Tokenizer& tokenizer,
          size_t limit) {
   const std::vector<int32_t> plain = tokenizer.encode(text, /*add_special_tokens=*/false);
-  const auto inner = std::ranges::search(tokens, plain);
+  const auto inner = std::search(tokens.begin(), tokens.end(), plain.begin(), plain.end());
   const size_t specials = tokens.size() - std::min(tokens.size(), plain.size());
-  if (!inner.empty() && specials < limit) {
+  if (!plain.empty() && inner != tokens.end() && specials < limit) {
     const auto keep = static_cast<std::ptrdiff_t>(limit - specials);
-    tokens.erase(inner.begin() + keep, inner.end());
+    tokens.erase(inner + keep, inner + static_cast<std::ptrdiff_t>(plain.size()));
   }
   tokens.resize(std::min(tokens.size(), limit));
 }

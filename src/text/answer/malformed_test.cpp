@@ -46,6 +46,7 @@ TEST(MalformedCalls, BrokenBeforeTheNameAreContent) {
                  "<|tool_call_start|>[1]<|tool_call_end|>");
   expect_content({ReasoningStyle::kNone, ToolStyle::kGemma}, "<|tool_call>f{}<tool_call|>");
   expect_content({ReasoningStyle::kNone, ToolStyle::kLlama3}, "<|python_tag|>print(\"x\")");
+  expect_content({ReasoningStyle::kNone, ToolStyle::kLlama3}, "<|python_tag|>.call(i=1)");
   expect_content({ReasoningStyle::kHarmony, ToolStyle::kHarmony},
                  "<|channel|>commentary to=functions.f <|message|>x = 1<|call|>");
 }

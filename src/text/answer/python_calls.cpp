@@ -107,8 +107,9 @@ class PythonCalls : public CallParser {
     if (c != '(' || word_.empty()) return not_mine("no name where a call begins");
     std::string_view name = word_;
     if (form_ == PythonForm::kMethod) {
-      if (!name.ends_with(".call")) return failed("code that is no call");
-      name.remove_suffix(5);
+      constexpr std::string_view kMethod = ".call";
+      if (!name.ends_with(kMethod) || name == kMethod) return failed("code that is no call");
+      name.remove_suffix(kMethod.size());
     }
     if (form_ == PythonForm::kBare && types_->any() && !types_->known(name)) {
       return not_mine("no tool of that name");

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace mica::grammar {
@@ -165,8 +167,17 @@ ExprId JsonText::string_literal(std::string_view text) {
   return grammar_.bytes(out + "\"");
 }
 
+// A whole number also without its fraction: -2.0 is -2.
+ExprId JsonText::float_literal(double value) {
+  constexpr double kLimit = 9223372036854775808.0;  // 2^63
+  const ExprId own = grammar_.bytes(Json(value).dump());
+  if (std::floor(value) != value || std::fabs(value) >= kLimit) return own;
+  return grammar_.choice({grammar_.bytes(fmt::format("{}", static_cast<int64_t>(value))), own});
+}
+
 ExprId JsonText::literal(const Json& value) {
   if (value.is_string()) return string_literal(value.get_ref<const std::string&>());
+  if (value.is_number_float()) return float_literal(value.get<double>());
   if (!value.is_structured()) return grammar_.bytes(value.dump());
   std::vector<ExprId> items;
   for (auto it = value.begin(); it != value.end(); ++it) {

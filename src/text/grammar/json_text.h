@@ -40,6 +40,7 @@ class JsonText {
  private:
   ExprId translate(const Grammar& characters, ExprId expr);
   ExprId quoted(ExprId inner);
+  ExprId float_literal(double value);
   template <typename Character>
   ExprId automaton(const CharDfa& dfa, Character character);
   ExprId once(ExprId& known, ExprId (JsonText::*make)());

@@ -94,8 +94,7 @@ class MaskCache {
   std::unordered_map<uint32_t, std::unique_ptr<Context>> contexts_;              // by local
   std::unordered_map<std::vector<uint32_t>, const Context*, StatesHash> alike_;  // by surroundings
   std::vector<uint32_t> scratch_;  // a mask that is being made
-  size_t scratch_count_ = 0;
-  std::vector<uint32_t> path_;  // locals by depth, of a walk
+  std::vector<uint32_t> path_;     // locals by depth, of a walk
   std::vector<uint32_t> group_;
   size_t context_bytes_ = 0, local_bytes_ = 0;
 };

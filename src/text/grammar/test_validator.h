@@ -107,7 +107,9 @@ class Validator {
     if (format == "ipv4")
       return found(text, "^((25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.|$)){4}$") &&
              text.back() != '.';
-    if (format == "email") return found(text, "^[^@\\s\"]+@[A-Za-z0-9][A-Za-z0-9.-]*$");
+    if (format == "email")
+      return found(
+          text, R"(^([^@\s"]+|"([^"\\]|\\.)*")@([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Za-z:.]+\])$)");
     throw std::logic_error("the validator does not know the format " + format);
   }
 

@@ -225,7 +225,11 @@ TEST(Models, TheLeastRecentlyUsedGoes) {
   AppOptions options;
   options.max_models = 2;
   House house(3, options);
-  for (const char* model : {"m0", "m1", "m0", "m2"}) ASSERT_EQ(house.chat_with(model).status, 200);
+  for (const char* model : {"m0", "m1", "m0", "m2"}) {
+    ASSERT_EQ(house.chat_with(model).status, 200);
+    // The lease outlives the answer's last byte by a moment.
+    ASSERT_TRUE(eventually([&] { return house.app->models().state(model).leases == 0; }));
+  }
   EXPECT_EQ(house.status(0), "loaded");
   EXPECT_EQ(house.status(1), "unloaded");
   EXPECT_EQ(house.status(2), "loaded");

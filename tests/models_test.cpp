@@ -25,19 +25,6 @@ double tolerance_of(const Golden& golden, bool rounds) {
   return bf16 ? 2e-2 : 5e-3;
 }
 
-double norm(std::span<const float> row) {
-  double sum = 0;
-  for (float v : row) sum += double{v} * double{v};
-  return std::sqrt(sum);
-}
-
-// ||ours - theirs|| / ||theirs||
-double relative_error(std::span<const float> ours, std::span<const float> theirs) {
-  std::vector<float> difference(ours.begin(), ours.end());
-  for (size_t i = 0; i < theirs.size(); ++i) difference[i] -= theirs[i];
-  return norm(difference) / norm(theirs);
-}
-
 size_t likeliest(std::span<const float> row) {
   return static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }

@@ -13,9 +13,6 @@ namespace {
 
 constexpr size_t kMaxDepth = 256;
 
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }

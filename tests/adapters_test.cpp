@@ -75,15 +75,6 @@ std::unique_ptr<Model> load_merged(const Golden& golden, const Adapter& adapter,
   return load_model(parsed, weights, backend);
 }
 
-double relative_error(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(double{a[i]} - double{b[i]}, 2);
-    size += std::pow(double{b[i]}, 2);
-  }
-  return std::sqrt(difference / size);
-}
-
 class Adapters : public testing::TestWithParam<std::tuple<ModelDevice, std::string>> {
  protected:
   // The logits of the last token of three sequences that run together, one row each.

@@ -2,8 +2,8 @@
 // (tests/golden/adapters, made by tools/golden_adapter.py).
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "checkpoint/adapter.h"
 #include "engine/single.h"
@@ -23,21 +23,6 @@ std::vector<float> logits_of(Backend& backend, Model& model, const std::vector<i
   std::vector<float> out(static_cast<size_t>(logits.elements()));
   backend.download(out.data(), logits.data, out.size() * sizeof(float));
   return out;
-}
-
-// The worst row: ||ours - theirs|| / ||theirs||
-double worst_error(const std::vector<float>& ours, const std::vector<float>& theirs, size_t rows) {
-  const size_t width = theirs.size() / rows;
-  double worst = 0;
-  for (size_t row = 0; row < rows; ++row) {
-    double difference = 0, size = 0;
-    for (size_t i = row * width; i < (row + 1) * width; ++i) {
-      difference += std::pow(double{ours[i]} - double{theirs[i]}, 2);
-      size += std::pow(double{theirs[i]}, 2);
-    }
-    worst = std::max(worst, std::sqrt(difference / size));
-  }
-  return worst;
 }
 
 using Case = std::tuple<ModelDevice, std::string>;
@@ -66,6 +51,16 @@ TEST_P(GoldenAdapter, LogitsAgreeWithMlx) {
   // The adapter is what makes the difference.
   const auto without = logits_of(*backend, *model, golden.tokens, nullptr, 0);
   EXPECT_GT(worst_error(without, golden.logits, golden.tokens.size()), 0.1);
+}
+
+TEST(WorstError, IsNanWhereARowHasOne) {
+  const std::vector<float> theirs = {1, 2, 3, 4};
+  for (const size_t at : {0u, 3u}) {
+    std::vector<float> ours = theirs;
+    ours[at] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(worst_error(ours, theirs, 2) < 1);
+  }
+  EXPECT_DOUBLE_EQ(worst_error(std::vector<float>{1, 2, 3, 9}, theirs, 2), 1);
 }
 
 std::vector<Case> all_cases() {

@@ -2,9 +2,12 @@
 // fly.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +37,32 @@ inline std::vector<float> decode_floats(const std::string& base64) {
   std::vector<float> values(bytes.size() / 4);
   std::memcpy(values.data(), bytes.data(), values.size() * 4);
   return values;
+}
+
+inline double norm(std::span<const float> row) {
+  double squares = 0;
+  for (const float value : row) squares += double{value} * double{value};
+  return std::sqrt(squares);
+}
+
+// ||ours - theirs|| / ||theirs||; NaN, which is below no bound, where one of them has a NaN.
+inline double relative_error(std::span<const float> ours, std::span<const float> theirs) {
+  std::vector<float> difference(ours.begin(), ours.end());
+  for (size_t i = 0; i < theirs.size(); ++i) difference[i] -= theirs[i];
+  return norm(difference) / norm(theirs);
+}
+
+// Of the worst of `rows` rows.
+inline double worst_error(std::span<const float> ours, std::span<const float> theirs, size_t rows) {
+  const size_t width = theirs.size() / rows;
+  double worst = 0;
+  for (size_t row = 0; row < rows; ++row) {
+    const double error =
+        relative_error(ours.subspan(row * width, width), theirs.subspan(row * width, width));
+    if (std::isnan(error)) return error;
+    worst = std::max(worst, error);
+  }
+  return worst;
 }
 
 inline bool has_bias(const GoldenJson& config, const std::string& path) {

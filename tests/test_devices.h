@@ -23,6 +23,8 @@ struct ModelDevice {
   std::string name;
   bool deterministic = false;
   bool is_gpu() const { return name == "simt" || name.rfind("cuda", 0) == 0; }
+  // Whether a sequence has the same bits whatever runs beside it, and in however many steps.
+  bool keeps_bits() const { return !is_gpu() || deterministic; }
 };
 
 inline std::vector<ModelDevice> model_devices() {

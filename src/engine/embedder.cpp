@@ -96,11 +96,11 @@ std::vector<std::vector<float>> Embedder::embed(std::span<const std::vector<int3
   while (vectors.size() < sequences.size()) {
     // As many of the next texts as fit one piece.
     std::vector<Pooled> together;
+    const int32_t most = piece_tokens();
     int64_t tokens = 0;
     for (size_t s = vectors.size(); s < sequences.size(); ++s) {
       tokens += static_cast<int64_t>(sequences[s].size());
-      if (!together.empty() && (tokens > options_.piece_tokens || together.size() == kMaxTogether))
-        break;
+      if (!together.empty() && (tokens > most || together.size() == kMaxTogether)) break;
       Pooled& pooled = together.emplace_back();
       pooled.sequence.tokens = sequences[s];
       pooled.sequence.adapter = adapter;
@@ -122,6 +122,11 @@ std::vector<std::vector<float>> Embedder::embed(std::span<const std::vector<int3
   return vectors;
 }
 
+// Of the next piece: the engine's bound on the time of steps holds for it too.
+int32_t Embedder::piece_tokens() const {
+  return std::min(options_.piece_tokens, engine_.prompt_budget());
+}
+
 // False when it was stopped. Several texts make one piece; a single one may make more.
 bool Embedder::embed_together(std::span<Pooled> pooled, const std::function<bool()>& stop) {
   int32_t tokens = 0, blocks = 0;
@@ -131,11 +136,12 @@ bool Embedder::embed_together(std::span<Pooled> pooled, const std::function<bool
     text.sequence.state_slot = static_cast<int32_t>(&text - pooled.data());
     tokens += length;
   }
-  const int32_t piece =
-      model_.generates() && pooled.size() == 1 ? std::min(tokens, options_.piece_tokens) : tokens;
+  const bool cut = model_.generates() && pooled.size() == 1;
+  const int32_t most = cut ? std::min(tokens, options_.piece_tokens) : tokens;
   const std::lock_guard lock(turn_);
-  for (int32_t begin = 0; begin < tokens; begin += piece) {
+  for (int32_t begin = 0, piece = 0; begin < tokens; begin += piece) {
     if (stop && stop()) return false;
+    piece = cut ? std::min(most, piece_tokens()) : tokens;
     std::vector<Slice> slices;
     for (Pooled& text : pooled) {
       const int32_t length = text.sequence.length();
@@ -148,7 +154,7 @@ bool Embedder::embed_together(std::span<Pooled> pooled, const std::function<bool
     engine_.call([&] {
       if (!engine_.healthy()) throw Error(ErrorKind::kDevice, engine_.fault());
       check_adapter(pooled[0].sequence.adapter);
-      reserve(piece, blocks);
+      reserve(most, blocks);
       run(slices, pooled);
     });
   }

@@ -21,7 +21,8 @@ namespace mica {
 
 struct EmbedderOptions {
   PoolingConfig pooling;
-  // Tokens of one piece. A text of an encoder, which sees all of it at once, may be longer.
+  // Tokens of one piece, where EngineOptions::max_step_ms allows them. A text of an encoder, which
+  // sees all of it at once, may be longer.
   int32_t piece_tokens = 512;
   const AdapterSet* adapters = nullptr;  // the engine's; it outlives the embedder
 };
@@ -51,6 +52,7 @@ class Embedder {
   class Use;
   void check(std::span<const std::vector<int32_t>> sequences) const;
   void check_adapter(int64_t adapter) const;  // within Engine::call
+  int32_t piece_tokens() const;
   bool embed_together(std::span<Pooled> pooled, const std::function<bool()>& stop);
   void run(std::span<const Slice> slices, std::span<Pooled> pooled);
   void reserve(int32_t tokens, int32_t blocks);

@@ -16,7 +16,8 @@ using fake::FakeModel;
 using Sequences = std::vector<std::vector<int32_t>>;
 
 struct Bed {
-  explicit Bed(fake::FakeOptions options = {}) : model(options), engine(backend, model, {}) {}
+  explicit Bed(fake::FakeOptions options = {}, const EngineOptions& engine_options = {})
+      : model(options), engine(backend, model, engine_options) {}
   Embedder embedder(Pooling pooling, int32_t piece = 64) {
     return {backend,
             model,
@@ -105,6 +106,29 @@ TEST(Embedder, BesideAnswersAndOthers) {
     const fake::Answer answer = fake::collect(*streams[r]);
     EXPECT_EQ(answer.tokens, fake::expected_answer(requests[r]));
   }
+}
+
+// The fake model takes 0.1 ms or more a token.
+TEST(Embedder, TheBoundOnStepsHoldsForPieces) {
+  EngineOptions options;
+  options.max_step_ms = 6;
+  Bed bed({}, options);
+  std::atomic<size_t> most{0};
+  bed.model.on_forward = [&](std::span<const int32_t> ids) {
+    most = std::max<size_t>(most, ids.size());
+    std::this_thread::sleep_for(std::chrono::microseconds(100) * ids.size());
+  };
+  const auto stream = bed.engine.submit({.prompt = {1, 2}, .max_tokens = 4000});
+  while (bed.engine.stats().steps < 5) std::this_thread::yield();
+  Embedder embedder = bed.embedder(Pooling::kLast, 512);
+  const Sequences one = random_sequences({400}), several = random_sequences({50, 50, 50});
+  for (const Sequences& sequences : {one, several}) {
+    expect_vectors(embedder.embed(sequences), sequences, Pooling::kLast);
+    EXPECT_EQ(bed.engine.stats().running, 1);  // it decodes still
+    EXPECT_GT(most, 1u);
+    EXPECT_LE(most, 60u);  // 6 ms / 0.1 ms
+  }
+  stream->cancel();
 }
 
 TEST(Embedder, StopsBetweenPieces) {

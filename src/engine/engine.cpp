@@ -150,6 +150,7 @@ struct Engine::Impl {
   uint64_t left_queue = 0;  // of these: began, or ended before
   EngineStats stats;
   Heartbeat heartbeat;
+  int32_t prompt_budget = 0;
   std::string fault;
 
   std::thread thread;
@@ -212,6 +213,7 @@ void Engine::Impl::publish() {
   stats = worker.stats();
   left_queue = worker.left_queue();
   fault = worker.fault();
+  prompt_budget = worker.prompt_budget();
   beat(worker.has_step());
 }
 
@@ -286,6 +288,11 @@ EngineStats Engine::stats() const {
   EngineStats stats = impl_->stats;
   stats.waiting += static_cast<int32_t>(impl_->inbox.size());
   return stats;
+}
+
+int32_t Engine::prompt_budget() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->prompt_budget;
 }
 
 Heartbeat Engine::heartbeat() const {

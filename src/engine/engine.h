@@ -90,6 +90,10 @@ class Engine {
   // Throws Error(kDevice) when the engine ends before.
   void call(std::function<void()> work);
 
+  // Tokens of prompts, or of texts to embed, that the next step leaves time for: `max_step_ms`
+  // beside those who decode now. Thread-safe.
+  int32_t prompt_budget() const;
+
   EngineStats stats() const;
   Heartbeat heartbeat() const;  // thread-safe, also while a step is stuck
   // Thread-safe. No request that is submitted later finds what was computed before.

@@ -64,14 +64,14 @@ void Worker::begin_step() {
   if (!fault_.empty()) end_all(FinishReason::kError, fault_);
   sweep();
   speculator_.want(scheduler_.running());
-  step_ = scheduler_.plan(prefill_budget());
+  step_ = scheduler_.plan(prompt_budget());
   start_jobs();
   if (step_.empty() && !scheduler_.idle())
     break_down("[engine] internal: requests wait and none can run");
 }
 
 // Prompt tokens of the next step: what the bound on its time leaves beside those who decode.
-int32_t Worker::prefill_budget() const {
+int32_t Worker::prompt_budget() const {
   StepWork work{.decoding = scheduler_.decoding()};
   if (options_.max_step_ms <= 0 || work.decoding == 0) return options_.prefill_step_tokens;
   for (const Sequence* sequence : scheduler_.running()) work.drafts += sequence->wanted_drafts;

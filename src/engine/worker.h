@@ -41,6 +41,7 @@ class Worker {
 
   bool idle() const { return jobs_.empty(); }
   bool has_step() const { return !step_.empty(); }
+  int32_t prompt_budget() const;                       // tokens of prompts in the next step
   EngineStats stats() const;                           // without the inbox
   uint64_t left_queue() const { return left_queue_; }  // jobs that began, or ended before
   const std::string& fault() const { return fault_; }  // empty = healthy
@@ -67,7 +68,6 @@ class Worker {
   void probe(const std::string& message);
   void finish(Job& job, FinishReason reason, const std::string& error = "");
   void drop_finished();
-  int32_t prefill_budget() const;
   StepWork work_of_step() const;
   void count_step(const StepWork& work, bool decode, double bytes, double time);
   double bytes_of_step();

@@ -38,7 +38,7 @@ std::string random_text(uint64_t seed, size_t length) {
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::string text;
   for (size_t i = 0; i < length; ++i) {
-    text += kLetters[mix64(seed + (i + 1) * 0x9e3779b97f4a7c15u) % kLetters.size()];
+    text += kLetters[random_word(seed, i) % kLetters.size()];
   }
   return text;
 }

@@ -10,6 +10,7 @@
 
 #include "text/answer/answer_style.h"
 #include "text/answer/tool_types.h"
+#include "text/answer/value_reader.h"
 
 namespace mica::answer {
 
@@ -74,10 +75,6 @@ std::unique_ptr<CallParser> make_gemma_calls(bool function_gemma);
 enum class PythonForm : uint8_t { kMarked, kBare, kMethod };  // [f()] in markers, bare; f.call()
 std::unique_ptr<CallParser> make_python_calls(PythonForm form, const ToolTypes& types);
 std::unique_ptr<CallParser> make_harmony_message(bool parse_tools);
-
-inline bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
 
 // Which of some texts comes next, byte by byte.
 class Expect {

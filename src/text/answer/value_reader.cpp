@@ -6,14 +6,13 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "text/utf8.h"
+
 namespace mica {
 namespace {
 
 constexpr size_t kMaxDepth = 256;
 
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -40,20 +39,6 @@ bool json_number(std::string_view word) {
     if (digits() == 0) return false;
   }
   return i == word.size() && std::isfinite(std::strtod(std::string(word).c_str(), nullptr));
-}
-
-void append_utf8(uint32_t c, std::string& out) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += {static_cast<char>(0xc0 | c >> 6), static_cast<char>(0x80 | (c & 0x3f))};
-  } else if (c < 0x10000) {
-    out += {static_cast<char>(0xe0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 0x3f)),
-            static_cast<char>(0x80 | (c & 0x3f))};
-  } else {
-    out += {static_cast<char>(0xf0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3f)),
-            static_cast<char>(0x80 | (c >> 6 & 0x3f)), static_cast<char>(0x80 | (c & 0x3f))};
-  }
 }
 
 }  // namespace
@@ -298,7 +283,7 @@ void ValueReader::code_point(uint32_t value, std::string& out) {
   flush_surrogate(out);
   if (value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) value = 0xfffd;
   std::string text;
-  append_utf8(value, text);
+  append_utf8(text, value);
   append_escaped(out, text);
 }
 

@@ -7,6 +7,11 @@
 
 namespace mica {
 
+// White space of JSON.
+inline bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
 // What models get wrong in their JSON is mended where there is one meaning: raw line breaks in
 // strings, unknown escapes, commas before a bracket, single quotes, True, False and None. White
 // space between the parts of JSON is kept as it was written.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "text/range_set.h"
+#include "text/utf8.h"
 
 namespace mica::grammar {
 
@@ -23,7 +24,6 @@ struct Utf8Sequence {
 // Together exactly the UTF-8 of the set.
 std::vector<Utf8Sequence> utf8_sequences(const CodePoints& set);
 
-void append_utf8(std::string& out, uint32_t c);  // c is not a surrogate
 // The character at `at`, which moves behind it; -1 where the bytes are not UTF-8.
 int32_t next_code_point(std::string_view text, size_t& at);
 // False where the bytes are not UTF-8.

@@ -32,7 +32,7 @@ std::string ascii_escape(const std::string& text) {
 std::string character(Int code) {
   if (code < 0 || code > 0x10FFFF) raise(ErrorType::kOverflow, "%c arg not in range(0x110000)");
   std::string text;
-  append_code_point(text, static_cast<char32_t>(code));
+  append_utf8(text, static_cast<char32_t>(code));
   return text;
 }
 

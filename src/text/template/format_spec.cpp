@@ -114,7 +114,7 @@ std::string format_character(Int value, const FormatSpec& spec) {
     raise(ErrorType::kOverflow, "%c arg not in range(0x110000)");
   }
   std::string text;
-  append_code_point(text, static_cast<char32_t>(value));
+  append_utf8(text, static_cast<char32_t>(value));
   return pad(text, spec, spec.align && spec.align != '=' ? spec.align : '>');
 }
 

@@ -299,7 +299,7 @@ class Lexer {
       for (; i < end && text[i] >= '0' && text[i] <= '7'; ++i) {
         code = code * 8 + static_cast<char32_t>(text[i] - '0');
       }
-      append_code_point(out, code);
+      append_utf8(out, code);
       return i;
     }
     size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
@@ -312,7 +312,7 @@ class Lexer {
       code = code * 16 + static_cast<char32_t>(value);
     }
     if (code > 0x10FFFF) fail("illegal Unicode character");
-    append_code_point(out, code);
+    append_utf8(out, code);
     return i + 1 + digits;
   }
 

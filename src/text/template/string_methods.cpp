@@ -66,7 +66,7 @@ std::string swapcase(const std::string& text) {
     } else if (is_lower(code)) {
       append_upper(out, code);
     } else {
-      append_code_point(out, code);
+      append_utf8(out, code);
     }
   }
   return out;

@@ -24,7 +24,7 @@ std::vector<char32_t> code_points(std::string_view text) {
 
 std::string encode(const char32_t* begin, const char32_t* end) {
   std::string out;
-  for (; begin < end; ++begin) append_code_point(out, *begin);
+  for (; begin < end; ++begin) append_utf8(out, *begin);
   return out;
 }
 

@@ -113,24 +113,6 @@ size_t previous_code_point(std::string_view text, size_t position) {
   return position - 1;
 }
 
-void append_code_point(std::string& out, char32_t code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0 | code >> 6);
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xE0 | code >> 12);
-    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | code >> 18);
-    out += static_cast<char>(0x80 | (code >> 12 & 0x3F));
-    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  }
-}
-
 size_t count_code_points(std::string_view text) {
   size_t count = 0;
   for (size_t i = 0; i < text.size(); ++count) i += code_point_bytes(text, i);
@@ -205,8 +187,7 @@ void append_upper(std::string& out, char32_t code) {
   if (const char* special = special_case(special::kUpper, special::kUpperCount, code)) {
     out += special;
   } else {
-    append_code_point(out,
-                      static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(code))));
+    append_utf8(out, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(code))));
   }
 }
 
@@ -214,8 +195,7 @@ void append_lower(std::string& out, char32_t code) {
   if (code == 0x130) {
     out += "i̇";
   } else {
-    append_code_point(out,
-                      static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
+    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
   }
 }
 
@@ -223,8 +203,7 @@ void append_title(std::string& out, char32_t code) {
   if (const char* special = special_case(special::kTitle, special::kTitleCount, code)) {
     out += special;
   } else {
-    append_code_point(out,
-                      static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(code))));
+    append_utf8(out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(code))));
   }
 }
 
@@ -267,7 +246,7 @@ std::string fold_case(std::string_view text) {
                                       folded.size(), UTF8PROC_CASEFOLD, nullptr);
     if (count < 0) out.append(text, begin, i - begin);
     for (utf8proc_ssize_t k = 0; k < count; ++k) {
-      append_code_point(out, static_cast<char32_t>(folded[static_cast<size_t>(k)]));
+      append_utf8(out, static_cast<char32_t>(folded[static_cast<size_t>(k)]));
     }
   }
   return out;

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "text/utf8.h"
+
 namespace mica::jinja {
 
 bool is_valid_utf8(std::string_view text);
@@ -17,7 +19,6 @@ char32_t next_code_point(std::string_view text, size_t& position);
 size_t code_point_bytes(std::string_view text, size_t position);
 // The start of the code point that ends at `position` > 0.
 size_t previous_code_point(std::string_view text, size_t position);
-void append_code_point(std::string& out, char32_t code);
 size_t count_code_points(std::string_view text);
 
 // Python's str.isspace, isalpha, isdigit, …, for one code point.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "text/tokenizer/char_set.h"
+#include "text/utf8.h"
 
 namespace mica::tok {
 
@@ -32,7 +33,6 @@ inline size_t previous_char(std::string_view text, size_t at) {
   return at;
 }
 
-void append_utf8(std::string& out, char32_t c);
 std::string to_utf8(char32_t c);
 
 // What begins at p < end: a character, a bad subpart (of `length` bytes, maximal), or the start of

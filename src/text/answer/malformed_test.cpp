@@ -51,6 +51,14 @@ TEST(MalformedCalls, BrokenBeforeTheNameAreContent) {
                  "<|channel|>commentary to=functions.f <|message|>x = 1<|call|>");
 }
 
+TEST(MalformedCalls, ANulIsNoEndOfAValue) {
+  const std::string nul(1, '\0');
+  const Result result = parsed(kCoder, "<tool_call>\n<function=f>\n<parameter=i>\n0\n" + nul +
+                                           "1\n</parameter>\n</function>\n</tool_call>");
+  EXPECT_EQ(result.parts, R"(B{f}A{{"i": "0\n\u00001"}}E)");
+  EXPECT_EQ(result.tools, 1);
+}
+
 TEST(MalformedCalls, BrokenAfterTheNameHaveNoEnd) {
   const std::string bad = "<tool_call>{\"name\": \"f\", \"arguments\": {\"s\": no}}</tool_call>";
   const Result result = parsed(kQwen, "a " + bad + " b");

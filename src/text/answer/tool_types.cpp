@@ -154,7 +154,8 @@ TypeMask ToolTypes::parameter(std::string_view tool, std::string_view name) cons
 std::string argument_json(std::string_view text, TypeMask types, bool& mended) {
   if (types == kStringType) return json_string(text);
   const std::string_view value = trimmed(text);
-  if (Json::accept(value)) {
+  // The library reads a NUL as the end of the text.
+  if (value.find('\0') == std::string_view::npos && Json::accept(value)) {
     const TypeMask type = type_of(Json::parse(value));
     const bool plain = type == kStringType && types != kAnyType && (types & kStringType) != 0;
     const bool fits = (type & types) != 0 && !plain;

@@ -10,6 +10,44 @@ namespace {
 
 // Lengths beside a pattern; a larger maxLength means this.
 constexpr int64_t kMaxPatternLength = 1000;
+constexpr int64_t kEndless = int64_t{1} << 40;  // of Lengths::most
+
+// Characters of the texts of an expression.
+struct Lengths {
+  int64_t least = 0, most = kEndless;
+};
+
+Lengths lengths_of(const Grammar& characters, ExprId id) {
+  const Expr& expr = characters.exprs[static_cast<size_t>(id)];
+  switch (expr.kind) {
+    case ExprKind::kClass: return {1, 1};
+    case ExprKind::kSequence: {
+      Lengths sum{0, 0};
+      for (const ExprId child : expr.children) {
+        const Lengths part = lengths_of(characters, child);
+        sum.least = std::min(sum.least + part.least, kEndless);
+        sum.most = std::min(sum.most + part.most, kEndless);
+      }
+      return sum;
+    }
+    case ExprKind::kChoice: {
+      Lengths any{kEndless, 0};
+      for (const ExprId child : expr.children) {
+        const Lengths part = lengths_of(characters, child);
+        any.least = std::min(any.least, part.least);
+        any.most = std::max(any.most, part.most);
+      }
+      return any;
+    }
+    case ExprKind::kRepeat: {
+      const Lengths part = lengths_of(characters, expr.children[0]);
+      const int64_t most =
+          expr.max == kNoMaximum ? kEndless : std::min(part.most * expr.max, kEndless);
+      return {std::min(part.least * expr.min, kEndless), part.most == 0 ? 0 : most};
+    }
+    default: return {};
+  }
+}
 
 }  // namespace
 
@@ -55,6 +93,12 @@ SchemaCompiler::StringParts SchemaCompiler::string_parts(const Flat& flat, Gramm
     if (!known && !(types_of(*schema) & kString)) continue;
     if (!known) fail(*schema, "format", "the format " + format->dump() + " is not supported");
     parts.terms.push_back({parse_regex(characters, known, false, "[json schema] format")});
+  }
+  // Limits that a pattern keeps by itself cost no counting.
+  for (const CharTerm& term : parts.terms) {
+    const Lengths lengths = lengths_of(characters, term.expr);
+    if (lengths.least >= parts.min) parts.min = 0;
+    if (parts.max != kNoMaximum && lengths.most <= parts.max) parts.max = kNoMaximum;
   }
   return parts;
 }

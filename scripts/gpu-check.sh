@@ -84,7 +84,8 @@ device_tests=()
 if [ -x "$programs/test_device" ]; then
   device_tests=("$programs/test_device") kernel_tests=$programs/test_device
 else
-  for program in "$programs"/test_{simt_kernels,models,batching,greedy}; do
+  # As mica_device_test() has them.
+  for program in "$programs"/test_{simt_kernels,models,adapters,golden_adapter,batching,embeddings,greedy,speculation}; do
     [ -f "$program" ] && [ -x "$program" ] && device_tests+=("$program")
   done
   kernel_tests=$programs/test_simt_kernels

@@ -233,6 +233,7 @@ TEST(GrammarMatcher, AmbiguityEndsInAnError) {
   int length = 0;
   try {
     for (; length < 3000; length++) ASSERT_TRUE(matcher.accept('a'));
+    ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("ambiguous"), std::string::npos);
     EXPECT_EQ(matcher.tokens_accepted(), length);

@@ -73,6 +73,8 @@ std::optional<int64_t> as_whole(const Json& value) {
 
 Json parse_json_body(std::string_view body) {
   if (body.empty()) bad_body("is empty; a JSON object is expected");
+  // The parser takes one for the end of the text.
+  if (body.find('\0') != std::string_view::npos) bad_body("has a NUL byte, which JSON has not");
   check_structure(body);
   Json json;
   try {

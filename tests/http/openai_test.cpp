@@ -390,7 +390,7 @@ TEST_F(OpenAi, BrokenBodiesAreRefused) {
        {std::string(), std::string("{"), std::string("[]"), std::string("3"), std::string("nul"),
         std::string("{\"temperature\": NaN}"), std::string("{\"temperature\": 1e999}"),
         std::string("{\"prompt\": \"\xff\"}"), std::string("{\"a\": \"\\ud800\"}"),
-        "{\"a\": " + deep, deep, wide + "\"x\":1}}"}) {
+        std::string("{\"prompt\": \"x\"}\0x", 17), "{\"a\": " + deep, deep, wide + "\"x\":1}}"}) {
     const Reply reply = ask(app.port(), "POST", "/v1/completions", body);
     EXPECT_EQ(reply.status, 400) << body.substr(0, 40);
     EXPECT_TRUE(Json::parse(reply.body)["error"]["message"].is_string());

@@ -8,15 +8,18 @@
 namespace mica::MICA_GPU {
 namespace {
 
-// Calls function(value) for what the thread has of the row after its first vector, as stored.
+// Calls function(value) for what the thread has of the row after its first vector, as stored. Rows
+// that long are rare, and unrolled loops would spill at 32 registers a thread.
 template <typename T, typename Function>
 MICA_DEVICE void for_rest(const NormRow<T>& row, int thread, int threads,
                           const Function& function) {
+  MICA_ROLLED
   for (int vector = thread + threads; vector < row.vectors; vector += threads) {
     float values[kPer16<T>];
     unpack16<T>(load16(row.x + vector * kPer16<T>), values);
     for (int i = 0; i < kPer16<T>; ++i) function(values[i]);
   }
+  MICA_ROLLED
   for (int i = row.vectors * kPer16<T> + thread; i < row.size; i += threads)
     function(to_float(row.x[i]));
 }
@@ -39,6 +42,7 @@ MICA_DEVICE void store_vector(const NormRow<T>& row, const Scaling& s, int vecto
 
 template <typename T>
 MICA_DEVICE void store_rest(const NormRow<T>& row, const Scaling& s, int thread, int threads) {
+  MICA_ROLLED
   for (int vector = thread + threads; vector < row.vectors; vector += threads) {
     float values[kPer16<T>];
     unpack16<T>(load16(row.x + vector * kPer16<T>), values);

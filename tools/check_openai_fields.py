@@ -21,6 +21,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 
@@ -246,6 +247,7 @@ def wait_for(url, model, state):
         listed = {m["id"]: m for m in post(url, "/v1/models", None)[2]["data"]}
         if listed.get(model, {}).get("status", {}).get("value") == state:
             return True
+        time.sleep(0.05)
     return False
 
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <thread>
 
 #include "text/grammar/test_support.h"
@@ -34,6 +35,25 @@ void compare_with_trying(GrammarMatcher& matcher, const TokenVocabulary& tokens,
   ASSERT_EQ(allowed_tokens(matcher, tokens), tried) << "behind '" << text << "'";
 }
 
+// Up to `steps` tokens that `choose` takes of the masks, each mask compared with trying.
+template <typename Choose>
+void follow_comparing(GrammarMatcher& matcher, const TokenVocabulary& tokens,
+                      const std::string& grammar, int steps, Choose choose) {
+  std::string so_far;
+  for (int i = 0; i < steps && !matcher.ended(); i++) {
+    compare_with_trying(matcher, tokens, grammar + " :: " + so_far);
+    if (testing::Test::HasFatalFailure()) return;
+    const int32_t token = choose(allowed_tokens(matcher, tokens));
+    ASSERT_TRUE(matcher.accept(token));
+    so_far += tokens.bytes(token);
+  }
+}
+
+auto any_of_them(std::mt19937& random) {
+  return
+      [&random](const std::vector<int32_t>& allowed) { return allowed[random() % allowed.size()]; };
+}
+
 TEST(GrammarMatcher, MaskIsWhatAcceptSays) {
   std::mt19937 random(7);
   const auto tokens = standard_vocabulary();
@@ -41,15 +61,8 @@ TEST(GrammarMatcher, MaskIsWhatAcceptSays) {
     const auto grammar = compile(spec(Kind::kGrammar, text));
     for (int round = 0; round < 6; round++) {
       GrammarMatcher matcher(grammar);
-      std::string so_far;
-      for (int i = 0; i < 40 && !matcher.ended(); i++) {
-        compare_with_trying(matcher, *tokens, std::string(text) + " :: " + so_far);
-        if (testing::Test::HasFatalFailure()) return;
-        const std::vector<int32_t> allowed = allowed_tokens(matcher, *tokens);
-        const int32_t token = allowed[random() % allowed.size()];
-        ASSERT_TRUE(matcher.accept(token));
-        so_far += tokens->bytes(token);
-      }
+      follow_comparing(matcher, *tokens, text, 40, any_of_them(random));
+      if (testing::Test::HasFatalFailure()) return;
     }
   }
 }
@@ -89,15 +102,8 @@ TEST(GrammarMatcher, MaskIsWhatAcceptSaysOfRandomGrammars) {
     }
     followed++;
     GrammarMatcher matcher(grammar);
-    std::string so_far;
-    for (int i = 0; i < 8 && !matcher.ended(); i++) {
-      compare_with_trying(matcher, *tokens, text + " :: " + so_far);
-      if (testing::Test::HasFatalFailure()) return;
-      const std::vector<int32_t> allowed = allowed_tokens(matcher, *tokens);
-      const int32_t token = allowed[random() % allowed.size()];
-      ASSERT_TRUE(matcher.accept(token));
-      so_far += tokens->bytes(token);
-    }
+    follow_comparing(matcher, *tokens, text, 8, any_of_them(random));
+    if (testing::Test::HasFatalFailure()) return;
   }
   EXPECT_GT(followed, 100);
 }
@@ -120,18 +126,11 @@ TEST(GrammarMatcher, MaskIsWhatAcceptSaysInCountedRepetitions) {
     const auto grammar = GrammarCompiler(tokens).compile(spec(Kind::kGrammar, text));
     for (int round = 0; round < 4; round++) {
       GrammarMatcher matcher(grammar);
-      std::string so_far;
-      for (int i = 0; i < 60 && !matcher.ended(); i++) {
-        compare_with_trying(matcher, *tokens, std::string(text) + " :: " + so_far);
-        if (testing::Test::HasFatalFailure()) return;
-        const std::vector<int32_t> allowed = allowed_tokens(matcher, *tokens);
-        int32_t token = allowed[random() % allowed.size()];
-        if (random() % 2 && matcher.accept('a'))
-          token = 'a';
-        else
-          ASSERT_TRUE(matcher.accept(token));
-        so_far += tokens->bytes(token);
-      }
+      follow_comparing(matcher, *tokens, text, 60, [&](const std::vector<int32_t>& allowed) {
+        const bool letter = random() % 2 && std::ranges::find(allowed, 'a') != allowed.end();
+        return letter ? 'a' : allowed[random() % allowed.size()];
+      });
+      if (testing::Test::HasFatalFailure()) return;
     }
   }
 }

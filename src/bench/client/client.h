@@ -40,15 +40,23 @@ struct ClientOptions {
   int64_t max_answer_bytes = int64_t{256} << 20;  // of one answer; more is kMalformed
 };
 
+enum class AnswerForm {
+  kStream,  // server-sent events of the chat or completions dialect
+  kWhole,   // one JSON object of it
+  kPlain,   // anything: only RequestRecord::body is filled (a metrics page, a list of models)
+};
+
 struct RequestSpec {
   int64_t id = 0;
   bool warmup = false;
   std::string group;
   double due = RequestRecord::kNever;  // when to send, run time; kNever = at once
   std::string method = "POST";
-  std::string path;    // below the client's url: "/v1/chat/completions"
-  std::string body;    // JSON (request_body.h)
-  bool stream = true;  // what the body asks for
+  std::string path;  // below the client's url: "/v1/chat/completions"
+  std::string body;  // JSON (request_body.h)
+  std::vector<std::pair<std::string, std::string>> headers;  // beside the client's
+  AnswerForm form = AnswerForm::kStream;
+  bool keep_body = false;  // fills RequestRecord::body
   RequestDeadlines deadlines;
   int64_t wanted_input = RequestRecord::kUnknown, wanted_output = RequestRecord::kUnknown;
 };

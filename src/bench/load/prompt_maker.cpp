@@ -95,20 +95,22 @@ std::string PromptMaker::words(int64_t count, uint64_t key) const {
   return text;
 }
 
-std::string PromptMaker::text(int64_t tokens, uint64_t key) const {
-  const auto make = [&](int64_t count) { return words(count, key); };
-  if (!text_) return make(tokens);
-  return fit(tokens, tokens, make, [&](const std::string& text) {
+std::string PromptMaker::text(int64_t tokens, uint64_t key, const std::string& before) const {
+  const auto make = [&](int64_t count) { return before + words(count, key); };
+  if (!text_) return make(tokens - std::count(before.begin(), before.end(), ' '));
+  const auto count = [&](const std::string& text) {
     return static_cast<int64_t>(text_->tokenizer().encode(text, false).size());
-  });
+  };
+  return fit(tokens, tokens - count(before), make, count);
 }
 
-std::string PromptMaker::user_text(int64_t tokens, uint64_t key, const std::string& system) const {
-  const auto make = [&](int64_t count) { return words(count, key); };
-  if (!text_) return make(tokens);
-  const int64_t around = rendered_tokens("", system);
-  return fit(tokens, tokens - around, make,
-             [&](const std::string& user) { return rendered_tokens(user, system); });
+std::string PromptMaker::user_text(int64_t tokens, uint64_t key, const std::string& system,
+                                   const std::string& before) const {
+  if (!text_) return text(tokens, key, before);
+  return fit(
+      tokens, tokens - rendered_tokens(before, system),
+      [&](int64_t count) { return before + words(count, key); },
+      [&](const std::string& user) { return rendered_tokens(user, system); });
 }
 
 int64_t PromptMaker::rendered_tokens(const std::string& user, const std::string& system) const {

@@ -19,13 +19,14 @@ class PromptMaker {
   bool exact() const { return text_ != nullptr; }
 
   // A text that the tokenizer, without special tokens, makes `tokens` ids of; another text for
-  // another key, and different from its first words on. Throws Error(kUsage) when the tokenizer
-  // does not allow it.
-  std::string text(int64_t tokens, uint64_t key) const;
+  // another key, and different from its first words on. It begins with `before`, which counts.
+  // Throws Error(kUsage) when the tokenizer does not allow it.
+  std::string text(int64_t tokens, uint64_t key, const std::string& before = "") const;
 
   // The same for the text of a user such that the rendered chat, with `system` before it, has
   // `tokens` ids. Throws Error(kUsage) when the template alone has more.
-  std::string user_text(int64_t tokens, uint64_t key, const std::string& system = "") const;
+  std::string user_text(int64_t tokens, uint64_t key, const std::string& system = "",
+                        const std::string& before = "") const;
 
   // Ids that the chat template makes of one message of a user; -1 without a tokenizer.
   int64_t rendered_tokens(const std::string& user, const std::string& system) const;

@@ -18,6 +18,12 @@ uint64_t key_of(uint64_t seed, Salt salt, uint64_t index) {
 
 constexpr int64_t kOwnWordsCount = 6;
 
+// Warm-up's indices are negative.
+size_t wrap(int64_t index, size_t count) {
+  const auto size = static_cast<int64_t>(count);
+  return static_cast<size_t>((index % size + size) % size);
+}
+
 void check(const WorkloadOptions& o) {
   const auto wrong = [](const char* what, auto found, const char* expected) {
     throw Error(ErrorKind::kUsage, "workload: {}: expected {}, found {}", what, expected, found);
@@ -80,11 +86,10 @@ Conversation Workload::conversation(int64_t index) const {
 
 // Prompts of the user's own. Each begins with other words, unless the cache shall be warm.
 Conversation Workload::given(int64_t index) const {
-  const auto count = static_cast<int64_t>(options_.prompts.size());
   Conversation conversation;
   conversation.system = options_.system;
   WorkTurn& turn = conversation.turns.emplace_back();
-  turn.user = own_words(index) + options_.prompts[static_cast<size_t>(index % count)];
+  turn.user = own_words(index) + options_.prompts[wrap(index, options_.prompts.size())];
   turn.output_tokens = options_.output_tokens;
   return conversation;
 }
@@ -96,7 +101,7 @@ Conversation Workload::made(int64_t index) const {
   const int64_t input = vary(options_.input_tokens, options_.warm_cache ? 0 : index, kInput);
   std::string shared;
   if (options_.shared_tokens > 0) {
-    const auto group = static_cast<uint64_t>(index % options_.shared_groups);
+    const uint64_t group = wrap(index, static_cast<size_t>(options_.shared_groups));
     conversation.group = fmt::format("prefix {}", group);
     shared = maker_.text(options_.shared_tokens, key_of(options_.seed, kShared, group)) + "\n\n";
   }
@@ -116,8 +121,7 @@ Conversation Workload::made(int64_t index) const {
 }
 
 Conversation Workload::recorded(int64_t index) const {
-  const auto count = static_cast<int64_t>(items_.size());
-  const DatasetItem& item = items_[static_cast<size_t>(index % count)];
+  const DatasetItem& item = items_[wrap(index, items_.size())];
   Conversation conversation;
   conversation.time = item.time;
   conversation.system = item.system.empty() ? options_.system : item.system;

@@ -76,6 +76,7 @@ TEST(Workload, AWarmCacheSeesThePromptAgain) {
   EXPECT_TRUE(cold.conversation(0).turns[0].user.ends_with("What is time?"));
   options.warm_cache = true;
   EXPECT_EQ(Workload(options, nullptr).conversation(3).turns[0].user, "What is time?");
+  EXPECT_EQ(Workload(options, nullptr).conversation(-3).turns[0].user, "What is time?");
 }
 
 TEST(Workload, TurnsCarryWhatWasSaidBefore) {

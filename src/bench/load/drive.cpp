@@ -119,7 +119,6 @@ class Drive {
     spec.due = due;
     spec.path = std::move(body.path);
     spec.body = std::move(body.json);
-    spec.stream = options_.stream;
     spec.deadlines = options_.deadlines;
     spec.wanted_input = talk->conversation.turns[turn].input_tokens;
     spec.wanted_output = talk->conversation.turns[turn].output_tokens;

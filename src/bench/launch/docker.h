@@ -68,6 +68,7 @@ class Docker {
   StopReport stop(const std::string& id, const StopPatience& patience) const;
 
  private:
+  std::vector<ContainerFacts> listed(const std::vector<std::string>& arguments) const;
   std::string program_;
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -61,7 +62,7 @@ class EngineProcess {
   EngineProcess(const EngineProcess&) = delete;
   EngineProcess& operator=(const EngineProcess&) = delete;
 
-  const LaunchedProcesses& processes() const { return launched_; }
+  LaunchedProcesses processes() const;
   // Looks for members anew and remembers them; those alive.
   std::vector<ProcessFacts> look();
 
@@ -72,14 +73,18 @@ class EngineProcess {
   StopReport stop(const StopPatience& patience);
 
  private:
-  void watch();
-  void reap();
+  // Shared with the watcher, which outlives this object where the kernel does not let a process go.
+  struct End {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<ProcessEnd> end;
+  };
+  static void watch(pid_t pid, const std::shared_ptr<End>& end);
 
-  LaunchedProcesses launched_;
   mutable std::mutex mutex_;
-  mutable std::condition_variable ended_cv_;
-  std::optional<ProcessEnd> end_;
+  LaunchedProcesses launched_;
   bool stopped_ = false;
+  std::shared_ptr<End> end_ = std::make_shared<End>();
   std::thread watcher_;  // waits for the end without reaping: the number stays taken until stop()
 };
 

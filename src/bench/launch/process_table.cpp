@@ -42,6 +42,16 @@ bool contains(const std::vector<ProcessId>& list, const ProcessId& id) {
   return std::find(list.begin(), list.end(), id) != list.end();
 }
 
+bool is_dead(const ProcessFacts& process) {
+  return process.state == 'Z' || process.state == 'X';
+}
+
+bool is_proven(const ProcessFacts& process, const LaunchedProcesses& launched) {
+  return process.id == launched.leader || contains(launched.seen, process.id) ||
+         (process.id.start >= launched.leader.start && !launched.mark.empty() &&
+          has_variable(process.id.pid, launched.mark));
+}
+
 // Adds what descends from `found` until nothing new is found.
 void add_descendants(const std::vector<ProcessFacts>& all, std::set<pid_t>& found) {
   for (bool more = true; more;) {
@@ -100,7 +110,7 @@ ProcessId this_process() {
 
 bool is_alive(const ProcessId& id) {
   const auto facts = id.pid > 0 ? read_process(id.pid) : std::nullopt;
-  return facts && facts->id == id && facts->state != 'Z' && facts->state != 'X';
+  return facts && facts->id == id && !is_dead(*facts);
 }
 
 bool has_variable(pid_t pid, const std::string& text) {
@@ -132,20 +142,21 @@ std::vector<ProcessFacts> living(const LaunchedProcesses& launched) {
   if (launched.leader.pid <= 0) return {};
   const std::vector<ProcessFacts> all = all_processes();
   std::set<pid_t> found;
-  const auto leader = std::find_if(all.begin(), all.end(), [&](const ProcessFacts& process) {
-    return process.id == launched.leader;
+  for (const ProcessFacts& process : all)
+    if (is_proven(process, launched)) found.insert(process.id.pid);
+  // One proven member proves its session: the number is not given away while anybody has it.
+  const auto in_session = [&](const ProcessFacts& process) {
+    return process.session == launched.leader.pid;
+  };
+  const bool proven = std::any_of(all.begin(), all.end(), [&](const ProcessFacts& process) {
+    return in_session(process) && found.contains(process.id.pid);
   });
-  for (const ProcessFacts& process : all) {
-    const bool session = leader != all.end() && process.session == launched.leader.pid;
-    if (session || contains(launched.seen, process.id) ||
-        (process.id.start >= launched.leader.start && has_variable(process.id.pid, launched.mark)))
-      found.insert(process.id.pid);
-  }
+  for (const ProcessFacts& process : all)
+    if (proven && in_session(process)) found.insert(process.id.pid);
   add_descendants(all, found);
   std::vector<ProcessFacts> members;
   for (const ProcessFacts& process : all)
-    if (found.contains(process.id.pid) && process.state != 'Z' && process.state != 'X' &&
-        process.id.pid != ::getpid())
+    if (found.contains(process.id.pid) && !is_dead(process) && process.id.pid != ::getpid())
       members.push_back(process);
   return members;
 }

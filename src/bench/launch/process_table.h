@@ -53,8 +53,8 @@ struct LaunchedProcesses {
   std::string mark;             // "MICA_LAUNCH=…"
   std::vector<ProcessId> seen;  // members that were seen while the leader lived
 };
-// Those alive; never this process. A session whose leader is gone counts only as far as a member
-// carries the mark or was seen: its number may be another's by now.
+// Those alive; never this process. Proven are the leader, who was seen and who carries the mark; a
+// proven member proves its session. A session without one counts not: its number may be another's.
 std::vector<ProcessFacts> living(const LaunchedProcesses& launched);
 
 }  // namespace mica

@@ -94,13 +94,14 @@ class GpuSampler {
 
 double steady_seconds();  // now, as GpuSample::time
 
-// Energy in joules of all GPUs between two times: the counters' difference where they exist,
-// else the integral of the power by the trapezoid rule; values between samples are interpolated.
-// Nothing when the samples don't cover the span.
-std::optional<double> energy_joules(const std::vector<GpuSample>& samples, double begin,
-                                    double end);
+// Energy in joules of these GPUs (by index; empty: all) between two times: their counters'
+// difference where they exist and cover the span, else the integral of the power by the trapezoid
+// rule, between samples by a straight line. Nothing when the samples don't cover the span.
+std::optional<double> energy_joules(const std::vector<GpuSample>& samples, double begin, double end,
+                                    const std::vector<int>& gpus = {});
 std::optional<double> joules_per_token(const std::vector<GpuSample>& samples, double begin,
-                                       double end, int64_t tokens);
+                                       double end, int64_t tokens,
+                                       const std::vector<int>& gpus = {});
 
 struct GpuSummary {  // of one GPU over a span
   int index = -1;

@@ -118,6 +118,15 @@ bool has_variable(pid_t pid, const std::string& text) {
   return all.find('\0' + text + '\0') != std::string::npos;
 }
 
+std::string variable_of(pid_t pid, const std::string& name) {
+  const std::string all = '\0' + read_proc(folder_of(pid) / "environ");
+  const std::string head = '\0' + name + '=';
+  const size_t found = all.find(head);
+  if (found == std::string::npos) return "";
+  const size_t begin = found + head.size();
+  return all.substr(begin, all.find('\0', begin) - begin);
+}
+
 std::string command_line(pid_t pid) {
   std::string text = read_proc(folder_of(pid) / "cmdline");
   while (!text.empty() && text.back() == '\0') text.pop_back();

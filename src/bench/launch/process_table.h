@@ -39,6 +39,8 @@ bool is_alive(const ProcessId& id);
 // Is `text` ("NAME=value") a variable that the process was started with? False where that can't be
 // read, and for programs that write over it (setproctitle).
 bool has_variable(pid_t pid, const std::string& text);
+// The variable's value, likewise; empty: none.
+std::string variable_of(pid_t pid, const std::string& name);
 std::string command_line(pid_t pid);  // with blanks between the words, or its name
 
 // Differs after each start of the system, and between systems.

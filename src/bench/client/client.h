@@ -106,8 +106,9 @@ class Client {
   size_t open() const;  // submitted and not ended
   ClientCost cost() const;
 
+  struct Impl;  // client_state.h
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

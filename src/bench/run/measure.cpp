@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "base/log.h"
+#include "base/error.h"
 #include "bench/load/drive.h"
 
 namespace mica {

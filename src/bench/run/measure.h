@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include "bench/client/client.h"
 #include "bench/plan/plan.h"
 #include "bench/results/store.h"
 #include "bench/run/point.h"

@@ -19,6 +19,9 @@ void add_commands(CLI::App& app) {
   add_synth_command(app);
   add_logits_command(app);
   add_doctor_command(app);
+  add_results_command(app);
+  add_compare_command(app);
+  add_report_command(app);
 }
 
 }  // namespace mica

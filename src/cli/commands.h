@@ -16,5 +16,8 @@ void add_bench_command(CLI::App& app);
 void add_logits_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
+void add_results_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
+void add_report_command(CLI::App& app);
 
 }  // namespace mica

@@ -13,6 +13,7 @@ void add_commands(CLI::App& app) {
   add_chat_command(app);
   add_serve_command(app);
   add_bench_command(app);
+  add_plan_command(app);
   add_pull_command(app);
   add_inspect_command(app);
   add_synth_command(app);

@@ -15,5 +15,6 @@ void add_serve_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_logits_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 
 }  // namespace mica

@@ -46,6 +46,16 @@ size_t LinearWeights::weight_bytes() const {
          (biases.empty() ? 0 : biases.bytes());
 }
 
+void unpack_row(const LinearWeights& w, int64_t expert, int64_t row, uint8_t* out) {
+  MICA_CHECK(w.scheme.mode != QuantMode::kNone);
+  MICA_CHECK(expert >= 0 && expert < w.experts && row >= 0 && row < w.rows);
+  const int64_t row_bytes = w.columns * w.scheme.bits / 8;
+  const auto* packed =
+      static_cast<const uint8_t*>(w.weight.data) + (expert * w.rows + row) * row_bytes;
+  for (int64_t i = 0; i < w.columns; ++i)
+    out[i] = static_cast<uint8_t>(packed_element(packed, i, w.scheme.bits, row_bytes));
+}
+
 void dequantize_row(const LinearWeights& w, int64_t expert, int64_t row, float* out) {
   MICA_CHECK(expert >= 0 && expert < w.experts && row >= 0 && row < w.rows);
   const int64_t index = expert * w.rows + row;

@@ -186,10 +186,10 @@ TEST_F(DockerTest, AMissingImageIsPulledOnce) {
 }
 
 TEST_F(DockerTest, AContainerThatEndsTellsItsOwnStatus) {
-  const LaunchFailure failure = failure_of(
-      docker_plan({"--die-after", "0", "--status", "42", "--say",
-                   "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."}),
-      options());
+  const LaunchFailure failure =
+      failure_of(docker_plan({"start.listen_ms=100000", "start.exit_status=42",
+                              "start.failure=out_of_memory"}),
+                 options());
   EXPECT_EQ(failure.problem, LaunchProblem::kDied);
   EXPECT_EQ(failure.end.status, 42);
   EXPECT_EQ(failure.kind, ErrorKind::kOutOfMemory);
@@ -199,8 +199,9 @@ TEST_F(DockerTest, AContainerThatEndsTellsItsOwnStatus) {
 
 TEST_F(DockerTest, TheKernelsOutOfMemoryKillerIsNamed) {
   docker_says("oom", "yes");
-  const LaunchFailure failure =
-      failure_of(docker_plan({"--die-after", "0", "--status", "137"}), options());
+  const LaunchFailure failure = failure_of(
+      docker_plan({"start.listen_ms=100000", "start.exit_ms=1", "start.exit_status=137"}),
+      options());
   EXPECT_EQ(failure.problem, LaunchProblem::kDied);
   EXPECT_NE(failure.cause.find("OOMKilled"), std::string::npos);
   EXPECT_EQ(exit_status(failure.kind), 3);
@@ -225,7 +226,7 @@ TEST_F(DockerTest, AProgramThatTheImageLacks) {
 }
 
 TEST_F(DockerTest, AnEngineThatIgnoresSignalsIsKilled) {
-  RunningEngine engine = launch_engine(docker_plan({"--ignore", "INT,TERM"}), options());
+  RunningEngine engine = launch_engine(docker_plan({"start.ignore_sigterm=true"}), options());
   const StopReport report = engine.stop();
   EXPECT_TRUE(report.clean());
   EXPECT_EQ(report.signal, SIGKILL);

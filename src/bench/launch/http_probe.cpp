@@ -101,10 +101,10 @@ ProbeAnswer probe_get(const std::string& url, double seconds, const std::string&
   return answer;
 }
 
-bool is_port_open(const std::string& host, uint16_t port, double seconds) {
+bool is_port_open(const std::string& host, const std::string& port, double seconds) {
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
-  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return false;
+  if (::getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) return false;
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> list(found, ::freeaddrinfo);
   for (const addrinfo* address = found; address; address = address->ai_next)
     if (connects(*address, static_cast<int>(seconds * 1000))) return true;

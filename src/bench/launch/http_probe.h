@@ -1,7 +1,6 @@
 // One small HTTP exchange for questions of readiness; measuring has a client of its own.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 namespace mica {
@@ -21,6 +20,6 @@ ProbeAnswer probe_get(const std::string& url, double seconds, const std::string&
 
 // Does somebody accept connections at this host and port, and keep them? Docker's proxy takes them
 // at once and closes them as long as nobody listens inside.
-bool is_port_open(const std::string& host, uint16_t port, double seconds);
+bool is_port_open(const std::string& host, const std::string& port, double seconds);
 
 }  // namespace mica

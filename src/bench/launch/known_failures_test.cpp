@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "fake_engine/failures.h"
+
 namespace mica {
 namespace {
 
@@ -213,6 +215,14 @@ TEST(KnownFailures, EveryOneHasASample) {
   for (const KnownFailure& failure : known_failures()) {
     EXPECT_TRUE(shown.contains(failure.id)) << failure.id;
     EXPECT_TRUE(ids.insert(failure.id).second) << failure.id << " stands there twice";
+  }
+}
+
+TEST(KnownFailures, ThoseOfTheScriptedEngineAreRecognised) {
+  for (const std::string& name : fake::failure_names()) {
+    FailureWatch watch("vllm");
+    for (const std::string& line : fake::failure_log(name)) watch.look(line);
+    EXPECT_TRUE(watch.best()) << name;
   }
 }
 

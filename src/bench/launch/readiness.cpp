@@ -1,9 +1,8 @@
 // From the open port to the first token: each phase with its time, its deadline and its own words.
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
-#include <set>
 
+#include "bench/client/url.h"
 #include "bench/launch/engine_state.h"
 #include "bench/launch/http_probe.h"
 
@@ -18,28 +17,6 @@ constexpr double kAttachSeconds = 10;    // until a running server must have ans
 constexpr double kNoHttpSeconds = 3;     // for which a port may speak something else
 constexpr double kLastLooksSeconds = 2;  // after a broken request: has the engine died?
 constexpr size_t kNamesShown = 8;
-
-struct Address {
-  std::string host;
-  uint16_t port = 0;
-};
-
-// Of "http://[::1]:8000/prefix".
-Address address_of(const std::string& url) {
-  const size_t scheme = url.find("://");
-  std::string rest = scheme == std::string::npos ? url : url.substr(scheme + 3);
-  rest = rest.substr(0, rest.find('/'));
-  Address address;
-  address.port = url.starts_with("https:") ? 443 : 80;
-  const size_t colon = rest.rfind(':'), bracket = rest.rfind(']');
-  if (colon != std::string::npos && (bracket == std::string::npos || colon > bracket)) {
-    std::from_chars(rest.data() + colon + 1, rest.data() + rest.size(), address.port);
-    rest.resize(colon);
-  }
-  if (rest.starts_with('[') && rest.ends_with(']')) rest = rest.substr(1, rest.size() - 2);
-  address.host = rest;
-  return address;
-}
 
 std::vector<std::string> served_names(const std::string& body) {
   std::vector<std::string> names;
@@ -93,7 +70,7 @@ std::string words_of(const ProbeAnswer& answer) {
 class Readiness {
  public:
   explicit Readiness(EngineState& engine)
-      : engine_(engine), plan_(engine.plan()), address_(address_of(plan_.url)) {}
+      : engine_(engine), plan_(engine.plan()), url_(parse_url(plan_.url)) {}
 
   void run() {
     wait_for_port();
@@ -127,7 +104,7 @@ class Readiness {
 
   EngineState& engine_;
   const LaunchPlan& plan_;
-  const Address address_;
+  const Url url_;
   LaunchPhase phase_ = LaunchPhase::kPort;
   double left_of_ready_ = 0;  // seconds
   double strange_since_ = 0;  // since when answers are no HTTP
@@ -177,15 +154,15 @@ void Readiness::wait_for_port() {
   const double seconds = engine_.attached() ? std::min(deadline, kAttachSeconds) : deadline;
   phase(
       LaunchPhase::kPort, seconds, "its port",
-      [&] { return is_port_open(address_.host, address_.port, 1); },
+      [&] { return is_port_open(url_.host, url_.port, 1); },
       [&] {
         if (engine_.attached())
           fail(LaunchProblem::kUnreachable,
                fmt::format("nobody answers at {}; Mica starts nothing there", plan_.url),
                "start the server, or look at host and port");
         fail(LaunchProblem::kPortDeadline,
-             fmt::format("{} runs and has not opened port {} in {:.0f} s", plan_.backend,
-                         address_.port, seconds),
+             fmt::format("{} runs and has not opened port {} in {:.0f} s", plan_.backend, url_.port,
+                         seconds),
              "give it more time (deadlines), or see what it does in its log");
       });
   left_of_ready_ = static_cast<double>(plan_.deadlines.ready.count());
@@ -221,8 +198,7 @@ void Readiness::wait_for_identity() {
       check_key(last);
       if (speaks_no_http(last))
         fail(LaunchProblem::kNoHttp,
-             fmt::format("port {} is open and does not speak HTTP: {}", address_.port,
-                         words_of(last)),
+             fmt::format("port {} is open and does not speak HTTP: {}", url_.port, words_of(last)),
              "look at which service listens there");
       if (!probes.identity.empty() && last.body.find(probes.identity) != std::string::npos)
         return true;

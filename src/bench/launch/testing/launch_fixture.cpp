@@ -1,7 +1,6 @@
 #include "bench/launch/testing/launch_fixture.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,8 @@
 #include <iterator>
 
 #include "base/file.h"
+#include "bench/launch/first_token.h"
+#include "fake_engine/process.h"
 
 namespace mica {
 
@@ -47,25 +48,33 @@ namespace {
 
 LaunchPlan plan_at(uint16_t port) {
   LaunchPlan plan;
-  plan.backend = "fake";
+  plan.backend = "vllm";
   plan.host = {"127.0.0.1", {"default"}};
   plan.port = {std::to_string(port), {"--port"}};
   plan.url = fmt::format("http://127.0.0.1:{}", port);
-  plan.served_name = {"tiny", {"test"}};
-  plan.probes = {"/health", "/v1/models", "\"fake\"", "/version"};
+  plan.served_name = {"fake-model", {"test"}};
+  plan.probes = {"/health", "/v1/models", "\"vllm\"", "/version"};
   plan.deadlines = {std::chrono::seconds(30), std::chrono::seconds(20), std::chrono::seconds(20)};
   return plan;
 }
 
 }  // namespace
 
-LaunchPlan process_plan(const Words& flags) {
+namespace {
+
+void add_script(LaunchPlan& plan, const Words& script) {
+  for (const std::string& change : script) plan.arguments.push_back({{"--set", change}, {"test"}});
+}
+
+}  // namespace
+
+LaunchPlan process_plan(const Words& script) {
   const uint16_t port = unused_port();
   LaunchPlan plan = plan_at(port);
   plan.mode = LaunchMode::kProcess;
-  plan.program = {"/usr/bin/python3", (testing_folder() / "engine.py").string()};
+  plan.program = {fake::FakeProcess::program()};
   plan.arguments.push_back({{"--port", std::to_string(port)}, {"--port"}});
-  for (const std::string& flag : flags) plan.arguments.push_back({{flag}, {"test"}});
+  add_script(plan, script);
   return plan;
 }
 
@@ -73,47 +82,6 @@ LaunchPlan attach_plan(uint16_t port) {
   LaunchPlan plan = plan_at(port);
   plan.mode = LaunchMode::kAttach;
   return plan;
-}
-
-RequestRecord ask_one_token(const LaunchPlan& plan, std::chrono::seconds deadline,
-                            std::stop_token stop) {
-  RequestRecord record;
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<uint16_t>(std::stoi(plan.port.value)));
-  record.status = RequestStatus::kRefused;
-  if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    ::close(fd);
-    return record;
-  }
-  const std::string request =
-      "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
-      "Content-Length: 2\r\nConnection: close\r\n\r\n{}";
-  (void)!::send(fd, request.data(), request.size(), MSG_NOSIGNAL);
-  const auto until = std::chrono::steady_clock::now() + deadline;
-  record.status = RequestStatus::kTimeout;
-  std::string answer;
-  while (std::chrono::steady_clock::now() < until) {
-    if (stop.stop_requested()) record.status = RequestStatus::kCancelled;
-    if (stop.stop_requested()) break;
-    pollfd file{fd, POLLIN, 0};
-    if (::poll(&file, 1, 20) <= 0) continue;
-    char buffer[4096];
-    const ssize_t got = ::recv(fd, buffer, sizeof buffer, 0);
-    if (got > 0) answer.append(buffer, static_cast<size_t>(got));
-    record.status = RequestStatus::kDropped;
-    if (got <= 0 || answer.find("}}") != std::string::npos) break;
-    record.status = RequestStatus::kTimeout;
-  }
-  ::close(fd);
-  if (answer.size() < 12) return record;
-  record.http_status = std::stoi(answer.substr(9, 3));
-  record.status = record.http_status == 200 ? RequestStatus::kOk : RequestStatus::kHttpError;
-  if (!record.ok()) record.error = answer.substr(answer.find("\r\n\r\n") + 4);
-  record.completion_tokens = answer.find("\"hi\"") != std::string::npos ? 1 : 0;
-  return record;
 }
 
 std::vector<ProcessFacts> marked(const std::string& run) {
@@ -133,8 +101,8 @@ LaunchTest::LaunchTest() {
   ::setenv("FAKE_NVML", (root() / "gpus").c_str(), 1);
   docker_says("images.json", fmt::format(R"({{"fake/engine:1.2.3": {{
       "id": "sha256:{0}", "digest": "fake/engine@sha256:{0}", "here": true,
-      "program": ["/usr/bin/python3", "{1}/engine.py", "--port", "FAKE_PORT"]}}}})",
-                                         std::string(64, 'a'), testing_folder().string()));
+      "program": ["{1}", "--port", "FAKE_PORT"]}}}})",
+                                         std::string(64, 'a'), fake::FakeProcess::program()));
 }
 
 LaunchTest::~LaunchTest() {
@@ -150,7 +118,7 @@ LaunchOptions LaunchTest::options() const {
   LaunchOptions options;
   options.state_folder = state();
   options.docker = docker().string();
-  options.first_token = ask_one_token;
+  options.first_token = client_first_token();
   options.gpu_source = {"", "", 1};
   options.sample_interval = 0.1;
   options.probe_interval = 0.03;
@@ -180,14 +148,14 @@ void LaunchTest::expect_nothing_left(const std::string& run) const {
     EXPECT_FALSE(fs::exists(entry.path() / "config.json")) << "container " << entry.path();
 }
 
-LaunchPlan LaunchTest::docker_plan(const Words& flags) const {
+LaunchPlan LaunchTest::docker_plan(const Words& script) const {
   LaunchPlan plan = process_plan();
   plan.mode = LaunchMode::kDocker;
   plan.program = {};
   plan.arguments.clear();
   plan.image = {"fake/engine:1.2.3", {"test"}};
   plan.container_port = 8000;
-  for (const std::string& flag : flags) plan.arguments.push_back({{flag}, {"test"}});
+  add_script(plan, script);
   return plan;
 }
 

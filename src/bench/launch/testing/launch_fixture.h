@@ -20,12 +20,10 @@ uint16_t unused_port();
 void write_program(const std::filesystem::path& path, const std::string& script);
 std::string text_of(const std::filesystem::path& path);  // "" when it can't be read
 
-// The scripted engine on a port of its own, with these further flags.
-LaunchPlan process_plan(const Words& flags = {});
+// The scripted engine (tests/fake_engine) on a port of its own, its script changed by these
+// "path=value".
+LaunchPlan process_plan(const Words& script = {});
 LaunchPlan attach_plan(uint16_t port);
-// One request for one token, by a plain socket.
-RequestRecord ask_one_token(const LaunchPlan& plan, std::chrono::seconds deadline,
-                            std::stop_token stop);
 
 // Processes that carry this launch's mark, or any launch's of this test program when empty.
 std::vector<ProcessFacts> marked(const std::string& run);
@@ -48,7 +46,7 @@ class LaunchTest : public testing::Test {
   std::filesystem::path docker_home() const { return root() / "docker-home"; }
 
   // A container of the scripted engine.
-  LaunchPlan docker_plan(const Words& flags = {}) const;
+  LaunchPlan docker_plan(const Words& script = {}) const;
   void docker_says(const std::string& file, const std::string& text) const;
   std::vector<std::string> docker_calls() const;  // a JSON list each
   void gpus_say(const std::string& text) const;   // the state of fake_nvml.cpp

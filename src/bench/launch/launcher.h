@@ -111,6 +111,7 @@ class RunningEngine {
 RunningEngine launch_engine(const LaunchPlan& plan, const LaunchOptions& options);
 
 // Recovery at a program's start: ends what dead owners left and says so in the log.
-std::vector<Recovery> recover_launches(const std::filesystem::path& state_folder = {});
+std::vector<Recovery> recover_launches(const std::filesystem::path& state_folder = {},
+                                       const StopPatience& patience = {});
 
 }  // namespace mica

@@ -142,6 +142,12 @@ std::string launch_mark(const std::string& run) {
   return "MICA_LAUNCH=" + run;
 }
 
+OwnershipRecord new_ownership(const std::string& backend) {
+  const std::string run = new_run_id();
+  return {run, this_owner(), backend, utc("%Y-%m-%dT%H:%M:%SZ"), "", {{}, launch_mark(run), {}},
+          {}};
+}
+
 std::string to_json(const OwnershipRecord& record) {
   json seen = json::array();
   for (const ProcessId& id : record.processes.seen) seen.push_back(id_json(id));

@@ -21,8 +21,9 @@ std::string mount_word(const PlanMount& mount) {
 void add_docker(const LaunchPlan& plan, Groups& groups) {
   groups.push_back({"docker", "run"});
   for (const PlanArgument& option : plan.docker_options) groups.push_back(option.words);
-  groups.push_back(
-      {"-p", fmt::format("{}:{}:{}", plan.host.value, plan.port.value, plan.container_port)});
+  if (plan.container_port > 0)
+    groups.push_back(
+        {"-p", fmt::format("{}:{}:{}", plan.host.value, plan.port.value, plan.container_port)});
   for (const PlanMount& mount : plan.mounts) groups.push_back({"-v", mount_word(mount)});
   for (const PlanVariable& variable : plan.environment)
     groups.push_back(

@@ -100,7 +100,7 @@ struct LaunchPlan {
   std::string image_hint;                    // where it comes from, for people who don't have it
   std::vector<PlanArgument> docker_options;  // {"--gpus", "all"}
   std::vector<PlanMount> mounts;
-  int32_t container_port = 0;
+  int32_t container_port = 0;  // 0: none is published, the container has the host's network
 
   PlanProbes probes;
   PlanDialect dialect;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "checkpoint/synthetic_files.h"
+#include "cli/null_backend.h"
 #include "cli/synth_spec.h"
 #include "model/model.h"
 
@@ -19,29 +20,6 @@ struct SynthCommand {
   SynthFlags spec;
   std::string out;
   int threads = 0;
-};
-
-// A backend that keeps nothing: the loader of an architecture runs against it to say what it needs.
-class NullBackend : public Backend {
- public:
-  const Ops& ops() const override { return ops_; }
-  DeviceInfo info() const override { return {"nothing", "null", 0, 0}; }
-  Buffer allocate(size_t bytes) override { return allocate_host(bytes); }
-  void upload(void*, const void*, size_t) override {}
-  void download(void*, const void*, size_t) override {}
-  void synchronize() override {}
-  DType activation_dtype(DType checkpoint) const override { return checkpoint; }
-  std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override {
-    auto prepared = std::make_unique<PreparedLinear>();
-    prepared->experts = weights.experts;
-    prepared->rows = weights.rows;
-    prepared->columns = weights.columns;
-    prepared->scheme = weights.scheme;
-    return prepared;
-  }
-
- private:
-  Ops ops_;
 };
 
 void check_target(const fs::path& out) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/machine.h"
 #include "checkpoint/hub/usage.h"
 #include "ops/cuda/probe/build.h"
 #include "ops/cuda/probe/probe.h"
@@ -16,11 +17,6 @@ namespace mica::doctor {
 struct CpuFacts {
   std::string name, isa;      // isa: the instruction set that Mica takes
   int threads = 0, cpus = 0;  // Mica's default; logical processors of this process
-};
-
-struct MemoryFacts {  // bytes
-  uint64_t total = 0, available = 0;
-  uint64_t limit = 0, used_of_limit = 0;  // of the control group (container); 0: none
 };
 
 struct LimitFacts {
@@ -82,7 +78,6 @@ MachineFacts gather(const std::string& version, const GatherPaths& paths);
 
 // The parts of gather().
 CpuFacts read_cpu();
-MemoryFacts read_memory(const std::filesystem::path& root);
 LimitFacts read_limits(const std::filesystem::path& root);
 // Of `nvidia-smi topo -m` and `topo -p2p r`.
 std::vector<std::vector<std::string>> parse_matrix(const std::string& text,

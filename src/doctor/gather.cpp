@@ -1,5 +1,3 @@
-#include <sys/utsname.h>
-
 #include <algorithm>
 #include <cctype>
 #include <chrono>
@@ -106,8 +104,7 @@ MachineFacts gather(const std::string& version, const GatherPaths& paths) {
   const fs::path& root = paths.gpu.root;
   const std::string programs = paths.programs.empty() ? usual_programs() : paths.programs;
   facts.version = version;
-  utsname kernel{};
-  if (::uname(&kernel) == 0) facts.kernel = kernel.release;
+  facts.kernel = kernel_release();
   facts.build = gpu::gpu_build();
   facts.cpu = read_cpu();
   facts.memory = read_memory(root);

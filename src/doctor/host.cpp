@@ -1,4 +1,4 @@
-// Processor, memory and limits, from files.
+// Processor and limits, from files.
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -10,28 +10,8 @@
 #include "ops/cpu/isa.h"
 
 namespace mica::doctor {
-namespace {
 
 namespace fs = std::filesystem;
-
-// A number in a small file; 0 for "max", the text of no limit, and where there is none.
-uint64_t read_number(const fs::path& path) {
-  std::ifstream file(path);
-  uint64_t number = 0;
-  return file >> number ? number : 0;
-}
-
-// "MemTotal:  16314228 kB" in bytes.
-uint64_t meminfo(const fs::path& root, const std::string& key) {
-  std::ifstream file(root / "proc/meminfo");
-  std::string word;
-  uint64_t kilobytes = 0;
-  while (file >> word)
-    if (word == key + ":" && file >> kilobytes) return kilobytes << 10;
-  return 0;
-}
-
-}  // namespace
 
 CpuFacts read_cpu() {
   CpuFacts cpu;
@@ -43,22 +23,6 @@ CpuFacts read_cpu() {
   const bool known = ::sched_getaffinity(0, sizeof mask, &mask) == 0;
   cpu.cpus = known ? CPU_COUNT(&mask) : static_cast<int>(std::thread::hardware_concurrency());
   return cpu;
-}
-
-MemoryFacts read_memory(const fs::path& root) {
-  MemoryFacts memory;
-  memory.total = meminfo(root, "MemTotal");
-  memory.available = meminfo(root, "MemAvailable");
-  const fs::path v2 = root / "sys/fs/cgroup", v1 = v2 / "memory";
-  memory.limit = read_number(v2 / "memory.max");
-  memory.used_of_limit = read_number(v2 / "memory.current");
-  if (memory.limit == 0) {
-    memory.limit = read_number(v1 / "memory.limit_in_bytes");
-    memory.used_of_limit = read_number(v1 / "memory.usage_in_bytes");
-  }
-  // Version 1 writes a number beyond every memory where there is no limit.
-  if (memory.limit >= memory.total) memory.limit = memory.used_of_limit = 0;
-  return memory;
 }
 
 LimitFacts read_limits(const fs::path& root) {

@@ -23,7 +23,7 @@ const char* name(RequestStatus status);  // "ok", "refused", "http_error", …
 // What a piece of a stream carries. The last three are tokens; a piece with several is
 // the first of them in the order reasoning, answer, tool call.
 enum class ChunkKind {
-  kRole,   // no text: the head of an answer
+  kRole,   // no text: the head of an answer, or its end
   kUsage,  // counts alone
   kReasoning,
   kAnswer,
@@ -60,6 +60,7 @@ struct RequestRecord {
 
   std::string answer, reasoning, tool_calls;  // tool calls as the JSON text that came
   std::string finish_reason;
+  std::string body;  // as it came, where the request wanted it kept
 
   // Tokens; kUnknown = nobody said.
   static constexpr int64_t kUnknown = -1;
@@ -67,6 +68,8 @@ struct RequestRecord {
   int64_t prompt_tokens = kUnknown, completion_tokens = kUnknown;  // the server's usage
   int64_t cached_tokens = kUnknown, reasoning_tokens = kUnknown;
   int64_t counted_output = kUnknown;  // of the text that came, by the model's tokenizer
+  // Seconds, as the server measured itself where its answers say so (llama.cpp: `timings`).
+  double server_prefill = kNever, server_decode = kNever;
 
   bool ok() const { return status == RequestStatus::kOk; }
   // Of the answer: the usage's count, else the tokenizer's, else one for each chunk of tokens.

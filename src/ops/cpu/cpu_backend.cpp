@@ -1,25 +1,12 @@
 #include "ops/cpu/cpu_backend.h"
 
 #include <cstring>
-#include <fstream>
 
+#include "base/machine.h"
 #include "ops/linear/cpu_prepared.h"
 
 namespace mica {
 namespace {
-
-// Bytes of a line "Name:   123 kB" of /proc/meminfo, 0 if absent.
-size_t meminfo(const std::string& key) {
-  std::ifstream file("/proc/meminfo");
-  std::string word;
-  size_t kilobytes = 0;
-  std::string unit;
-  while (file >> word >> kilobytes) {
-    std::getline(file, unit);
-    if (word == key) return kilobytes * 1024;
-  }
-  return 0;
-}
 
 class CpuBackend final : public Backend {
  public:
@@ -31,13 +18,14 @@ class CpuBackend final : public Backend {
   const Ops& ops() const override { return table_; }
 
   DeviceInfo info() const override {
+    const MemoryFacts memory = read_memory();
     return {fmt::format("{}, {} thread{}, {}", processor_name(), threads_.size(),
                         threads_.size() == 1 ? "" : "s", name(isa_)),
-            "cpu", meminfo("MemTotal:"), meminfo("MemAvailable:"), threads_.size()};
+            "cpu", memory.total, memory.available, threads_.size()};
   }
 
   Buffer allocate(size_t bytes) override {
-    const size_t free = meminfo("MemAvailable:");
+    const size_t free = read_memory().available;
     if (free != 0 && bytes > free)
       throw Error(ErrorKind::kOutOfMemory, "[cpu] {} bytes of memory wanted, {} are free", bytes,
                   free);

@@ -85,16 +85,4 @@ int default_threads() {
   return std::min(physical_cores(), quota_cpus());
 }
 
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.rfind("model name", 0) != 0) continue;
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos || colon + 2 >= line.size()) break;
-    return line.substr(colon + 2);
-  }
-  return "CPU";
-}
-
 }  // namespace mica

@@ -29,9 +29,6 @@ Isa choose_isa(const std::string& name);
 // CPU quota, at least 1.
 int default_threads();
 
-// "AMD EPYC 9354 32-Core Processor", or "CPU".
-std::string processor_name();
-
 // A hint inside a spin loop.
 void cpu_relax();
 

@@ -1,5 +1,7 @@
 #include "ops/cuda/probe/facts.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cstdlib>
 
@@ -41,38 +43,73 @@ void set_index(GpuFacts& gpu, const std::string& value) {
   std::from_chars(value.data(), value.data() + value.size(), gpu.index);
 }
 
+// What set_gpu_field() would read again; empty: not told.
+using Getter = std::string (*)(const GpuFacts&);
+
+template <std::string GpuFacts::*member>
+std::string text_of(const GpuFacts& gpu) {
+  return gpu.*member;
+}
+
+template <auto member>
+std::string number_of(const GpuFacts& gpu) {
+  return gpu.*member ? fmt::format("{}", *(gpu.*member)) : "";
+}
+
+std::string capability_of(const GpuFacts& gpu) {
+  return gpu.capability ? fmt::format("{}.{}", *gpu.capability / 10, *gpu.capability % 10) : "";
+}
+
+std::string index_of(const GpuFacts& gpu) {
+  return gpu.index >= 0 ? fmt::format("{}", gpu.index) : "";
+}
+
 struct Field {
   const char* name;
   Setter set;
+  Getter get;
 };
 
+template <auto member>
+constexpr Field text(const char* name) {
+  return {name, set_text<member>, text_of<member>};
+}
+template <auto member>
+constexpr Field integer(const char* name) {
+  return {name, set_integer<member>, number_of<member>};
+}
+template <auto member>
+constexpr Field number(const char* name) {
+  return {name, set_number<member>, number_of<member>};
+}
+
 constexpr Field kFields[] = {
-    {"index", set_index},
-    {"name", set_text<&GpuFacts::name>},
-    {"uuid", set_text<&GpuFacts::uuid>},
-    {"pci.bus_id", set_text<&GpuFacts::bus>},
-    {"compute_cap", set_capability},
-    {"driver_version", set_text<&GpuFacts::driver>},
-    {"memory.total", set_integer<&GpuFacts::memory_total>},
-    {"memory.used", set_integer<&GpuFacts::memory_used>},
-    {"mig.mode.current", set_text<&GpuFacts::mig>},
-    {"pcie.link.gen.current", set_integer<&GpuFacts::link_generation>},
-    {"pcie.link.gen.max", set_integer<&GpuFacts::link_generation_max>},
-    {"pcie.link.width.current", set_integer<&GpuFacts::link_width>},
-    {"pcie.link.width.max", set_integer<&GpuFacts::link_width_max>},
-    {"clocks.sm", set_integer<&GpuFacts::sm_clock>},
-    {"clocks.max.sm", set_integer<&GpuFacts::sm_clock_max>},
-    {"clocks.mem", set_integer<&GpuFacts::memory_clock>},
-    {"clocks.max.mem", set_integer<&GpuFacts::memory_clock_max>},
-    {"clocks_throttle_reasons.active", set_integer<&GpuFacts::slowdown>},
-    {"temperature.gpu", set_integer<&GpuFacts::temperature>},
-    {"power.draw", set_number<&GpuFacts::power>},
-    {"enforced.power.limit", set_number<&GpuFacts::power_limit>},
-    {"power.default_limit", set_number<&GpuFacts::power_limit_default>},
-    {"ecc.mode.current", set_text<&GpuFacts::ecc>},
-    {"ecc.errors.uncorrected.volatile.total", set_integer<&GpuFacts::ecc_errors>},
-    {"compute_mode", set_text<&GpuFacts::compute_mode>},
-    {"persistence_mode", set_text<&GpuFacts::persistence>},
+    {"index", set_index, index_of},
+    text<&GpuFacts::name>("name"),
+    text<&GpuFacts::uuid>("uuid"),
+    text<&GpuFacts::bus>("pci.bus_id"),
+    {"compute_cap", set_capability, capability_of},
+    text<&GpuFacts::driver>("driver_version"),
+    integer<&GpuFacts::memory_total>("memory.total"),
+    integer<&GpuFacts::memory_used>("memory.used"),
+    text<&GpuFacts::mig>("mig.mode.current"),
+    integer<&GpuFacts::link_generation>("pcie.link.gen.current"),
+    integer<&GpuFacts::link_generation_max>("pcie.link.gen.max"),
+    integer<&GpuFacts::link_width>("pcie.link.width.current"),
+    integer<&GpuFacts::link_width_max>("pcie.link.width.max"),
+    integer<&GpuFacts::sm_clock>("clocks.sm"),
+    integer<&GpuFacts::sm_clock_max>("clocks.max.sm"),
+    integer<&GpuFacts::memory_clock>("clocks.mem"),
+    integer<&GpuFacts::memory_clock_max>("clocks.max.mem"),
+    integer<&GpuFacts::slowdown>("clocks_throttle_reasons.active"),
+    integer<&GpuFacts::temperature>("temperature.gpu"),
+    number<&GpuFacts::power>("power.draw"),
+    number<&GpuFacts::power_limit>("enforced.power.limit"),
+    number<&GpuFacts::power_limit_default>("power.default_limit"),
+    text<&GpuFacts::ecc>("ecc.mode.current"),
+    integer<&GpuFacts::ecc_errors>("ecc.errors.uncorrected.volatile.total"),
+    text<&GpuFacts::compute_mode>("compute_mode"),
+    text<&GpuFacts::persistence>("persistence_mode"),
 };
 
 bool is_told(std::string_view value) {
@@ -94,6 +131,14 @@ bool set_gpu_field(GpuFacts& gpu, std::string_view name, std::string_view value)
     return true;
   }
   return false;
+}
+
+std::vector<std::pair<std::string, std::string>> told_fields(const GpuFacts& gpu) {
+  std::vector<std::pair<std::string, std::string>> told;
+  for (const Field& field : kFields)
+    if (std::string value = field.get(gpu); !value.empty())
+      told.emplace_back(field.name, std::move(value));
+  return told;
 }
 
 std::string slowdown_text(int64_t bits) {

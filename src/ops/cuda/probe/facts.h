@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mica::gpu {
@@ -40,6 +41,9 @@ struct GpuFacts {
 std::vector<std::string> gpu_field_names();
 // False for an unknown name. "[N/A]", "[Not Supported]" and the like leave the field empty.
 bool set_gpu_field(GpuFacts& gpu, std::string_view name, std::string_view value);
+
+// Name and value of every field that was told, in that order, as set_gpu_field() takes them.
+std::vector<std::pair<std::string, std::string>> told_fields(const GpuFacts& gpu);
 
 // Bits of nvmlDeviceGetCurrentClocksThrottleReasons (nvml.h).
 struct SlowdownReason {

@@ -134,6 +134,11 @@ TEST(Probe, LibrariesTellEveryGpu) {
   EXPECT_EQ(gpu.power, 71.5);
   EXPECT_EQ(gpu.ecc_errors, 2);
   EXPECT_EQ(gpu.compute_mode, "Default");
+  GpuFacts again;
+  for (const auto& [name, value] : told_fields(gpu)) EXPECT_TRUE(set_gpu_field(again, name, value));
+  EXPECT_EQ(told_fields(again), told_fields(gpu));
+  EXPECT_EQ(again.capability, 120);
+  EXPECT_EQ(again.power, 71.5);
   ASSERT_EQ(gpu.processes.size(), 2u);
   EXPECT_EQ(gpu.processes[0].name, "python3");
   EXPECT_EQ(gpu.processes[0].memory, 20480);

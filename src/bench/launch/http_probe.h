@@ -1,0 +1,24 @@
+// One small HTTP exchange for questions of readiness; measuring has a client of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace mica {
+
+struct ProbeAnswer {
+  int status = 0;          // 0: no answer
+  bool connected = false;  // somebody took the connection
+  std::string server;      // header Server
+  std::string body;        // at most 1 MiB
+  std::string failure;     // why there is no answer
+  bool ok() const { return status >= 200 && status < 300; }
+};
+
+// `key`: a bearer token, or empty.
+ProbeAnswer probe_get(const std::string& url, double seconds, const std::string& key = "");
+
+// Does somebody accept connections at the URL's host and port?
+bool is_port_open(const std::string& host, uint16_t port, double seconds);
+
+}  // namespace mica

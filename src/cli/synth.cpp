@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/disk_space.h"
 #include "base/error.h"
 #include "checkpoint/synthetic_files.h"
 #include "cli/null_backend.h"
@@ -44,15 +45,11 @@ void copy_text_files(const fs::path& from, const fs::path& to) {
   }
 }
 
-// Bytes that the checkpoint takes, against what the disk has.
+// Makes the folder and asks for the room that the checkpoint takes.
 void check_space(const fs::path& out, size_t bytes) {
   std::error_code failed;
   fs::create_directories(out, failed);
-  const fs::space_info space = fs::space(out, failed);
-  if (!failed && space.available < bytes)
-    throw Error(ErrorKind::kUsage,
-                "[synth] --out {}: expected {:.1f} GB of free space, found {:.1f}", out.string(),
-                static_cast<double>(bytes) / 1e9, static_cast<double>(space.available) / 1e9);
+  check_disk_space(out, bytes, fmt::format("[synth] --out {}", out.string()));
 }
 
 size_t planned_bytes(const std::vector<WeightRequest>& requests, const SyntheticWeights& weights) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/disk_space.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "checkpoint/gguf/gguf_blocks.h"
@@ -101,11 +102,14 @@ ConvertReport convert_to_gguf(const ConvertOptions& options,
   report.items = plan_gguf(checkpoint, config, architecture, options.types);
   metadata.emplace_back("general.file_type", gguf_u32(file_type(report.items)));
   std::vector<GgufWriter::Item> tensors;
-  size_t total = 0, done = 0;
+  size_t total = 0, done = 0, bytes = 0;
   for (const GgufPlanItem& item : report.items) {
     tensors.push_back({item.name, item.fit.type, item.shape});
     total += static_cast<size_t>(item.fit.weights);
+    bytes += gguf_bytes(item.fit.type, item.shape);
   }
+  check_disk_space(std::filesystem::absolute(options.output).parent_path(), bytes,
+                   fmt::format("[convert] --output {}", options.output.string()));
   GgufWriter writer(options.output, metadata, tensors);
   Conversion conversion(checkpoint, writer, options.types.threads);
   for (GgufPlanItem& item : report.items) {

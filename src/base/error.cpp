@@ -35,13 +35,6 @@ const char* name(ErrorKind kind) {
   return "internal";
 }
 
-std::string in_quotes(std::string_view text) {
-  std::string shown;
-  for (const char c : text.substr(0, 120))
-    shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return "'" + shown + (text.size() > 120 ? "…'" : "'");
-}
-
 namespace internal {
 
 void check_failed(const char* file, int line, const char* condition, const std::string& message) {

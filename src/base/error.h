@@ -5,7 +5,6 @@
 
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace mica {
@@ -41,9 +40,6 @@ class Error : public std::runtime_error {
  private:
   ErrorKind kind_;
 };
-
-// Text of a foreign file as messages show it: 'text', cut at 120 bytes, control characters as ?.
-std::string in_quotes(std::string_view text);
 
 namespace internal {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition,

@@ -258,6 +258,7 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
       ->group(group);
   command.add_flag("--no-output-check", flags->no_output_check, "Don't compare greedy answers")
       ->group(group);
+  add_shared_plan_flags(command, flags->inputs, "How they are started (mica plan shows it)");
   return flags;
 }
 

@@ -16,6 +16,7 @@ void add_commands(CLI::App& app) {
   add_plan_command(app);
   add_pull_command(app);
   add_inspect_command(app);
+  add_convert_command(app);
   add_synth_command(app);
   add_logits_command(app);
   add_doctor_command(app);

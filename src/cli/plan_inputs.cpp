@@ -88,18 +88,23 @@ uint64_t gpu_bytes(const std::string& text) {
   return value && *value > 0 && *value < 100'000 ? static_cast<uint64_t>(*value * (1 << 30)) : 0;
 }
 
+// A setting that is a positive number.
+void add_number(CLI::App& command, PlanInputs& inputs, const char* flag, const char* name,
+                const char* help) {
+  auto& settings = inputs.request.settings;
+  command
+      .add_option_function<int64_t>(
+          flag, [&settings, name](const int64_t& value) { settings[name] = std::to_string(value); },
+          help)
+      ->check(CLI::PositiveNumber);
+}
+
 void add_engine_flags(CLI::App& command, PlanInputs& inputs) {
   auto& settings = inputs.request.settings;
   const auto number = [&](const char* flag, const char* name, const char* help) {
-    command
-        .add_option_function<int64_t>(
-            flag,
-            [&settings, name](const int64_t& value) { settings[name] = std::to_string(value); },
-            help)
-        ->check(CLI::PositiveNumber);
+    add_number(command, inputs, flag, name, help);
   };
   number("--context", "context", "Tokens of a sequence, prompt and answer");
-  number("--concurrency", "concurrency", "Sequences at one time");
   number("--tensor-parallel", "tensor_parallel", "GPUs that share each layer (default: all found)");
   number("--kv-bits", "kv_bits", "Bits of keys and values: 16, 8 or 4");
   command.add_option_function<std::string>(
@@ -159,17 +164,26 @@ void add_plan_flags(CLI::App& command, PlanInputs& inputs) {
   command.add_option("--backend", request.backend,
                      "mica, mlx-lm, vllm, sglang, llamacpp, trtllm, exllamav3, ktransformers "
                      "(default: the models file's, else by the model's format)");
+  command.add_option("--url", request.url, "Of a running server: nothing is started");
+  command.add_option("--host", request.host, "Address to listen on (default: 127.0.0.1)");
+  command.add_option("--port", request.port, "Port to listen on (default: the backend's)");
+  command.add_option("--backend-version", request.version, "Version, in the image's tag");
+  command.add_option("--image", request.image, "Docker image");
+  add_number(command, inputs, "--concurrency", "concurrency", "Sequences at one time");
+  add_shared_plan_flags(command, inputs, "");
+}
+
+void add_shared_plan_flags(CLI::App& app, PlanInputs& inputs, const std::string& group) {
+  PlanRequest& request = inputs.request;
+  CLI::App& command = group.empty() ? app : *app.add_option_group(group);
   command.add_option("--mode", inputs.mode, "docker, process or attach")
       ->check(CLI::IsMember({"docker", "process", "attach"}));
-  command.add_option("--url", request.url, "Of a running server: nothing is started");
   command.add_option("--models-file,--config", inputs.models_file,
                      "Models file (default: config/models.yaml, else ~/.config/mica/models.yaml)");
   command.add_option("--backends-dir", inputs.backends_folder,
                      "Folder of descriptors that replace built-in ones or add to them (also read: "
                      "~/.config/mica/backends)");
   command.add_option("--profile", request.profile, "Profile of the model, or none");
-  command.add_option("--host", request.host, "Address to listen on (default: 127.0.0.1)");
-  command.add_option("--port", request.port, "Port to listen on (default: the backend's)");
   command.add_option("--gguf", request.gguf,
                      "GGUF file of a folder: its name or a part, as Q4_K_M");
   command.add_option("--mmproj", request.projector, "Vision projector, or none");
@@ -179,8 +193,6 @@ void add_plan_flags(CLI::App& command, PlanInputs& inputs) {
       .add_option("--assume-gpu", inputs.gpus,
                   "Plan for these instead of this machine's, as 2x96GB@12.0; repeatable")
       ->allow_extra_args(false);
-  command.add_option("--backend-version", request.version, "Version, in the image's tag");
-  command.add_option("--image", request.image, "Docker image");
   command.add_flag("--force", request.force, "Also what a capability table refuses");
   add_engine_flags(command, inputs);
 }

@@ -62,7 +62,7 @@ void run(BenchFlags& flags) {
   if (names_backends(*flags.backends)) {
     if (flags.offline) throw Error(ErrorKind::kUsage, "bench: give either --offline or --backend");
     if (const int status = run_bench_backends(*flags.backends, flags.model.model); status != 0)
-      throw CLI::RuntimeError(status);
+      throw Ending{status};
     return;
   }
   if (!flags.offline)

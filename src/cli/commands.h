@@ -7,6 +7,11 @@ class App;
 
 namespace mica {
 
+// Thrown by a command that has said all there is to say: the program ends with this status.
+struct Ending {
+  int status = 0;
+};
+
 void add_commands(CLI::App& app);  // cli/commands.cpp
 
 void add_generate_command(CLI::App& app);

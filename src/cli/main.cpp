@@ -48,6 +48,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const mica::Ending& ending) {
+    return ending.status;
   } catch (const mica::Error& error) {
     std::fprintf(stderr, "mica: %s\n", error.what());
     return mica::exit_status(error.kind());

@@ -8,10 +8,10 @@
 
 namespace mica {
 
-void add_commands(CLI::App& app) {
+void add_commands(CLI::App& app, const std::vector<std::string>& arguments) {
   add_generate_command(app);
   add_chat_command(app);
-  add_serve_command(app);
+  is_serve_of_backend(arguments) ? add_serve_backend_command(app) : add_serve_command(app);
   add_bench_command(app);
   add_plan_command(app);
   add_pull_command(app);

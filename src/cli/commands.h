@@ -1,6 +1,9 @@
 // The list of commands; each `add_…` declares its flags and runs through the parser's callback.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace CLI {
 class App;
 }
@@ -12,11 +15,14 @@ struct Ending {
   int status = 0;
 };
 
-void add_commands(CLI::App& app);  // cli/commands.cpp
+// `arguments` of the program: `serve` has other flags for another backend than Mica itself.
+void add_commands(CLI::App& app, const std::vector<std::string>& arguments);  // cli/commands.cpp
 
 void add_generate_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
 void add_serve_command(CLI::App& app);
+void add_serve_backend_command(CLI::App& app);
+bool is_serve_of_backend(const std::vector<std::string>& arguments);
 void add_bench_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
 void add_logits_command(CLI::App& app);

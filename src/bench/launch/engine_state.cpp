@@ -115,7 +115,7 @@ void EngineState::start() {
   phases.push_back({LaunchPhase::kPrepare, steady_seconds() - began_});
   plan_.mode == LaunchMode::kDocker ? start_container() : start_process();
   sampler_->set_members([this] { return members(); });
-  keeper_ = std::jthread([this](std::stop_token) { keep_record(); });
+  keeper_ = std::jthread([this](std::stop_token stop) { keep_record(stop); });
 }
 
 void EngineState::start_process() {
@@ -164,8 +164,7 @@ std::vector<ProcessFacts> EngineState::members() {
   return members;
 }
 
-void EngineState::keep_record() {
-  const std::stop_token stop = keeper_.get_stop_token();
+void EngineState::keep_record(std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);

@@ -66,7 +66,7 @@ class EngineState {
   void start_container();
   ProcessSpec container_spec();
   void run_program(ProcessSpec spec);
-  void keep_record();  // the keeper's thread
+  void keep_record(std::stop_token stop);  // the keeper's thread
   std::vector<ProcessFacts> members();
   void add_container_facts(LaunchFailure& failure);
   void stop_containers(StopReport& report);

@@ -66,7 +66,8 @@ std::filesystem::path RunningEngine::log() const {
 
 GpuVerdict RunningEngine::verdict(double begin, bool generated) const {
   const auto dead = failure();
-  return state_->verdict(begin, generated, dead ? describe(dead->end) : "");
+  return state_->verdict(begin > 0 ? begin : state_->work_began(), generated,
+                         dead ? describe(dead->end) : "");
 }
 
 std::optional<LaunchFailure> RunningEngine::failure() const {
@@ -87,8 +88,14 @@ std::optional<LaunchFailure> RunningEngine::wait(std::chrono::milliseconds patie
 RunningEngine launch_engine(const LaunchPlan& plan, const LaunchOptions& options) {
   auto state = std::make_unique<RunningEngine::State>(plan, options);
   state->command = plan.command(/*masked=*/true);
-  state->start();
-  prove(*state);
+  try {
+    state->start();
+    prove(*state);
+  } catch (...) {
+    for (const std::string& left : state->stop().left)
+      log_warning("[launch] could not be stopped: {}", left);
+    throw;
+  }
   return RunningEngine(std::move(state));
 }
 

@@ -89,8 +89,8 @@ class RunningEngine {
   std::vector<std::string> log_tail(size_t lines) const;
   std::filesystem::path log() const;
   GpuSampler& gpu();  // samples since before the start
-  // Of the time since `begin` (steady_seconds()), or since the last load began.
-  GpuVerdict verdict(double begin, bool generated = true) const;
+  // Of the time since `begin` (steady_seconds()); 0: since the first token was asked for.
+  GpuVerdict verdict(double begin = 0, bool generated = true) const;
 
   // Why it is no longer alive; looked at within a second. Nothing while it lives.
   std::optional<LaunchFailure> failure() const;

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -83,18 +84,18 @@ OwnerState state_of(const Owner& owner, const Owner& self) {
   return is_alive(owner.process) ? OwnerState::kAlive : OwnerState::kGone;
 }
 
-// The client may have asked for the container a moment ago: it is looked for a while.
-StopReport stop_containers(const OwnedContainer& owned, const std::string& run,
+// A client that was alive a moment ago may have asked for the container: it is looked for a while.
+StopReport stop_containers(const OwnedContainer& owned, const std::string& run, bool client_lived,
                            const StopPatience& patience) {
-  constexpr int kLooks = 3;
+  const int looks = client_lived ? 8 : 1;
   const Docker docker(owned.docker);
   StopReport report;
-  for (int look = 0; look < kLooks; ++look) {
-    if (look > 0) ::usleep(100000);
+  for (int look = 0; look < looks; ++look) {
+    if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(200));
     const auto containers = docker.labelled(run);
     for (const ContainerFacts& container : containers)
       join(report, docker.stop(container.id, patience));
-    if (!containers.empty() && report.clean()) look = std::max(look, kLooks - 2);
+    if (!containers.empty()) break;
   }
   return report;
 }
@@ -105,7 +106,8 @@ Recovery recover_one(const OwnershipRecord& record, OwnerState state,
   if (state == OwnerState::kGone) recovery.report = stop_processes(record.processes, patience);
   if (record.container) {
     try {
-      join(recovery.report, stop_containers(*record.container, record.run, patience));
+      join(recovery.report,
+           stop_containers(*record.container, record.run, recovery.report.stopped > 0, patience));
     } catch (const Error& error) {
       recovery.report.left.push_back(
           fmt::format("container {}: {}", record.container->name, error.what()));

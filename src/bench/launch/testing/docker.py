@@ -18,9 +18,10 @@ import uuid
 
 home = pathlib.Path(os.environ["FAKE_DOCKER"])
 containers = home / "containers"
-containers.mkdir(exist_ok=True)
-with open(home / "calls", "a") as calls:
-    calls.write(json.dumps(sys.argv[1:]) + "\n")
+containers.mkdir(parents=True, exist_ok=True)
+if sys.argv[1:2] != ["--shim"]:
+    with open(home / "calls", "a") as calls:
+        calls.write(json.dumps(sys.argv[1:]) + "\n")
 
 
 def fail(text, status=1):
@@ -165,36 +166,40 @@ def run(words):
     os.rename(folder / "config.tmp", folder / "config.json")
     if "--cidfile" in options:
         pathlib.Path(options["--cidfile"][0]).write_text(key)
-    start(folder, config)
+    start(folder)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, _: send(folder, n))
     follow(folder)
 
 
-def start(folder, config):
-    """A shim that outlives the client, as the daemon does; nothing of the client's environment."""
+def start(folder):
+    """Through a shim that outlives the client, as the daemon does; nothing of the client's
+    environment, by which Mica knows its own processes."""
     (folder / "log").touch()
-    if os.fork() > 0:
-        return
-    os.setsid()
-    quiet = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(quiet, fd)
+    subprocess.Popen([sys.executable, __file__, "--shim", str(folder)], start_new_session=True,
+                     env={"FAKE_DOCKER": str(home)}, stdin=subprocess.DEVNULL,
+                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def shim(folder):
+    config = config_of(folder)
+    argv = [word.replace("FAKE_PORT", config["port"]) for word in config["command"]]
     with open(folder / "log", "ab") as log:
-        argv = [word.replace("FAKE_PORT", config["port"]) for word in config["command"]]
-        os.environ.clear()
-        os.environ.update(config["environment"])
         try:
-            child = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
-        except OSError as error:
+            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     env=config["environment"], start_new_session=True)
+        except OSError:
             log.write(f'exec: "{argv[0]}": executable file not found in $PATH\n'.encode())
+            log.flush()
             (folder / "exit").write_text("127")
-            os._exit(0)
-        (folder / "pid").write_text(str(child.pid))
+            return
+        (folder / "pid.tmp").write_text(str(child.pid))
+        os.rename(folder / "pid.tmp", folder / "pid")
+        if (folder / "removed.json").exists():
+            child.kill()
         status = child.wait()
         (folder / "exit.tmp").write_text(str(status if status >= 0 else 128 - status))
         os.rename(folder / "exit.tmp", folder / "exit")
-        os._exit(0)
 
 
 def follow(folder):
@@ -268,9 +273,12 @@ def rm(words):
     os.rename(folder / "config.json", folder / "removed.json")
 
 
+words = sys.argv[1:]
+if words[:1] == ["--shim"]:
+    shim(pathlib.Path(words[1]))
+    sys.exit(0)
 if text_of("broken"):
     fail(text_of("broken"))
-words = sys.argv[1:]
 commands = {("info",): info, ("image", "inspect"): image_inspect, ("pull",): pull, ("build",): build,
             ("run",): run, ("container", "inspect"): container_inspect, ("ps",): ps, ("top",): top,
             ("kill",): kill, ("stop",): stop, ("rm",): rm}

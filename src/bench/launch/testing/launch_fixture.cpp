@@ -1,6 +1,7 @@
 #include "bench/launch/testing/launch_fixture.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,7 +108,8 @@ LaunchTest::LaunchTest() {
 
 LaunchTest::~LaunchTest() {
   // Containers of a test that failed.
-  for (const auto& entry : fs::directory_iterator(docker_home() / "containers"))
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(docker_home() / "containers", ignored))
     if (const int pid = std::atoi(text_of(entry.path() / "pid").c_str());
         pid > 0 && !fs::exists(entry.path() / "exit"))
       ::kill(pid, SIGKILL);

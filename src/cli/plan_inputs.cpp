@@ -48,7 +48,8 @@ std::pair<std::string, std::string> name_and_value(const std::string& text, cons
 
 std::vector<PlanGpu> probed_gpus() {
   std::vector<PlanGpu> gpus;
-  for (const gpu::GpuFacts& found : gpu::probe_gpus().gpus) {
+  const gpu::GpuProbe probe = gpu::probe_gpus();
+  for (const gpu::GpuFacts& found : probe.gpus) {
     PlanGpu gpu;
     gpu.index = found.index;
     gpu.name = found.name;

@@ -48,7 +48,7 @@ std::vector<fs::path> list_gguf(const fs::path& folder) {
   return files;
 }
 
-std::string relative(const fs::path& file, const fs::path& folder) {
+std::string below(const fs::path& file, const fs::path& folder) {
   return file.lexically_relative(folder).string();
 }
 
@@ -61,7 +61,7 @@ void keep(std::vector<fs::path>& files, const fs::path& folder, const std::strin
   if (kept.empty()) {
     std::string all;
     for (const fs::path& file : files)
-      if (all.size() < 600) all += "\n  " + relative(file, folder);
+      if (all.size() < 600) all += "\n  " + below(file, folder);
     throw Error(ErrorKind::kUsage, "[gguf] {}: no file fits '{}'; there are:{}", folder.string(),
                 wanted, all);
   }
@@ -73,7 +73,7 @@ void keep(std::vector<fs::path>& files, const fs::path& folder, const std::strin
   const std::vector<fs::path>& choice = firsts.size() > 1 ? firsts : files;
   std::string all;
   for (const fs::path& file : choice)
-    if (all.size() < 1200) all += "\n  --gguf " + relative(file, folder);
+    if (all.size() < 1200) all += "\n  --gguf " + below(file, folder);
   throw Error(ErrorKind::kUsage,
               "[gguf] {}: found {} {}; say which one by its name or a part of it, such as:{}",
               folder.string(), choice.size(),
@@ -108,13 +108,13 @@ fs::path choose_gguf(const fs::path& folder, const std::string& wanted,
   if (!wanted.empty()) {
     const std::string part = lower(wanted);
     keep(files, folder, wanted, [&](const fs::path& file) {
-      return lower(relative(file, folder)).find(part) != std::string::npos;
+      return lower(below(file, folder)).find(part) != std::string::npos;
     });
   } else if (!include.empty()) {
     std::vector<fs::path> kept;
     std::copy_if(files.begin(), files.end(), std::back_inserter(kept), [&](const fs::path& file) {
       return std::any_of(include.begin(), include.end(), [&](const std::string& glob) {
-        return hub::glob_match(glob, relative(file, folder));
+        return hub::glob_match(glob, below(file, folder));
       });
     });
     if (!kept.empty()) files = std::move(kept);

@@ -1,6 +1,7 @@
 #include "bench/plan/import.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 
 #include "base/error.h"

@@ -119,7 +119,7 @@ TextMap read_environment(const YamlValue& value) {
                       !parse_integer(name.substr(0, 1));
     if (!good) each.fail("expected the name of a variable");
     texts[name] =
-        each.is_null() ? std::nullopt : std::optional<Sourced>({each.text(), {each.place()}});
+        each.is_null() ? std::nullopt : std::optional<Sourced>(Sourced{each.text(), {each.place()}});
   }
   return texts;
 }
@@ -162,7 +162,7 @@ TextMap read_sampling(const YamlValue& value) {
   map.finish();
   for (const auto& [name, each] : map.entries())
     texts[name] = each.is_null() ? std::nullopt
-                                 : std::optional<Sourced>({read_json(each, name), {each.place()}});
+                                 : std::optional<Sourced>(Sourced{read_json(each, name), {each.place()}});
   return texts;
 }
 

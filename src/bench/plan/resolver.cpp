@@ -56,7 +56,6 @@ void check_format(const BackendDescriptor& backend, const Choice& choice, const 
   if (format.empty() || formats.empty() ||
       std::find(formats.begin(), formats.end(), format) != formats.end())
     return;
-  const auto others = capable_backends(table, {format, ""}, backend.name);
   std::string all, names;
   for (const std::string& each : formats) all += (all.empty() ? "" : ", ") + each;
   for (const BackendDescriptor& other : table.all())

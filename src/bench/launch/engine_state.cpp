@@ -82,7 +82,6 @@ void EngineState::check_interrupt(LaunchPhase phase) {
   LaunchFailure failure;
   failure.problem = LaunchProblem::kInterrupted;
   failure.phase = phase;
-  failure.kind = ErrorKind::kInterrupted;
   failure.what = "interrupted; what was started is stopped";
   throw LaunchError(std::move(failure));
 }

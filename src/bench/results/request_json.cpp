@@ -1,0 +1,140 @@
+// Requests: a line of the journal and of the result file.
+#include <array>
+
+#include "bench/results/json_node.h"
+#include "bench/results/parts_json.h"
+#include "bench/results/run_json.h"
+
+namespace mica {
+namespace {
+
+constexpr double kNever = RequestRecord::kNever;
+constexpr int64_t kUnknown = RequestRecord::kUnknown;
+
+struct Time {
+  const char* name;
+  double RequestRecord::*member;
+};
+constexpr Time kTimes[] = {
+    {"due", &RequestRecord::due},
+    {"sent", &RequestRecord::sent},
+    {"first_byte", &RequestRecord::first_byte},
+    {"first_response", &RequestRecord::first_response},
+    {"first_token", &RequestRecord::first_token},
+    {"first_answer", &RequestRecord::first_answer},
+    {"last_token", &RequestRecord::last_token},
+    {"ended", &RequestRecord::ended},
+};
+
+struct Count {
+  const char* name;
+  int64_t RequestRecord::*member;
+};
+constexpr Count kCounts[] = {
+    {"wanted_input", &RequestRecord::wanted_input},
+    {"wanted_output", &RequestRecord::wanted_output},
+    {"prompt_tokens", &RequestRecord::prompt_tokens},
+    {"completion_tokens", &RequestRecord::completion_tokens},
+    {"cached_tokens", &RequestRecord::cached_tokens},
+    {"reasoning_tokens", &RequestRecord::reasoning_tokens},
+    {"counted_output", &RequestRecord::counted_output},
+};
+
+struct Text {
+  const char* name;
+  std::string RequestRecord::*member;
+};
+constexpr Text kTexts[] = {
+    {"group", &RequestRecord::group},
+    {"error", &RequestRecord::error},
+    {"finish_reason", &RequestRecord::finish_reason},
+    {"reasoning", &RequestRecord::reasoning},
+    {"answer", &RequestRecord::answer},
+    {"tool_calls", &RequestRecord::tool_calls},
+};
+
+// Of the kinds in the order of ChunkKind: role, usage, thinking, answer, call.
+constexpr std::string_view kKindLetters = "rutac";
+
+constexpr RequestStatus kStatuses[] = {
+    RequestStatus::kOk,          RequestStatus::kRefused,   RequestStatus::kHttpError,
+    RequestStatus::kTimeout,     RequestStatus::kDropped,   RequestStatus::kMalformed,
+    RequestStatus::kServerError, RequestStatus::kCancelled,
+};
+
+OrderedJson chunks_json(const std::vector<ChunkRecord>& chunks) {
+  OrderedJson times = OrderedJson::array(), bytes = OrderedJson::array();
+  std::string kinds;
+  for (const ChunkRecord& chunk : chunks) {
+    times.push_back(chunk.time);
+    bytes.push_back(chunk.bytes);
+    kinds += kKindLetters[static_cast<size_t>(chunk.kind)];
+  }
+  return {{"kinds", std::move(kinds)}, {"times", std::move(times)}, {"bytes", std::move(bytes)}};
+}
+
+std::vector<ChunkRecord> read_chunks(const JsonNode& node) {
+  std::vector<double> times;
+  node.read("times", times);
+  const std::string kinds = node.at("kinds").text();
+  const std::vector<JsonNode> bytes = node.at("bytes").items();
+  if (times.size() != kinds.size() || bytes.size() != kinds.size())
+    node.wrong("as many times and bytes as kinds");
+  std::vector<ChunkRecord> chunks;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const size_t kind = kKindLetters.find(kinds[i]);
+    if (kind == std::string_view::npos) node.wrong("kinds of 'rutac'");
+    const int64_t size = bytes[i].integer();
+    if (size < 0 || size > INT32_MAX) bytes[i].wrong("a size");
+    chunks.push_back({times[i], static_cast<ChunkKind>(kind), static_cast<int32_t>(size)});
+  }
+  return chunks;
+}
+
+RequestStatus read_status(const JsonNode& node) {
+  const std::string text = node.text();
+  for (const RequestStatus status : kStatuses)
+    if (text == name(status)) return status;
+  node.wrong("a status such as ok or timeout");
+}
+
+}  // namespace
+
+OrderedJson request_json(const RequestRecord& record) {
+  OrderedJson json;
+  json["id"] = record.id;
+  if (record.warmup) json["warmup"] = true;
+  json["status"] = name(record.status);
+  if (record.http_status != 0) json["http_status"] = record.http_status;
+  for (const Time& time : kTimes)
+    if (record.*time.member != kNever) json[time.name] = record.*time.member;
+  for (const Count& count : kCounts)
+    if (record.*count.member != kUnknown) json[count.name] = record.*count.member;
+  for (const Text& text : kTexts) put(json, text.name, record.*text.member);
+  if (!record.chunks.empty()) json["chunks"] = chunks_json(record.chunks);
+  return json;
+}
+
+RequestRecord read_request(const JsonNode& node) {
+  RequestRecord record;
+  record.id = node.at("id").integer();
+  node.read("warmup", record.warmup);
+  record.status = read_status(node.at("status"));
+  node.read("http_status", record.http_status);
+  for (const Time& time : kTimes) node.read(time.name, record.*time.member);
+  for (const Count& count : kCounts) node.read(count.name, record.*count.member);
+  for (const Text& text : kTexts) node.read(text.name, record.*text.member);
+  if (const auto chunks = node.find("chunks")) record.chunks = read_chunks(*chunks);
+  return record;
+}
+
+std::string to_json(const RequestRecord& record) {
+  return dump(request_json(record));
+}
+
+RequestRecord request_from_json(std::string_view text, const std::string& source) {
+  const OrderedJson json = parse_document(text, source);
+  return read_request(JsonNode(json, source + ": "));
+}
+
+}  // namespace mica

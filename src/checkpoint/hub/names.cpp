@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <numeric>
 #include <utility>
 
 #include "base/error.h"
+#include "base/spelling.h"
 #include "checkpoint/hub/hub.h"
 
 namespace mica::hub {
@@ -58,21 +58,6 @@ bool match_one(std::string_view pattern, size_t at, char c, size_t& next) {
   }
   next = close + 1;
   return found != negated;
-}
-
-// Edits (insert, remove, replace) between two names, in one row.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 std::string lower(std::string text) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/expand.h"
 #include "base/file.h"
 #include "checkpoint/hub/hub.h"
 
@@ -27,30 +28,12 @@ std::string home_directory() {
   return user && user->pw_dir ? user->pw_dir : "/";
 }
 
-bool is_name_character(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-}
-
-// "~" at the start, $NAME and ${NAME}; an unknown variable stays as it is written.
-std::string expanded(std::string text) {
-  if (text == "~" || text.starts_with("~/")) text.replace(0, 1, home_directory());
-  std::string out;
-  for (size_t i = 0; i < text.size();) {
-    if (text[i] != '$') {
-      out += text[i++];
-      continue;
-    }
-    const bool braces = i + 1 < text.size() && text[i + 1] == '{';
-    const size_t begin = i + (braces ? 2 : 1);
-    size_t end = begin;
-    while (end < text.size() && is_name_character(text[end])) ++end;
-    const char* value = std::getenv(text.substr(begin, end - begin).c_str());
-    const bool closed = !braces || (end < text.size() && text[end] == '}');
-    const size_t next = braces && closed ? end + 1 : end;
-    out += value && closed && end > begin ? std::string(value) : text.substr(i, next - i);
-    i = next;
-  }
-  return out;
+std::string expanded(const std::string& text) {
+  return expand_variables(text, [](const std::string& name) -> std::optional<std::string> {
+    if (name == "HOME") return home_directory();
+    const char* value = std::getenv(name.c_str());
+    return value ? std::optional<std::string>(value) : std::nullopt;
+  });
 }
 
 bool is_true(const std::string& text) {

@@ -34,10 +34,10 @@ struct ClientOptions {
   std::string url;      // "http://127.0.0.1:8000", "https://host/prefix"
   std::string api_key;  // "Authorization: Bearer …"; empty = none
   std::vector<std::pair<std::string, std::string>> headers;  // of every request
-  bool keep_alive = true;                         // false: each request has a connection of its own
-  bool verify_certificate = true;                 // of https
-  std::string ca_file;                            // PEM; empty = the system's
-  int64_t max_answer_bytes = int64_t{256} << 20;  // of one answer; more is kMalformed
+  bool keep_alive = true;                        // false: each request has a connection of its own
+  bool verify_certificate = true;                // of https
+  std::string ca_file;                           // PEM; empty = the system's
+  int64_t max_answer_bytes = int64_t{64} << 20;  // of one answer; more is kMalformed
 };
 
 enum class AnswerForm {
@@ -106,8 +106,9 @@ class Client {
   size_t open() const;  // submitted and not ended
   ClientCost cost() const;
 
+  struct Impl;  // client_state.h
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,6 +1,7 @@
 #include "bench/client/http_answer.h"
 
 #include <boost/asio/buffer.hpp>
+#include <limits>
 
 namespace mica {
 namespace http = boost::beast::http;
@@ -14,7 +15,7 @@ constexpr uint32_t kHeaderBytes = 64 << 10;
 HttpAnswer::Parser::Parser(const std::function<void(std::string_view)>& to) : on_body(to) {
   eager(true);
   header_limit(kHeaderBytes);
-  body_limit(boost::none);
+  body_limit(std::numeric_limits<uint64_t>::max());  // the reader of the answer has one
 }
 
 void HttpAnswer::Parser::on_field_impl(http::field field, Text, Text value, Code&) {

@@ -7,10 +7,10 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "base/error.h"
+#include "base/new_file.h"
 
 namespace mica {
 namespace {
@@ -89,22 +89,9 @@ std::string read_text_file(const std::filesystem::path& path, size_t max_bytes) 
 }
 
 void write_text_file(const std::filesystem::path& path, std::string_view text) {
-  std::filesystem::path temporary = path;
-  temporary += fmt::format(".{}.tmp", ::getpid());
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out.write(text.data(), static_cast<std::streamsize>(text.size()));
-    if (!out.flush())
-      throw Error(ErrorKind::kCheckpoint, "[file] {}: can't be written: {}", temporary.string(),
-                  std::strerror(errno));
-  }
-  std::error_code failed;
-  std::filesystem::rename(temporary, path, failed);
-  if (failed) {
-    std::filesystem::remove(temporary);
-    throw Error(ErrorKind::kCheckpoint, "[file] {}: can't be written: {}", path.string(),
-                failed.message());
-  }
+  NewFile file(path);
+  file.write(text.data(), text.size(), 0);
+  file.finish();
 }
 
 }  // namespace mica

@@ -1,12 +1,9 @@
 #include "checkpoint/safetensors.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -14,26 +11,6 @@
 
 namespace mica {
 namespace {
-
-[[noreturn]] void write_failed(const std::filesystem::path& path) {
-  throw Error(ErrorKind::kCheckpoint, "[safetensors] {}: can't be written: {}", path.string(),
-              std::strerror(errno));
-}
-
-void write_at(int descriptor, const void* data, size_t bytes, size_t offset,
-              const std::filesystem::path& path) {
-  const auto* source = static_cast<const char*>(data);
-  constexpr size_t kChunk = size_t{64} << 20;
-  while (bytes > 0) {
-    const ssize_t n =
-        ::pwrite(descriptor, source, std::min(bytes, kChunk), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) write_failed(path);
-    source += n;
-    offset += static_cast<size_t>(n);
-    bytes -= static_cast<size_t>(n);
-  }
-}
 
 // The header with its length in front, padded with blanks to a multiple of 8.
 std::string encode_header(const nlohmann::ordered_json& root, const std::filesystem::path& path) {
@@ -93,7 +70,7 @@ void SafetensorsFile::prefetch(const SafetensorsEntry& entry, size_t ahead) cons
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vector<Item> items,
                                      const std::map<std::string, std::string>& metadata)
-    : path_(path), temporary_(path) {
+    : file_(path) {
   std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
     return size_of(a.dtype) > size_of(b.dtype);
   });
@@ -112,44 +89,16 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
     offset += bytes;
   }
   if (root.is_null()) root = nlohmann::ordered_json::object();
-  const std::string header = encode_header(root, path_);
+  const std::string header = encode_header(root, path);
   for (auto& place : places_) place.second.first += header.size();
-  temporary_ += fmt::format(".{}.tmp", ::getpid());
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) write_failed(temporary_);
-  try {
-    write_at(descriptor_, header.data(), header.size(), 0, temporary_);
-    if (::ftruncate(descriptor_, static_cast<off_t>(header.size() + offset)) != 0)
-      write_failed(temporary_);
-  } catch (...) {  // the destructor won't run
-    ::close(descriptor_);
-    ::unlink(temporary_.c_str());
-    throw;
-  }
-}
-
-SafetensorsWriter::~SafetensorsWriter() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
-  ::unlink(temporary_.c_str());
+  file_.write(header.data(), header.size(), 0);
+  file_.resize(header.size() + offset);
 }
 
 void SafetensorsWriter::write(const std::string& name, const void* data) {
   const auto place = places_.find(name);
-  MICA_CHECK_MSG(place != places_.end() && descriptor_ >= 0, "tensor {} was not announced", name);
-  write_at(descriptor_, data, place->second.second, place->second.first, temporary_);
-}
-
-void SafetensorsWriter::finish() {
-  MICA_CHECK(descriptor_ >= 0);
-  const int closed = ::close(descriptor_);
-  descriptor_ = -1;
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(temporary_.c_str());
-    errno = reason;
-    write_failed(path_);
-  }
+  MICA_CHECK_MSG(place != places_.end(), "tensor {} was not announced", name);
+  file_.write(data, place->second.second, place->second.first);
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/new_file.h"
 #include "tensor/tensor.h"
 
 namespace mica {
@@ -72,18 +73,14 @@ class SafetensorsWriter {
   };
   SafetensorsWriter(const std::filesystem::path& path, std::vector<Item> items,
                     const std::map<std::string, std::string>& metadata = {{"format", "mlx"}});
-  ~SafetensorsWriter();
-  SafetensorsWriter(const SafetensorsWriter&) = delete;
-  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
 
   // All bytes of an item; any order, from any thread.
   void write(const std::string& name, const void* data);
-  void finish();
+  void finish() { file_.finish(); }
 
  private:
-  std::filesystem::path path_, temporary_;
+  NewFile file_;
   std::map<std::string, std::pair<size_t, size_t>> places_;  // name -> offset in the file, bytes
-  int descriptor_ = -1;
 };
 
 struct NamedTensor {

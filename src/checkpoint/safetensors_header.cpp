@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "checkpoint/safetensors.h"
 
 namespace mica {
@@ -30,13 +31,6 @@ std::optional<DType> dtype_named(std::string_view name) {
   for (const DTypeName& entry : kDTypes)
     if (name == entry.name) return entry.dtype;
   return std::nullopt;
-}
-
-std::string in_quotes(std::string_view text) {
-  std::string shown;
-  for (const char c : text.substr(0, 120))
-    shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return "'" + shown + (text.size() > 120 ? "…'" : "'");
 }
 
 // Receives the JSON events: depth 1 is the root, 2 a tensor or __metadata__, 3 a list of numbers.

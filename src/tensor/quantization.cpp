@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "tensor/unpack.h"
+
 namespace mica {
 namespace {
 
@@ -44,6 +46,16 @@ DType LinearWeights::compute_dtype() const {
 size_t LinearWeights::weight_bytes() const {
   return weight.bytes() + (scales.empty() ? 0 : scales.bytes()) +
          (biases.empty() ? 0 : biases.bytes());
+}
+
+void unpack_row(const LinearWeights& w, int64_t expert, int64_t row, uint8_t* out) {
+  MICA_CHECK(w.scheme.mode != QuantMode::kNone);
+  MICA_CHECK(expert >= 0 && expert < w.experts && row >= 0 && row < w.rows);
+  const int64_t row_bytes = w.columns * w.scheme.bits / 8;
+  const auto* packed =
+      static_cast<const uint8_t*>(w.weight.data) + (expert * w.rows + row) * row_bytes;
+  for (int64_t i = 0; i < w.columns; ++i)
+    out[i] = static_cast<uint8_t>(packed_element(packed, i, w.scheme.bits, row_bytes));
 }
 
 void dequantize_row(const LinearWeights& w, int64_t expert, int64_t row, float* out) {

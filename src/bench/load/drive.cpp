@@ -12,41 +12,43 @@ namespace {
 
 // A conversation on its way.
 struct Talk {
-  int64_t index = 0;
-  Conversation conversation;
+  const Conversation& conversation;
   std::vector<std::string> answers;
 };
 
 class Drive {
  public:
-  Drive(Client& client, const PlanDialect& dialect, const Workload& workload,
+  Drive(Client& client, const PlanDialect& dialect, const std::vector<Conversation>& conversations,
         const DriveOptions& options, int64_t& next_id, const RecordSink& sink)
       : client_(client),
         dialect_(dialect),
-        workload_(workload),
+        conversations_(conversations),
+        trace_(conversations.front().time >= 0),
         options_(options),
         next_id_(next_id),
         sink_(sink) {}
 
   DriveResult run() {
     result_.began = client_.now();
-    if (workload_.is_trace() || options_.arrivals.kind != ArrivalOptions::Kind::kClosed)
-      schedule();
-    else
+    if (closed())
       for (int32_t i = 0; i < options_.arrivals.concurrency; ++i) begin_next();
+    else
+      schedule();
     client_.run();
     result_.ended = client_.now();
     return std::move(result_);
   }
 
  private:
-  // A trace brings its own times, which `rate` compresses: 2 = twice as fast.
+  bool closed() const { return !trace_ && options_.arrivals.kind == ArrivalOptions::Kind::kClosed; }
+
   std::vector<double> due_times() const {
-    if (!workload_.is_trace()) return arrival_times(options_.arrivals, options_.count);
+    if (!trace_)
+      return arrival_times(options_.arrivals, static_cast<int64_t>(conversations_.size()));
     const double speed = options_.arrivals.rate > 0 ? options_.arrivals.rate : 1;
     std::vector<double> times;
-    for (int64_t i = 0; i < options_.count; ++i)
-      times.push_back(workload_.conversation(options_.first + i).time / speed);
+    for (const Conversation& conversation : conversations_)
+      times.push_back(conversation.time / speed);
     return times;
   }
 
@@ -65,11 +67,14 @@ class Drive {
   }
 
   bool full() const {
-    return options_.arrivals.concurrency > 0 && talking_ >= options_.arrivals.concurrency;
+    const int32_t most = options_.arrivals.kind == ArrivalOptions::Kind::kClosed
+                             ? 0  // says nothing of a trace
+                             : options_.arrivals.concurrency;
+    return most > 0 && talking_ >= most;
   }
 
   bool may_begin() {
-    if (begun_ == options_.count) return false;
+    if (begun_ == conversations_.size()) return false;
     const bool late = options_.seconds > 0 && client_.now() - result_.began > options_.seconds;
     if (late || (options_.stop && options_.stop())) result_.stopped = true;
     return !result_.stopped;
@@ -77,8 +82,7 @@ class Drive {
 
   // Closed loop, or the longest waiting of an open one.
   void begin_next() {
-    if (options_.arrivals.kind == ArrivalOptions::Kind::kClosed && !workload_.is_trace())
-      return begin(RequestRecord::kNever);
+    if (closed()) return begin(RequestRecord::kNever);
     if (waiting_.empty()) return;
     const double due = waiting_.front();
     waiting_.pop_front();
@@ -87,23 +91,20 @@ class Drive {
 
   void begin(double due) {
     if (!may_begin()) return;
-    auto talk = std::make_shared<Talk>();  // shared with the client's callbacks
-    talk->index = options_.first + (options_.warmup ? -begun_ : begun_);
-    ++begun_;
     ++talking_;
-    talk->conversation = workload_.conversation(talk->index);
-    send(talk, due);
+    // Shared with the client's callbacks.
+    send(std::make_shared<Talk>(Talk{conversations_[begun_++], {}}), due);
   }
 
   void send(const std::shared_ptr<Talk>& talk, double due) {
     const size_t turn = talk->answers.size();
-    RequestContent content = turn_content(workload_, talk->conversation, turn, talk->answers);
+    RequestContent content = turn_content(talk->conversation, options_.chat, turn, talk->answers);
     content.model = options_.model;
     content.stream = options_.stream;
     content.fields = options_.fields;
     content.seed = options_.seed;
-    if (!options_.cache_salt.empty())
-      content.cache_salt = fmt::format("{}-{}", options_.cache_salt, next_id_);
+    content.no_cache = options_.no_cache;
+    content.unique = fmt::format("{}-{}", options_.run, next_id_);
     RequestBody body = request_body(dialect_, content);
     for (std::string& field : body.left_out)
       if (std::find(result_.left_out.begin(), result_.left_out.end(), field) ==
@@ -140,12 +141,13 @@ class Drive {
 
   Client& client_;
   const PlanDialect& dialect_;
-  const Workload& workload_;
+  const std::vector<Conversation>& conversations_;
+  const bool trace_;
   const DriveOptions& options_;
   int64_t& next_id_;
   const RecordSink& sink_;
   DriveResult result_;
-  int64_t begun_ = 0;
+  size_t begun_ = 0;
   int32_t talking_ = 0;
   std::deque<double> waiting_;  // due times that have passed
 };
@@ -159,39 +161,40 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-DriveResult drive(Client& client, const PlanDialect& dialect, const Workload& workload,
-                  const DriveOptions& options, int64_t& next_id, const RecordSink& sink) {
-  MICA_CHECK(options.count > 0);
-  return Drive(client, dialect, workload, options, next_id, sink).run();
+DriveResult drive(Client& client, const PlanDialect& dialect,
+                  const std::vector<Conversation>& conversations, const DriveOptions& options,
+                  int64_t& next_id, const RecordSink& sink) {
+  MICA_CHECK(!conversations.empty());
+  return Drive(client, dialect, conversations, options, next_id, sink).run();
 }
 
 WarmUpResult warm_up(Client& client, const PlanDialect& dialect, const Workload& workload,
                      DriveOptions options, int32_t most, int64_t& next_id, const RecordSink& sink) {
   WarmUpResult result;
   const int32_t together = std::max(1, options.arrivals.concurrency);
+  const int64_t count = std::max(4, 2 * together);
   options.warmup = true;
-  options.count = std::max(4, 2 * together);
-  options.first = -1;
+  options.seconds = 0;
+  options.stop = {};
   options.arrivals = {.concurrency = together};
   double before = 0;
   while (result.rounds < most && !result.stable) {
     std::vector<double> times;
     std::string error;
-    const DriveResult round =
-        drive(client, dialect, workload, options, next_id, [&](RequestRecord record) {
-          if (record.ok())
-            times.push_back(record.ended - record.sent);
-          else
-            error = fmt::format("{}: {}", name(record.status), record.error);
-          sink(std::move(record));
-        });
-    options.first -= options.count;
+    std::vector<Conversation> conversations =
+        workload.conversations(-(result.rounds + 1) * count, count);
+    for (Conversation& conversation : conversations) conversation.time = -1;  // not as a trace
+    drive(client, dialect, conversations, options, next_id, [&](RequestRecord record) {
+      if (record.ok())
+        times.push_back(record.ended - record.sent);
+      else
+        error = fmt::format("{}: {}", name(record.status), record.error);
+      sink(std::move(record));
+    });
     ++result.rounds;
-    if (times.empty() && round.stopped) return result;
     if (times.empty())
       throw Error(ErrorKind::kBackend,
-                  "[bench] none of {} warm-up requests succeeded; the last: {}", options.count,
-                  error);
+                  "[bench] none of {} warm-up requests succeeded; the last: {}", count, error);
     const double now = median(times);
     result.stable = result.rounds > 1 && std::abs(now - before) <= WarmUpResult::kStable * before;
     before = now;

@@ -16,14 +16,14 @@
 namespace mica {
 
 struct DriveOptions {
-  ArrivalOptions arrivals;
-  int64_t first = 0;   // the workload's first conversation
-  int64_t count = 1;   // of conversations
-  double seconds = 0;  // none begins later than this; 0 = no limit
+  ArrivalOptions arrivals;  // a trace brings its own times, which `rate`, if set, divides
+  double seconds = 0;       // no conversation begins later than this; 0 = no limit
+  bool chat = true;
   bool warmup = false;
   bool stream = true;
-  std::string model;       // field `model`
-  std::string cache_salt;  // begins each request's own, for backends that have such a field
+  std::string model;      // field `model`
+  bool no_cache = false;  // each request keeps from the prefix cache, where the dialect has a way
+  std::string run;        // makes a salt of that unique
   std::vector<std::pair<std::string, std::string>> fields;  // name and JSON value, of each request
   std::optional<int64_t> seed;
   RequestDeadlines deadlines;
@@ -34,17 +34,18 @@ struct DriveOptions {
 struct DriveResult {
   double began = 0, ended = 0;  // run time
   int64_t requests = 0, failed = 0;
-  bool stopped = false;               // by `stop` or `seconds`, before `count`
+  bool stopped = false;               // by `stop` or `seconds`, before all were sent
   std::vector<std::string> left_out;  // fields that the dialect has none for, each once
 };
 
 using RecordSink = std::function<void(RequestRecord)>;
 
-// Runs until all that began has ended. A conversation whose turn failed has no later turns. A
-// request's id is the next of `next_id`. A request of an open loop that had to wait for
-// ArrivalOptions::concurrency has `sent` behind `due`.
-DriveResult drive(Client& client, const PlanDialect& dialect, const Workload& workload,
-                  const DriveOptions& options, int64_t& next_id, const RecordSink& sink);
+// Sends all conversations, unless it is stopped, and returns when all that began has ended. A
+// conversation whose turn failed has no later turns. A request's id is the next of `next_id`. A
+// request of an open loop that had to wait for ArrivalOptions::concurrency has `sent` behind `due`.
+DriveResult drive(Client& client, const PlanDialect& dialect,
+                  const std::vector<Conversation>& conversations, const DriveOptions& options,
+                  int64_t& next_id, const RecordSink& sink);
 
 struct WarmUpResult {
   int32_t rounds = 0;

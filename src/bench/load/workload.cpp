@@ -48,19 +48,6 @@ Workload::Workload(const WorkloadOptions& options, const TextModel* text,
   check(options_);
 }
 
-bool Workload::exact_input() const {
-  return maker_.exact();
-}
-
-bool Workload::is_trace() const {
-  return !items_.empty() && items_.front().time >= 0;
-}
-
-std::optional<int64_t> Workload::size() const {
-  if (items_.empty()) return std::nullopt;
-  return static_cast<int64_t>(items_.size());
-}
-
 int64_t Workload::vary(int64_t tokens, int64_t index, uint64_t salt) const {
   const double least =
       std::max(1.0, std::ceil(static_cast<double>(tokens) * (1 - options_.spread)));
@@ -82,6 +69,12 @@ Conversation Workload::conversation(int64_t index) const {
                                                           : made(index);
   if (conversation.images.empty()) conversation.images = options_.images;
   return conversation;
+}
+
+std::vector<Conversation> Workload::conversations(int64_t first, int64_t count) const {
+  std::vector<Conversation> out;
+  for (int64_t i = 0; i < count; ++i) out.push_back(conversation(first + i));
+  return out;
 }
 
 // Prompts of the user's own. Each begins with other words, unless the cache shall be warm.
@@ -155,13 +148,13 @@ Conversation Workload::recorded(int64_t index) const {
   return conversation;
 }
 
-RequestContent turn_content(const Workload& workload, const Conversation& conversation, size_t turn,
+RequestContent turn_content(const Conversation& conversation, bool chat, size_t turn,
                             const std::vector<std::string>& answers) {
   MICA_CHECK(turn < conversation.turns.size() && answers.size() >= turn);
   RequestContent content;
   content.max_tokens = conversation.turns[turn].output_tokens;
   content.exact_length = true;
-  if (!workload.chat()) {
+  if (!chat) {
     content.prompt = conversation.turns[turn].user;
     return content;
   }
@@ -177,6 +170,23 @@ RequestContent turn_content(const Workload& workload, const Conversation& conver
     if (t < turn) content.messages.push_back({"assistant", {{.text = answers[t]}}});
   }
   return content;
+}
+
+std::string hash_of(const std::vector<Conversation>& conversations) {
+  uint64_t hash = 0;
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = mix64(hash ^ static_cast<uint8_t>(c)) + text.size();
+    hash = mix64(hash + 0x9e3779b97f4a7c15u);
+  };
+  for (const Conversation& conversation : conversations) {
+    add(conversation.system);
+    for (const std::string& image : conversation.images) add(image);
+    for (const WorkTurn& turn : conversation.turns) {
+      add(turn.user);
+      add(std::to_string(turn.output_tokens));
+    }
+  }
+  return fmt::format("{:016x}", hash);
 }
 
 }  // namespace mica

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,11 +53,11 @@ class Workload {
   // part does not, so that it has the same kind of work and other texts.
   Conversation conversation(int64_t index) const;
 
+  // Numbers first, first + 1, …: made before a load, since making one takes up to milliseconds.
+  std::vector<Conversation> conversations(int64_t first, int64_t count) const;
+
   bool chat() const { return options_.chat; }
-  bool exact_input() const;  // input_tokens are counted, not estimated
-  // Of a trace: how many there are; else no bound.
-  std::optional<int64_t> size() const;
-  bool is_trace() const;
+  bool exact_input() const { return maker_.exact(); }  // input_tokens are counted, not estimated
 
  private:
   Conversation made(int64_t index) const;
@@ -72,8 +71,12 @@ class Workload {
   const std::vector<DatasetItem> items_;
 };
 
-// The request of turn `turn`: its messages so far, with `answers` of the turns before.
-RequestContent turn_content(const Workload& workload, const Conversation& conversation, size_t turn,
+// The request of turn `turn`: its messages so far, with `answers` of the turns before; or, where no
+// chat is sent, its text.
+RequestContent turn_content(const Conversation& conversation, bool chat, size_t turn,
                             const std::vector<std::string>& answers);
+
+// 16 hex digits: equal for the same texts, images and wanted lengths in the same order.
+std::string hash_of(const std::vector<Conversation>& conversations);
 
 }  // namespace mica

@@ -87,7 +87,7 @@ TEST(Workload, TurnsCarryWhatWasSaidBefore) {
                           &demo());
   const Conversation conversation = workload.conversation(4);
   ASSERT_EQ(conversation.turns.size(), 3u);
-  const RequestContent content = turn_content(workload, conversation, 2, {"one", "two"});
+  const RequestContent content = turn_content(conversation, /*chat=*/true, 2, {"one", "two"});
   ASSERT_EQ(content.messages.size(), 6u);
   EXPECT_EQ(content.messages[0].role, "system");
   EXPECT_EQ(content.messages[1].parts.size(), 2u);  // the image, then the text
@@ -104,14 +104,23 @@ TEST(Workload, TracesKeepTheirLengthsAndEqualBlocks) {
       "9]}\n",
       DatasetFormat::kMooncake, "trace");
   const Workload workload({}, &demo(), items);
-  EXPECT_EQ(workload.size(), 2);
-  EXPECT_TRUE(workload.is_trace());
   const Conversation a = workload.conversation(0), b = workload.conversation(1);
   EXPECT_EQ(chat_tokens(a), 1600);
   EXPECT_EQ(chat_tokens(b), 1400);
   EXPECT_EQ(b.time, 0.5);
   EXPECT_EQ(b.turns[0].output_tokens, 6);
   EXPECT_EQ(a.turns[0].user.substr(0, 2000), b.turns[0].user.substr(0, 2000));
+}
+
+TEST(Workload, TheHashTellsOtherWork) {
+  const Workload workload({.input_tokens = 32}, &demo());
+  const std::string hash = hash_of(workload.conversations(0, 3));
+  EXPECT_EQ(hash.size(), 16u);
+  EXPECT_EQ(hash, hash_of(workload.conversations(0, 3)));
+  EXPECT_NE(hash, hash_of(workload.conversations(1, 3)));
+  EXPECT_NE(
+      hash,
+      hash_of(Workload({.input_tokens = 32, .output_tokens = 9}, &demo()).conversations(0, 3)));
 }
 
 TEST(Workload, WhatContradictsIsRefused) {

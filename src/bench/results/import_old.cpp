@@ -161,11 +161,17 @@ void Import::read_iteration(const JsonNode& node, double& time) {
   record.status = RequestStatus::kOk;
   record.sent = time;
   const JsonNode wall = node.at("wall_s");
-  if (wall.number() < 0) wall.wrong("seconds");
+  if (wall.number() < 0 || wall.number() > 1e6) wall.wrong("seconds");
   time += wall.number();
   record.ended = time;
-  node.read("prompt_tokens", record.prompt_tokens);
-  node.read("generated_tokens", record.completion_tokens);
+  const auto read_count = [&](const char* key, int64_t& count) {
+    const auto value = node.find(key);
+    if (!value) return;
+    count = value->integer();
+    if (count < 0 || count > 1'000'000'000) value->wrong("a number of tokens");
+  };
+  read_count("prompt_tokens", record.prompt_tokens);
+  read_count("generated_tokens", record.completion_tokens);
   if (run_.workload.output_tokens > 0) record.wanted_output = run_.workload.output_tokens;
   if (const auto text = find_any(node, {"output_text", "output", "text", "response"}))
     record.answer = plain(*text);

@@ -62,6 +62,19 @@ constexpr RequestStatus kStatuses[] = {
     RequestStatus::kServerError, RequestStatus::kCancelled,
 };
 
+// Seconds since a run began. Others than the client would write are not computed with.
+double read_time(const JsonNode& node) {
+  const double time = node.number();
+  if (time < 0 || time > 1e9) node.wrong("seconds since the run began");
+  return time;
+}
+
+int64_t read_count(const JsonNode& node) {
+  const int64_t count = node.integer();
+  if (count < 0 || count > 1'000'000'000'000) node.wrong("a number of tokens");
+  return count;
+}
+
 OrderedJson chunks_json(const std::vector<ChunkRecord>& chunks) {
   OrderedJson times = OrderedJson::array(), bytes = OrderedJson::array();
   std::string kinds;
@@ -74,8 +87,7 @@ OrderedJson chunks_json(const std::vector<ChunkRecord>& chunks) {
 }
 
 std::vector<ChunkRecord> read_chunks(const JsonNode& node) {
-  std::vector<double> times;
-  node.read("times", times);
+  const std::vector<JsonNode> times = node.at("times").items();
   const std::string kinds = node.at("kinds").text();
   const std::vector<JsonNode> bytes = node.at("bytes").items();
   if (times.size() != kinds.size() || bytes.size() != kinds.size())
@@ -86,7 +98,8 @@ std::vector<ChunkRecord> read_chunks(const JsonNode& node) {
     if (kind == std::string_view::npos) node.wrong("kinds of 'rutac'");
     const int64_t size = bytes[i].integer();
     if (size < 0 || size > INT32_MAX) bytes[i].wrong("a size");
-    chunks.push_back({times[i], static_cast<ChunkKind>(kind), static_cast<int32_t>(size)});
+    chunks.push_back(
+        {read_time(times[i]), static_cast<ChunkKind>(kind), static_cast<int32_t>(size)});
   }
   return chunks;
 }
@@ -121,8 +134,10 @@ RequestRecord read_request(const JsonNode& node) {
   node.read("warmup", record.warmup);
   record.status = read_status(node.at("status"));
   node.read("http_status", record.http_status);
-  for (const Time& time : kTimes) node.read(time.name, record.*time.member);
-  for (const Count& count : kCounts) node.read(count.name, record.*count.member);
+  for (const Time& time : kTimes)
+    if (const auto value = node.find(time.name)) record.*time.member = read_time(*value);
+  for (const Count& count : kCounts)
+    if (const auto value = node.find(count.name)) record.*count.member = read_count(*value);
   for (const Text& text : kTexts) node.read(text.name, record.*text.member);
   if (const auto chunks = node.find("chunks")) record.chunks = read_chunks(*chunks);
   return record;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "bench/results/import_old.h"
 #include "bench/results/new_file.h"
 #include "bench/results/run_json.h"
 
@@ -46,6 +47,11 @@ void remove_unnamed(const fs::path& folder) {
 }
 
 }  // namespace
+
+RunRecord load_file(const fs::path& path) {
+  const std::string text = read_text_file(path, kMaxFile), source = path.string();
+  return is_old_result(text) ? import_old_result(text, source) : run_from_json(text, source);
+}
 
 fs::path default_results_folder() {
   if (const std::string set = variable("MICA_RESULTS"); !set.empty()) return set;
@@ -192,8 +198,7 @@ std::vector<RecoveredRun> ResultStore::recover() {
 
 RunRecord ResultStore::load(const std::string& name) {
   std::error_code ignored;
-  if (fs::is_regular_file(name, ignored))
-    return run_from_json(read_text_file(name, kMaxFile), name);
+  if (fs::is_regular_file(name, ignored)) return load_file(name);
   std::vector<std::string> ids;
   {
     const std::lock_guard lock(*mutex_);

@@ -56,6 +56,9 @@ struct RecoveredRun {
   std::string problem;   // why it could not be recovered; the journal is kept as *.broken
 };
 
+// A result file, of Mica or of the old scripts. Throws Error.
+RunRecord load_file(const std::filesystem::path& path);
+
 // $MICA_RESULTS, else $XDG_DATA_HOME/mica/results, else ~/.local/share/mica/results.
 std::filesystem::path default_results_folder();
 
@@ -74,8 +77,8 @@ class ResultStore {
   // Runs that their processes left: those of living processes are not touched.
   std::vector<RecoveredRun> recover();
 
-  // By id, the beginning of one, "last", or the path of a result file. Throws Error(kUsage): there
-  // is none, or several begin so.
+  // By id, the beginning of one, "last", or the path of a file (load_file()). Throws Error(kUsage):
+  // there is none, or several begin so.
   RunRecord load(const std::string& name);
   std::vector<RunEntry> list(const RunFilter& filter = {});
   // Makes the index anew from the files; returns their number. Unreadable ones are logged.

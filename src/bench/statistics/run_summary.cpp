@@ -67,8 +67,8 @@ std::vector<double> slice_tokens(const Records& records, const RunSummary& out) 
   std::vector<double> slices(kSlices, 0);
   const double width = out.duration() / kSlices;
   const auto add = [&](double time, double tokens) {
-    const auto place = static_cast<int64_t>((time - out.begin) / width);
-    slices[static_cast<size_t>(std::clamp<int64_t>(place, 0, kSlices - 1))] += tokens / width;
+    const double place = std::clamp((time - out.begin) / width, 0.0, kSlices - 1.0);
+    slices[static_cast<size_t>(place)] += tokens / width;
   };
   for (const RequestRecord* record : records) {
     if (!record->ok()) continue;

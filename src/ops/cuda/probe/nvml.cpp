@@ -1,28 +1,12 @@
-// The child that opens NVML. Prototypes and constants: nvml.h of the CUDA toolkit; the library
-// keeps them for old programs.
+// The child that opens NVML.
 #include <algorithm>
 #include <iterator>
 
 #include "ops/cuda/probe/library.h"
+#include "ops/cuda/probe/nvml_api.h"
 
 namespace mica::gpu {
 namespace {
-
-using NvmlDevice = void*;  // nvmlDevice_t
-struct NvmlMemory {        // nvmlMemory_t, bytes
-  unsigned long long total, free, used;
-};
-struct NvmlProcess {  // nvmlProcessInfo_v2_t
-  unsigned pid;
-  unsigned long long memory;  // ~0: not told
-  unsigned gpu_instance, compute_instance;
-};
-struct NvmlPci {  // nvmlPciInfo_t
-  char bus_legacy[16];
-  unsigned domain, bus, device, device_id, subsystem_id;
-  char bus_id[32];
-};
-constexpr int kNvmlSuccess = 0, kNvmlTooSmall = 7;
 
 // One GPU, asked field by field; a missing function or a refusal leaves the field out.
 class NvmlGpu {

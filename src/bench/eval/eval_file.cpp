@@ -44,10 +44,13 @@ EvalHead read_head(const JsonNode& node) {
   return head;
 }
 
+// One spelling of each value.
 std::string shown(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string text;
-  for (const auto& [name, value] : fields) text += fmt::format(" {}={}", name, value);
-  return text.empty() ? " none" : text;
+  for (const auto& [name, value] : fields)
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", name,
+                        dump(parse_document(value, name, "eval")));
+  return text.empty() ? "none" : text;
 }
 
 }  // namespace
@@ -86,8 +89,8 @@ std::string difference(const EvalHead& file, const EvalHead& now) {
                  fmt::format("{} of {}, and they differ", now.questions, now.source));
   if (file.max_tokens != now.max_tokens)
     return other("tokens of an answer", file.max_tokens, now.max_tokens);
-  if (file.fields != now.fields)
-    return other("fields of requests", shown(file.fields), shown(now.fields));
+  if (const std::string before = shown(file.fields), after = shown(now.fields); before != after)
+    return other("fields of requests", before, after);
   return "";
 }
 

@@ -105,6 +105,7 @@ TEST(EvalFile, OtherQuestionsModelsAndSettingsAreRefused) {
     return text.find(part) != std::string::npos && text.find("--output") != std::string::npos;
   };
   EXPECT_EQ(changed([](EvalHead&) {}), "none");
+  EXPECT_EQ(changed([](EvalHead& h) { h.fields = {{"temperature", " 0"}}; }), "none");
   EXPECT_TRUE(has(changed([](EvalHead& h) { h.model = "other"; }),
                   "model: the file has fake, now it is other"));
   EXPECT_TRUE(
@@ -114,7 +115,7 @@ TEST(EvalFile, OtherQuestionsModelsAndSettingsAreRefused) {
   EXPECT_TRUE(has(changed([](EvalHead& h) { h.max_tokens = 50; }), "tokens of an answer"));
   EXPECT_TRUE(has(changed([](EvalHead& h) { h.system = "x"; }), "system message"));
   EXPECT_TRUE(
-      has(changed([](EvalHead& h) { h.fields = {}; }), "has  temperature=0, now it is  none"));
+      has(changed([](EvalHead& h) { h.fields = {}; }), "has temperature=0, now it is none"));
 }
 
 TEST(EvalFile, OtherFilesAreRefused) {

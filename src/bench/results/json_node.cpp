@@ -127,7 +127,7 @@ OrderedJson parse_document(std::string_view text, const std::string& source, con
     return OrderedJson::parse(text, limit_depth);
   } catch (const OrderedJson::exception& error) {
     throw Error(ErrorKind::kUsage,
-                "[{}] {}: expected JSON, found something else ({}); is the file whole?", tag,
+                "[{}] {}: expected JSON, found something else ({}); is it whole?", tag,
                 source, error.what());
   }
 }

@@ -104,9 +104,10 @@ EvalFile::EvalFile(fs::path path, const EvalHead& head) : path_(std::move(path))
     throw Error(ErrorKind::kUsage, "[eval] {}: can't be written: {}", path_.string(),
                 std::strerror(errno));
   try {
-    lock_ = FileLock::try_lock(path_);
-    if (!lock_)
+    auto lock = FileLock::try_lock(path_);
+    if (!lock)
       throw Error(ErrorKind::kUsage, "[eval] {}: another process writes this file", path_.string());
+    lock_.emplace(std::move(*lock));
     read(head);
   } catch (...) {
     ::close(fd_);

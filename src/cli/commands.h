@@ -15,7 +15,8 @@ struct Ending {
   int status = 0;
 };
 
-// `arguments` of the program: `serve` has other flags for another backend than Mica itself.
+// `arguments` of the program: `serve` has other flags for another backend than Mica itself, `eval`
+// for a model of this process.
 void add_commands(CLI::App& app, const std::vector<std::string>& arguments);  // cli/commands.cpp
 
 void add_generate_command(CLI::App& app);
@@ -25,6 +26,9 @@ void add_serve_backend_command(CLI::App& app);
 bool is_serve_of_backend(const std::vector<std::string>& arguments);
 void add_bench_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
+void add_eval_command(CLI::App& app);
+void add_eval_perplexity_command(CLI::App& app);
+bool is_eval_of_perplexity(const std::vector<std::string>& arguments);
 void add_logits_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_plan_command(CLI::App& app);

@@ -33,6 +33,8 @@ std::vector<RequestRecord> load(const fake::FakeEngine& engine) {
   std::vector<RequestRecord> records;
   for (const int question : {1, 2, 3, 1})
     records.push_back(ask(client, chat_request(8, long_question(question))));
+  // How long a byte is on its way on a busy machine is nothing to test.
+  for (RequestRecord& record : records) record.first_token = RequestRecord::kNever;
   return records;
 }
 
@@ -67,9 +69,15 @@ TEST_P(Scrape, AgreesWithTheClient) {
   }
   EXPECT_GT(cached, 0);
   const EngineFigures& figures = between.figures;
-  if (figures.prompt_tokens) EXPECT_EQ(*figures.prompt_tokens, prompt);
-  if (figures.computed_tokens) EXPECT_EQ(*figures.computed_tokens, prompt - cached);
-  if (figures.requests) EXPECT_EQ(*figures.requests, 4);
+  if (figures.prompt_tokens) {
+    EXPECT_EQ(*figures.prompt_tokens, prompt);
+  }
+  if (figures.computed_tokens) {
+    EXPECT_EQ(*figures.computed_tokens, prompt - cached);
+  }
+  if (figures.requests) {
+    EXPECT_EQ(*figures.requests, 4);
+  }
   if (figures.first_token) {
     EXPECT_EQ(figures.first_token->count, 4);
     EXPECT_GE(*figures.first_token->mean(), 0.01);

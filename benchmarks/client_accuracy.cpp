@@ -50,7 +50,7 @@ struct Report {
   Errors first_schedule, first_engine, gap_schedule, gap_engine, end_schedule, end_engine, late;
   int64_t failed = 0, tokens = 0;
 
-  void add(const RequestRecord& record, const Json& truth, const Flags& flags) {
+  void add(const RequestSample& record, const Json& truth, const Flags& flags) {
     const std::vector<double> sent = truth["sent"], due = truth["due"];
     std::vector<double> seen;
     for (const ChunkRecord& chunk : record.chunks)
@@ -78,7 +78,7 @@ struct Report {
 
 // By the question, which is another for each request.
 std::map<std::string, Json> truths(const std::string& url) {
-  const RequestRecord page = fetch({.url = url}, "GET", "/fake/timeline", "", 60);
+  const RequestSample page = fetch({.url = url}, "GET", "/fake/timeline", "", 60);
   if (!page.ok()) throw Error(ErrorKind::kMeasurement, "[accuracy] no timeline: {}", page.error);
   std::map<std::string, Json> out;
   for (Json& request : Json::parse(page.body)["requests"]) {
@@ -93,7 +93,7 @@ void measure(int streams, const Flags& flags) {
       {"timing", {{"first_token_ms", flags.first_token_ms}, {"interval_ms", flags.interval_ms}}}});
   Client client({.url = engine.url()});
   const double spread = (flags.spread_ms > 0 ? flags.spread_ms : flags.interval_ms) / 1e3;
-  std::vector<std::pair<std::string, RequestRecord>> records;
+  std::vector<std::pair<std::string, RequestSample>> records;
   // The first round opens the connections and is not counted.
   for (int round = -1; round < flags.rounds; ++round) {
     const double begin = client.now() + 0.1;
@@ -102,7 +102,7 @@ void measure(int streams, const Flags& flags) {
           "round " + std::to_string(round) + " stream " + std::to_string(i);
       RequestSpec spec = fake::chat_request(flags.tokens, question);
       spec.due = begin + spread * i / streams;
-      client.submit(spec, [&records, question, round](RequestRecord record) {
+      client.submit(spec, [&records, question, round](RequestSample record) {
         if (round >= 0) records.emplace_back(question, std::move(record));
       });
     }

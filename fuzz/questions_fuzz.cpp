@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t end = text.find('\0');
   try {
     const mica::QuestionSet set = mica::parse_questions(text.substr(0, end), "fuzz");
-    mica::RequestRecord request;
+    mica::RequestSample request;
     request.status = mica::RequestStatus::kOk;
     if (end != std::string_view::npos) request.answer = text.substr(end + 1);
     for (const mica::Question& question : set.questions) {

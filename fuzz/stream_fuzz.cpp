@@ -10,8 +10,8 @@
 
 namespace {
 
-mica::RequestRecord read(std::string_view bytes, mica::AnswerForm form, size_t portion) {
-  mica::RequestRecord record;
+mica::RequestSample read(std::string_view bytes, mica::AnswerForm form, size_t portion) {
+  mica::RequestSample record;
   mica::AnswerReader reader(record, form, /*keep_body=*/true, /*max_answer_bytes=*/1 << 20);
   double time = 1;
   for (; !bytes.empty(); ++time) {
@@ -24,8 +24,8 @@ mica::RequestRecord read(std::string_view bytes, mica::AnswerForm form, size_t p
   return record;
 }
 
-void check(const mica::RequestRecord& record) {
-  using Record = mica::RequestRecord;
+void check(const mica::RequestSample& record) {
+  using Record = mica::RequestSample;
   double last = 0;
   for (const mica::ChunkRecord& chunk : record.chunks) {
     MICA_CHECK(chunk.time >= last && chunk.bytes >= 0);
@@ -45,8 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const auto form = static_cast<mica::AnswerForm>(data[0] % 3);
-  const mica::RequestRecord whole = read(bytes, form, bytes.size() + 1);
-  const mica::RequestRecord parts = read(bytes, form, 1 + data[0] / 3 % 40);
+  const mica::RequestSample whole = read(bytes, form, bytes.size() + 1);
+  const mica::RequestSample parts = read(bytes, form, 1 + data[0] / 3 % 40);
   check(whole);
   check(parts);
   MICA_CHECK(whole.status == parts.status && whole.http_status == parts.http_status);

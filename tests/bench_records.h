@@ -15,8 +15,8 @@ struct StreamSpec {
   int64_t prompt = 100, tokens = 11;
 };
 
-inline RequestRecord streamed(int64_t id, const StreamSpec& spec) {
-  RequestRecord r;
+inline RequestSample streamed(int64_t id, const StreamSpec& spec) {
+  RequestSample r;
   r.id = id;
   r.sent = spec.sent;
   r.first_byte = r.first_response = spec.sent + spec.ttft - 0.001;
@@ -39,8 +39,8 @@ inline RequestRecord streamed(int64_t id, const StreamSpec& spec) {
   return r;
 }
 
-inline RequestRecord failed(int64_t id, double sent, RequestStatus status) {
-  RequestRecord r;
+inline RequestSample failed(int64_t id, double sent, RequestStatus status) {
+  RequestSample r;
   r.id = id;
   r.sent = sent;
   r.ended = sent + 0.5;
@@ -50,8 +50,8 @@ inline RequestRecord failed(int64_t id, double sent, RequestStatus status) {
 }
 
 // `count` streams one after another; each has a little more TTFT than the one before, in a cycle.
-inline std::vector<RequestRecord> steady_run(int64_t count, StreamSpec spec = {}) {
-  std::vector<RequestRecord> records;
+inline std::vector<RequestSample> steady_run(int64_t count, StreamSpec spec = {}) {
+  std::vector<RequestSample> records;
   const double base = spec.ttft;
   for (int64_t i = 0; i < count; ++i) {
     spec.ttft = base * (1 + 0.001 * static_cast<double>(i * 7 % 11));

@@ -78,13 +78,13 @@ inline RunRecord sample_run(const std::string& backend = "vllm", double speed = 
   run.state = RunState::kFinished;
   run.phases = {{"port", 4.5, ""}, {"first token", 1.25, "compiled kernels"}};
   const StreamSpec spec = {.ttft = 0.1 / speed, .gap = 0.01 / speed};
-  RequestRecord warm = streamed(0, spec);
+  RequestSample warm = streamed(0, spec);
   warm.warmup = true;
   run.requests.push_back(warm);
   for (int stream = 0; stream < concurrency; ++stream) {
     StreamSpec begun = spec;
     begun.sent = 1;
-    for (RequestRecord record : steady_run(40, begun)) {
+    for (RequestSample record : steady_run(40, begun)) {
       record.id = static_cast<int64_t>(run.requests.size());
       run.requests.push_back(std::move(record));
     }

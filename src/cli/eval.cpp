@@ -84,7 +84,7 @@ int64_t max_tokens_of(const EvalFlags& flags, const LaunchPlan& plan) {
 
 // The only model that a running server has.
 std::string only_model(const std::string& url, const std::string& key) {
-  const RequestRecord record = fetch({.url = url, .api_key = key}, "GET", "/v1/models");
+  const RequestSample record = fetch({.url = url, .api_key = key}, "GET", "/v1/models");
   if (!record.ok())
     throw Error(ErrorKind::kBackend, "[eval] {}/v1/models: {} {}; give the model's name", url,
                 name(record.status), record.error);

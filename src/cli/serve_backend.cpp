@@ -92,7 +92,7 @@ LaunchOptions engine_options(const ServeBackendFlags& flags, const Served& serve
 void warm_up(const LaunchPlan& plan, const ServeBackendFlags& flags, const Interrupts& interrupts) {
   constexpr int kRequests = 2;
   for (int i = 0; i < kRequests && !interrupts.requested(); ++i) {
-    const RequestRecord record =
+    const RequestSample record =
         client_first_token(flags.api_key)(plan, plan.deadlines.first_token, interrupts.token());
     if (!record.ok())
       log_warning("[serve] a warm-up request failed: {} {}", name(record.status), record.error);

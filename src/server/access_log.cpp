@@ -16,7 +16,7 @@ double milliseconds(double seconds) {
 
 }  // namespace
 
-AccessLine access_line(const AccessRecord& record) {
+AccessLine access_line(const RequestRecord& record) {
   const double total = milliseconds(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - record.arrived).count());
   const char* route = *record.route ? record.route : "none";

@@ -9,6 +9,6 @@ struct AccessLine {
   std::string text;    // for people
   std::string fields;  // for log_line: members of a JSON object
 };
-AccessLine access_line(const AccessRecord& record);
+AccessLine access_line(const RequestRecord& record);
 
 }  // namespace mica

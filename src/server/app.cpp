@@ -83,7 +83,7 @@ App::App(AppOptions options)
                .patience = options_.model_patience}),
       http_([this] {
         HttpServerOptions http = options_.http;
-        http.on_request_end = [this](const AccessRecord& record) { request_ended(record); };
+        http.on_request_end = [this](const RequestRecord& record) { request_ended(record); };
         return http;
       }()),
       workers_(std::max(1, options_.workers)) {
@@ -125,7 +125,7 @@ void App::stop() {
   models_.stop();
 }
 
-void App::request_ended(const AccessRecord& record) {
+void App::request_ended(const RequestRecord& record) {
   counters_.add(record);
   if (!options_.access_log) return;
   const AccessLine line = access_line(record);

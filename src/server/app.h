@@ -79,7 +79,7 @@ class App {
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange);
   void dispatch(const Route& route, HttpRequest request, std::shared_ptr<Exchange> exchange);
   bool may_ask(const Route& route, const HttpRequest& request) const;
-  void request_ended(const AccessRecord& record);
+  void request_ended(const RequestRecord& record);
   void look_at_engines();       // every second
   void check_ready() const;     // RequestError(503) unless requests run
   std::string failure() const;  // why no request can run; "" = none

@@ -35,7 +35,7 @@ struct HttpResponse {
 };
 
 // What is known of one request and its answer, for the log and for metrics.
-struct AccessRecord {
+struct RequestRecord {
   std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
   std::string id;  // X-Request-Id: the client's, or made
   std::string method, peer;
@@ -82,11 +82,11 @@ class Exchange {
   // Lives as long as the exchange.
   void keep(std::shared_ptr<const void> what) { kept_ = std::move(what); }
 
-  AccessRecord& record() { return *record_; }
+  RequestRecord& record() { return *record_; }
 
  protected:
   // Shared with the connection, which may outlive the exchange until all is written.
-  std::shared_ptr<AccessRecord> record_ = std::make_shared<AccessRecord>();
+  std::shared_ptr<RequestRecord> record_ = std::make_shared<RequestRecord>();
 
  private:
   std::shared_ptr<const void> kept_;

@@ -24,7 +24,7 @@ class HttpExchange final : public Exchange {
   HttpExchange(std::shared_ptr<Connection> connection, uint64_t number)
       : connection_(std::move(connection)), number_(number) {}
   ~HttpExchange() override;
-  std::shared_ptr<AccessRecord> shared_record() const { return record_; }
+  std::shared_ptr<RequestRecord> shared_record() const { return record_; }
 
   void post(std::function<void()> work) override {
     asio::post(connection_->executor(), std::move(work));
@@ -254,7 +254,7 @@ void Connection::refuse(int status, const std::string& message) {
   ended_ = true;
   keep_alive_ = false;
   HttpResponse response = error_response({status, message});
-  record_ = std::make_shared<AccessRecord>();
+  record_ = std::make_shared<RequestRecord>();
   record_->id = request_id("");
   record_->status = status;
   record_->peer = peer_;

@@ -92,7 +92,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool watching_ = false, writing_ = false, closed_ = false;
   bool waits_for_watch_ = false;  // the answer is written, a read of `watch_secure_peer` is pending
   std::string peer_, origin_;
-  std::shared_ptr<AccessRecord> record_;  // shared with the exchange; null between requests
+  std::shared_ptr<RequestRecord> record_;  // shared with the exchange; null between requests
   std::string pending_, out_;
   std::function<void()> on_closed_;
   std::function<void(const ApiError&)> on_abort_;

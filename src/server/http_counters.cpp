@@ -2,7 +2,7 @@
 
 namespace mica {
 
-std::string rejection(const AccessRecord& record) {
+std::string rejection(const RequestRecord& record) {
   if (record.completion_tokens > 0) return "";
   if (record.status != 503 && (record.status < 400 || record.status > 499)) return "";
   if (!record.error_code.empty()) return record.error_code;
@@ -17,7 +17,7 @@ std::string rejection(const AccessRecord& record) {
   }
 }
 
-void HttpCounters::add(const AccessRecord& record) {
+void HttpCounters::add(const RequestRecord& record) {
   std::string reason = rejection(record);
   const std::lock_guard lock(mutex_);
   ++requests_[{*record.route ? record.route : "none", record.status}];

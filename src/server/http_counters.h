@@ -13,11 +13,11 @@ namespace mica {
 
 // Why a request was turned away before the engine saw it, or "" if it was not: the code of its
 // error, or one by its status.
-std::string rejection(const AccessRecord& record);
+std::string rejection(const RequestRecord& record);
 
 class HttpCounters {
  public:
-  void add(const AccessRecord& record);  // thread-safe
+  void add(const RequestRecord& record);  // thread-safe
 
   using Requests = std::map<std::pair<std::string, int>, uint64_t>;  // by route and status
   Requests requests() const;

@@ -22,7 +22,7 @@ struct HttpServerOptions {
   size_t max_header_bytes = limits::kHeaderBytes;
   size_t max_connections = limits::kConnections;
   // On an I/O thread, once for each request when its answer is written or its connection has ended.
-  std::function<void(const AccessRecord&)> on_request_end;
+  std::function<void(const RequestRecord&)> on_request_end;
 };
 
 class HttpServer {

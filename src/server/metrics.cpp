@@ -79,7 +79,7 @@ void AnswerObserver::on_started(const Event& event) {
   started_ = event.time;
   is_started_ = true;
   prompt_tokens_ = event.prompt_tokens;
-  AccessRecord& record = exchange_->record();
+  RequestRecord& record = exchange_->record();
   record.queue_seconds = std::max(record.queue_seconds, event.queue_seconds);
   record.prompt_tokens += event.prompt_tokens;
   record.cached_tokens += event.cached_tokens;
@@ -88,7 +88,7 @@ void AnswerObserver::on_started(const Event& event) {
 
 void AnswerObserver::on_token(const Event& event) {
   const Clock::time_point now = event.time;
-  AccessRecord& record = exchange_->record();
+  RequestRecord& record = exchange_->record();
   ++record.completion_tokens;
   if (tokens_++ == 0) {
     first_token_ = now;
@@ -104,7 +104,7 @@ void AnswerObserver::on_token(const Event& event) {
 void AnswerObserver::on_finished(AnswerEnd end) {
   if (finished_) return;
   finished_ = true;
-  AccessRecord& record = exchange_->record();
+  RequestRecord& record = exchange_->record();
   record.finish_reason = name(end);
   if (!metrics_) return;
   metrics_->ended[static_cast<size_t>(end)].fetch_add(1, std::memory_order_relaxed);

@@ -97,7 +97,7 @@ TEST(Prometheus, EscapesAndNumbers) {
 }
 
 TEST(AccessLog, HasTheNumbersOfACompletion) {
-  AccessRecord record;
+  RequestRecord record;
   record.id = "req-1";
   record.peer = "127.0.0.1";
   record.method = "POST";

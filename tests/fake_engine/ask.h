@@ -30,14 +30,14 @@ inline RequestSpec chat_request(int64_t tokens = 8, const std::string& question 
   return spec;
 }
 
-inline RequestRecord ask(Client& client, RequestSpec spec) {
-  RequestRecord out;
-  client.submit(std::move(spec), [&out](RequestRecord record) { out = std::move(record); });
+inline RequestSample ask(Client& client, RequestSpec spec) {
+  RequestSample out;
+  client.submit(std::move(spec), [&out](RequestSample record) { out = std::move(record); });
   client.run();
   return out;
 }
 
-inline RequestRecord ask(const std::string& url, RequestSpec spec) {
+inline RequestSample ask(const std::string& url, RequestSpec spec) {
   Client client({.url = url});
   return ask(client, std::move(spec));
 }

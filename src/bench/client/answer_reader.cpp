@@ -14,7 +14,7 @@ constexpr size_t kErrorBody = 64 << 10;  // bytes kept of an answer that reports
 constexpr size_t kBeginning = 400;       // of a stream, for messages
 
 bool known(double time) {
-  return time != RequestRecord::kNever;
+  return time != RequestSample::kNever;
 }
 
 void keep_first(double& time, double now) {
@@ -22,7 +22,7 @@ void keep_first(double& time, double now) {
 }
 
 void keep_known(int64_t& count, int64_t said) {
-  if (said != RequestRecord::kUnknown) count = said;
+  if (said != RequestSample::kUnknown) count = said;
 }
 
 void keep_known(double& seconds, double said) {
@@ -42,7 +42,7 @@ void join_lists(std::string& list, const std::string& more) {
 
 }  // namespace
 
-AnswerReader::AnswerReader(RequestRecord& record, AnswerForm form, bool keep_body,
+AnswerReader::AnswerReader(RequestSample& record, AnswerForm form, bool keep_body,
                            int64_t max_answer_bytes)
     : record_(record),
       form_(form),

@@ -16,7 +16,7 @@ namespace mica {
 class AnswerReader {
  public:
   // record: outlives this; gets everything but id, group, warmup, due and sent.
-  AnswerReader(RequestRecord& record, AnswerForm form, bool keep_body, int64_t max_answer_bytes);
+  AnswerReader(RequestSample& record, AnswerForm form, bool keep_body, int64_t max_answer_bytes);
   AnswerReader(const AnswerReader&) = delete;
   AnswerReader& operator=(const AnswerReader&) = delete;
 
@@ -49,7 +49,7 @@ class AnswerReader {
   void whole_ended();
   std::string so_far() const;
 
-  RequestRecord& record_;
+  RequestSample& record_;
   const AnswerForm form_;
   const bool keep_body_;
   const int64_t max_answer_bytes_;

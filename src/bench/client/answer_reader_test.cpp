@@ -28,7 +28,7 @@ const std::string kFinish =
     framed("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
 
 struct Outcome {
-  RequestRecord record;
+  RequestSample record;
   bool decided = false, finished = false, reusable = false;
 };
 
@@ -58,7 +58,7 @@ TEST(AnswerReader, ReadsAStreamInAnyPortions) {
   for (const size_t step :
        {size_t{1}, size_t{2}, size_t{3}, size_t{17}, size_t{1000}, bytes.size()}) {
     const Outcome out = read(bytes, AnswerForm::kStream, false, step);
-    const RequestRecord& record = out.record;
+    const RequestSample& record = out.record;
     EXPECT_TRUE(out.decided && out.finished && out.reusable) << step;
     EXPECT_EQ(record.status, RequestStatus::kOk) << record.error;
     EXPECT_EQ(record.answer, "one two");
@@ -74,7 +74,7 @@ TEST(AnswerReader, ReadsAStreamInAnyPortions) {
 }
 
 TEST(AnswerReader, TakesTimesOfTheBytesThatEndAnEvent) {
-  RequestRecord record;
+  RequestSample record;
   AnswerReader reader(record, AnswerForm::kStream, false, 1 << 20);
   reader.feed("HTTP/1.1 200 OK\r\n", 1);
   reader.feed("Content-Type: text/event-stream\r\n\r\n: comment\n\n", 2);
@@ -102,7 +102,7 @@ TEST(AnswerReader, JoinsToolCalls) {
         R"(data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":")" + text +
         "\"}}]}}]}\n\n");
   };
-  const RequestRecord record = read(kStreamHead + call("a") + call("b") + kDone + kEnd).record;
+  const RequestSample record = read(kStreamHead + call("a") + call("b") + kDone + kEnd).record;
   EXPECT_EQ(
       record.tool_calls,
       R"([{"index":0,"function":{"arguments":"a"}},{"index":0,"function":{"arguments":"b"}}])");
@@ -216,7 +216,7 @@ TEST(AnswerReader, EndsAnAnswerOverTheLimit) {
 }
 
 TEST(AnswerReader, KeepsTheFirstDecision) {
-  RequestRecord record;
+  RequestSample record;
   AnswerReader reader(record, AnswerForm::kStream, false, 1 << 20);
   reader.feed(kStreamHead + word("one"), 1);
   reader.decide(RequestStatus::kTimeout, "no byte for 5 s", 6);

@@ -26,17 +26,17 @@ std::string_view text_of(const dom::object& object, std::string_view key) {
 int64_t count_of(const dom::object& object, std::string_view key) {
   int64_t whole = 0;
   if (object[key].get(whole) == simdjson::SUCCESS)
-    return whole >= 0 ? whole : RequestRecord::kUnknown;
+    return whole >= 0 ? whole : RequestSample::kUnknown;
   double number = 0;
   if (object[key].get(number) == simdjson::SUCCESS && number >= 0 && number < 9e15)
     return static_cast<int64_t>(number);
-  return RequestRecord::kUnknown;
+  return RequestSample::kUnknown;
 }
 
 double seconds_of(const dom::object& object, std::string_view milliseconds) {
   double value = 0;
   const bool found = object[milliseconds].get(value) == simdjson::SUCCESS && value >= 0;
-  return found ? value / 1000 : RequestRecord::kNever;
+  return found ? value / 1000 : RequestSample::kNever;
 }
 
 // The first that is known.
@@ -45,14 +45,14 @@ int64_t first_known(int64_t value, Rest... rest) {
   if constexpr (sizeof...(rest) == 0) {
     return value;
   } else {
-    return value != RequestRecord::kUnknown ? value : first_known(rest...);
+    return value != RequestSample::kUnknown ? value : first_known(rest...);
   }
 }
 
 int64_t nested_count(const dom::object& object, std::string_view key, std::string_view inner) {
   dom::object details;
   return object[key].get(details) == simdjson::SUCCESS ? count_of(details, inner)
-                                                       : RequestRecord::kUnknown;
+                                                       : RequestSample::kUnknown;
 }
 
 void read_usage(const dom::object& usage, AnswerPiece& piece) {
@@ -73,7 +73,7 @@ void read_timings(const dom::object& timings, AnswerPiece& piece) {
   const int64_t cached = count_of(timings, "cache_n"), computed = count_of(timings, "prompt_n");
   piece.cached_tokens = first_known(piece.cached_tokens, cached);
   piece.completion_tokens = first_known(piece.completion_tokens, count_of(timings, "predicted_n"));
-  if (computed != RequestRecord::kUnknown)
+  if (computed != RequestSample::kUnknown)
     piece.prompt_tokens = first_known(piece.prompt_tokens, computed + std::max<int64_t>(cached, 0));
 }
 
@@ -106,8 +106,8 @@ ChunkKind kind_of(const AnswerPiece& piece, size_t choices) {
   if (!piece.reasoning.empty()) return ChunkKind::kReasoning;
   if (!piece.answer.empty()) return ChunkKind::kAnswer;
   if (!piece.tool_calls.empty()) return ChunkKind::kToolCall;
-  const bool counts = piece.completion_tokens != RequestRecord::kUnknown ||
-                      piece.prompt_tokens != RequestRecord::kUnknown;
+  const bool counts = piece.completion_tokens != RequestSample::kUnknown ||
+                      piece.prompt_tokens != RequestSample::kUnknown;
   return choices == 0 && counts ? ChunkKind::kUsage : ChunkKind::kRole;
 }
 

@@ -20,9 +20,9 @@ struct AnswerPiece {
   std::string malformed;          // why these bytes are not the dialect; empty = they are
 
   // kUnknown where this piece does not say.
-  int64_t prompt_tokens = RequestRecord::kUnknown, completion_tokens = RequestRecord::kUnknown;
-  int64_t cached_tokens = RequestRecord::kUnknown, reasoning_tokens = RequestRecord::kUnknown;
-  double server_prefill = RequestRecord::kNever, server_decode = RequestRecord::kNever;
+  int64_t prompt_tokens = RequestSample::kUnknown, completion_tokens = RequestSample::kUnknown;
+  int64_t cached_tokens = RequestSample::kUnknown, reasoning_tokens = RequestSample::kUnknown;
+  double server_prefill = RequestSample::kNever, server_decode = RequestSample::kNever;
 
   size_t text_bytes() const { return answer.size() + reasoning.size() + tool_calls.size(); }
 };

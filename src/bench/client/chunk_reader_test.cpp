@@ -52,7 +52,7 @@ TEST(ChunkReader, ReadsWholeAnswers) {
   EXPECT_EQ(piece.finish_reason, "length");
   EXPECT_EQ(piece.prompt_tokens, 7);
   EXPECT_EQ(piece.completion_tokens, 2);
-  EXPECT_EQ(piece.cached_tokens, RequestRecord::kUnknown);
+  EXPECT_EQ(piece.cached_tokens, RequestSample::kUnknown);
 }
 
 TEST(ChunkReader, ReadsEveryServersUsage) {
@@ -62,12 +62,12 @@ TEST(ChunkReader, ReadsEveryServersUsage) {
   };
   EXPECT_EQ(usage(R"("prompt_tokens_details":{"cached_tokens":8})").cached_tokens,
             8);  // OpenAI, vLLM
-  EXPECT_EQ(usage(R"("prompt_tokens_details":null)").cached_tokens, RequestRecord::kUnknown);
+  EXPECT_EQ(usage(R"("prompt_tokens_details":null)").cached_tokens, RequestSample::kUnknown);
   EXPECT_EQ(usage(R"("cached_tokens":7)").cached_tokens, 7);
   EXPECT_EQ(usage(R"("prompt_cache_hit_tokens":6)").cached_tokens, 6);
   EXPECT_EQ(usage(R"("completion_tokens_details":{"reasoning_tokens":3})").reasoning_tokens, 3);
   EXPECT_EQ(usage(R"("reasoning_tokens":4)").reasoning_tokens, 4);  // SGLang
-  EXPECT_EQ(usage(R"("reasoning_tokens":-4)").reasoning_tokens, RequestRecord::kUnknown);
+  EXPECT_EQ(usage(R"("reasoning_tokens":-4)").reasoning_tokens, RequestSample::kUnknown);
 }
 
 TEST(ChunkReader, ReadsTheTimingsOfLlamaCpp) {
@@ -107,7 +107,7 @@ TEST(ChunkReader, SaysWhatIsNotTheDialect) {
         R"({"choices":[{"text":null}],"usage":[],"timings":3})"}) {
     const AnswerPiece piece = read(text);
     EXPECT_EQ(piece.text_bytes(), 0u) << text;
-    EXPECT_EQ(piece.completion_tokens, RequestRecord::kUnknown) << text;
+    EXPECT_EQ(piece.completion_tokens, RequestSample::kUnknown) << text;
   }
 }
 

@@ -43,22 +43,22 @@ struct ClientOptions {
 enum class AnswerForm {
   kStream,  // server-sent events of the chat or completions dialect
   kWhole,   // one JSON object of it
-  kPlain,   // anything: only RequestRecord::body is filled (a metrics page, a list of models)
+  kPlain,   // anything: only RequestSample::body is filled (a metrics page, a list of models)
 };
 
 struct RequestSpec {
   int64_t id = 0;
   bool warmup = false;
   std::string group;
-  double due = RequestRecord::kNever;  // when to send, run time; kNever = at once
+  double due = RequestSample::kNever;  // when to send, run time; kNever = at once
   std::string method = "POST";
   std::string path;  // below the client's url: "/v1/chat/completions"
   std::string body;  // JSON (request_body.h)
   std::vector<std::pair<std::string, std::string>> headers;  // beside the client's
   AnswerForm form = AnswerForm::kStream;
-  bool keep_body = false;  // fills RequestRecord::body
+  bool keep_body = false;  // fills RequestSample::body
   RequestDeadlines deadlines;
-  int64_t wanted_input = RequestRecord::kUnknown, wanted_output = RequestRecord::kUnknown;
+  int64_t wanted_input = RequestSample::kUnknown, wanted_output = RequestSample::kUnknown;
 };
 
 // What the client itself needed: whether its figures can be believed.
@@ -73,7 +73,7 @@ struct ClientCost {
 // Not thread-safe but for stop(): one thread submits and runs; callbacks come on that thread.
 class Client {
  public:
-  using Done = std::function<void(RequestRecord)>;
+  using Done = std::function<void(RequestSample)>;
   using Clock = std::chrono::steady_clock;
 
   // Throws Error(kUsage): a url that is none, a file of certificates that can't be read.

@@ -58,7 +58,7 @@ TEST(ClientFaults, HaveTheirNames) {
   };
   for (const Fault& fault : faults) {
     FakeProcess engine(script(fault.fault));
-    const RequestRecord record = ask(engine.url(), chat_request(8));
+    const RequestSample record = ask(engine.url(), chat_request(8));
     const auto what = testing::Message() << fault.fault << ": " << record.error;
     EXPECT_EQ(record.status, fault.status) << what << name(record.status);
     EXPECT_NE(record.error.find(fault.error), std::string::npos) << what;
@@ -70,8 +70,8 @@ TEST(ClientFaults, HaveTheirNames) {
     if (fault.fault["kind"] == "status") {
       EXPECT_EQ(record.http_status, fault.fault["status"]) << what;
     }
-    EXPECT_EQ(record.first_token == RequestRecord::kNever, fault.tokens == 0) << what;
-    EXPECT_NE(record.ended, RequestRecord::kNever) << what;
+    EXPECT_EQ(record.first_token == RequestSample::kNever, fault.tokens == 0) << what;
+    EXPECT_NE(record.ended, RequestSample::kNever) << what;
   }
 }
 
@@ -88,7 +88,7 @@ TEST(ClientFaults, HitWholeAnswersToo) {
     FakeProcess engine(script(fault));
     RequestSpec spec = chat_request(8, "hello", /*stream=*/false);
     if (status == S::kTimeout) spec.deadlines.first_byte = 0.1;
-    const RequestRecord record = ask(engine.url(), spec);
+    const RequestSample record = ask(engine.url(), spec);
     EXPECT_EQ(record.status, status) << fault << record.error;
   }
 }
@@ -115,7 +115,7 @@ TEST(ClientFaults, EndAtTheirDeadline) {
     FakeProcess engine(script(hang.fault));
     RequestSpec spec = chat_request(8);
     spec.deadlines = hang.deadlines;
-    const RequestRecord record = ask(engine.url(), spec);
+    const RequestSample record = ask(engine.url(), spec);
     EXPECT_EQ(record.status, RequestStatus::kTimeout) << record.error;
     EXPECT_NE(record.error.find(hang.error), std::string::npos) << record.error;
     if (hang.tokens >= 0) {
@@ -143,17 +143,17 @@ TEST(ClientFaults, ADeadEngineRefuses) {
   EXPECT_EQ(ask(client, chat_request()).status, RequestStatus::kOk);
   EXPECT_EQ(ask(client, chat_request()).status, RequestStatus::kDropped);
   EXPECT_EQ(engine.wait(), 128 + SIGABRT);
-  const RequestRecord record = ask(client, chat_request());
+  const RequestSample record = ask(client, chat_request());
   EXPECT_EQ(record.status, RequestStatus::kRefused);
   EXPECT_NE(record.error.find("Connection refused"), std::string::npos) << record.error;
-  EXPECT_EQ(record.sent, RequestRecord::kNever);
+  EXPECT_EQ(record.sent, RequestSample::kNever);
 }
 
 TEST(ClientFaults, RefusedUntilItListens) {
   FakeProcess engine(Json({{"start", {{"listen_ms", 300}}}}));
   Client client({.url = engine.url()});
   int refused = 0;
-  RequestRecord record = ask(client, chat_request(1));
+  RequestSample record = ask(client, chat_request(1));
   for (; record.status == RequestStatus::kRefused && refused < 10000; ++refused) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     record = ask(client, chat_request(1));
@@ -169,17 +169,17 @@ TEST(ClientFaults, AnotherServiceOnThePort) {
     spec.deadlines.total = 1;
     return ask(engine.url(), spec);
   };
-  const RequestRecord web = of("web");
+  const RequestSample web = of("web");
   EXPECT_EQ(web.status, RequestStatus::kMalformed);
   EXPECT_NE(web.error.find("<!DOCTYPE html>"), std::string::npos) << web.error;
-  const RequestRecord ssh = of("ssh");
+  const RequestSample ssh = of("ssh");
   EXPECT_EQ(ssh.status, RequestStatus::kMalformed);
   EXPECT_NE(ssh.error.find("SSH-2.0"), std::string::npos) << ssh.error;
   EXPECT_EQ(of("silent").status, RequestStatus::kTimeout);
 }
 
 TEST(ClientFaults, AHostThatIsNone) {
-  const RequestRecord record = ask("http://no-such-host.invalid:80", chat_request());
+  const RequestSample record = ask("http://no-such-host.invalid:80", chat_request());
   EXPECT_EQ(record.status, RequestStatus::kRefused);
   EXPECT_NE(record.error.find("no-such-host.invalid"), std::string::npos) << record.error;
 }
@@ -188,7 +188,7 @@ TEST(ClientFaults, StrictEnginesRefuseUnknownFields) {
   FakeProcess engine(Json({{"dialect", "trtllm"}}));
   RequestSpec spec = chat_request();
   spec.body.insert(1, "\"cache_prompt\":false,");
-  const RequestRecord record = ask(engine.url(), spec);
+  const RequestSample record = ask(engine.url(), spec);
   EXPECT_EQ(record.http_status, 400);
   EXPECT_NE(record.error.find("extra_forbidden"), std::string::npos) << record.error;
 }
@@ -204,7 +204,7 @@ TEST(ClientLoad, HoldsAThousandStreams) {
   for (int i = 0; i < kStreams; ++i) {
     RequestSpec spec = chat_request(5, "question " + std::to_string(i));
     spec.deadlines.total = 300;
-    client.submit(spec, [&](RequestRecord record) {
+    client.submit(spec, [&](RequestSample record) {
       ok += record.ok();
       tokens += record.completion_tokens;
       if (!record.ok()) ADD_FAILURE() << name(record.status) << ": " << record.error;
@@ -214,7 +214,7 @@ TEST(ClientLoad, HoldsAThousandStreams) {
   EXPECT_EQ(ok, kStreams);
   EXPECT_EQ(tokens, 5 * kStreams);
   EXPECT_EQ(client.cost().connections, kStreams);
-  const RequestRecord timeline = fetch({.url = engine.url()}, "GET", "/fake/timeline");
+  const RequestSample timeline = fetch({.url = engine.url()}, "GET", "/fake/timeline");
   const Json requests = Json::parse(timeline.body)["requests"];
   ASSERT_EQ(requests.size(), size_t{kStreams});
   for (const Json& request : requests) EXPECT_EQ(request["outcome"], "done");

@@ -15,7 +15,7 @@ namespace {
 constexpr double kGrace = 0.25;
 
 bool known(double time) {
-  return time != RequestRecord::kNever;
+  return time != RequestSample::kNever;
 }
 
 }  // namespace
@@ -132,7 +132,7 @@ void ClientRequest::read_inbox() {
 // The one that comes first, and what it says when it has come.
 ClientRequest::Due ClientRequest::next_deadline() const {
   const RequestDeadlines& limits = spec_.deadlines;
-  Due next{RequestRecord::kNever, ""};
+  Due next{RequestSample::kNever, ""};
   const auto consider = [&next](double from, double seconds, const char* what) {
     if (!known(from) || seconds <= 0) return;
     if (!next.what.empty() && next.time <= from + seconds) return;

@@ -52,13 +52,13 @@ class ClientRequest final : public ByteReceiver,
   const Client::Handle handle_;
   const RequestSpec spec_;
   const Client::Done done_;
-  RequestRecord record_;
+  RequestSample record_;
   AnswerReader reader_;
   boost::asio::steady_timer timer_;
   std::shared_ptr<ClientConnection> connection_;
-  double began_ = RequestRecord::kNever;    // the connection was asked for
-  double decided_ = RequestRecord::kNever;  // complete but for the end of the HTTP body
-  double last_byte_ = RequestRecord::kNever;
+  double began_ = RequestSample::kNever;    // the connection was asked for
+  double decided_ = RequestSample::kNever;  // complete but for the end of the HTTP body
+  double last_byte_ = RequestSample::kNever;
   std::string inbox_;
   std::vector<Piece> pieces_;
   std::string gone_;  // why the connection ended; empty = it did not

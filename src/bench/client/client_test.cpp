@@ -44,7 +44,7 @@ double absolute(const Client& client, double time) {
 TEST(Client, TimesComeAfterTheirCauses) {
   Engine engine(quick());
   Client client({.url = engine->url()});
-  const RequestRecord record = ask(client, chat_request(20));
+  const RequestSample record = ask(client, chat_request(20));
   ASSERT_EQ(record.status, RequestStatus::kOk) << record.error;
   const Truth truth = engine->truths().at(0);
   EXPECT_LE(absolute(client, record.sent), truth.received);
@@ -81,7 +81,7 @@ TEST(Client, ReadsReasoningAndToolCalls) {
   for (const char* field : {"reasoning", "reasoning_content"}) {
     script.answer.reasoning_field = field;
     Engine engine(script);
-    const RequestRecord record = ask(engine->url(), chat_request(7));
+    const RequestSample record = ask(engine->url(), chat_request(7));
     ASSERT_EQ(record.status, RequestStatus::kOk) << record.error;
     EXPECT_NE(record.reasoning, "");
     EXPECT_EQ(record.answer, "");
@@ -108,7 +108,7 @@ TEST(Client, SpeaksEveryDialect) {
           if (stream) body["stream_options"] = {{"include_usage", true}};
           spec.body = body.dump();
         }
-        const RequestRecord record = ask(engine->url(), spec);
+        const RequestSample record = ask(engine->url(), spec);
         const auto what = testing::Message() << dialect << (stream ? " stream" : " whole")
                                              << (chat ? " chat: " : " text: ") << record.error;
         EXPECT_EQ(record.status, RequestStatus::kOk) << what;
@@ -117,7 +117,7 @@ TEST(Client, SpeaksEveryDialect) {
         EXPECT_EQ(record.cached_tokens, 4) << what;
         EXPECT_NE(record.answer, "") << what;
         EXPECT_EQ(record.finish_reason, "length") << what;
-        EXPECT_EQ(record.server_decode != RequestRecord::kNever,
+        EXPECT_EQ(record.server_decode != RequestSample::kNever,
                   script.dialect == fake::Dialect::kLlamaCpp)
             << what;
       }
@@ -133,7 +133,7 @@ TEST(Client, BytesMayComeInAnyPieces) {
   for (const int64_t bytes : {1, 7, 100}) {
     script.answer.split_bytes = bytes;
     Engine engine(script);
-    const RequestRecord record = ask(engine->url(), chat_request(5));
+    const RequestSample record = ask(engine->url(), chat_request(5));
     EXPECT_EQ(record.status, RequestStatus::kOk) << record.error;
     EXPECT_EQ(record.answer, whole);
   }
@@ -168,8 +168,8 @@ TEST(Client, KeepsConnectionsOrNot) {
 TEST(Client, SendsWhenDue) {
   Engine engine(quick());
   Client client({.url = engine->url()});
-  std::vector<RequestRecord> records;
-  const auto keep = [&](RequestRecord record) { records.push_back(std::move(record)); };
+  std::vector<RequestSample> records;
+  const auto keep = [&](RequestSample record) { records.push_back(std::move(record)); };
   for (const double due : {0.05, 0.02, 0.08}) {
     RequestSpec spec = chat_request(1);
     spec.id = static_cast<int64_t>(due * 100);
@@ -180,7 +180,7 @@ TEST(Client, SendsWhenDue) {
   client.run();
   EXPECT_EQ(client.open(), 0u);
   ASSERT_EQ(records.size(), 3u);
-  for (const RequestRecord& record : records) {
+  for (const RequestSample& record : records) {
     EXPECT_EQ(record.status, RequestStatus::kOk);
     EXPECT_GE(record.sent, record.due);
   }
@@ -192,7 +192,7 @@ TEST(Client, RunsClosedLoops) {
   int done = 0, left = 40;
   std::function<void()> next = [&] {
     if (left-- <= 0) return;
-    client.submit(chat_request(3), [&](RequestRecord record) {
+    client.submit(chat_request(3), [&](RequestSample record) {
       EXPECT_EQ(record.status, RequestStatus::kOk) << record.error;
       ++done;
       next();
@@ -212,13 +212,13 @@ TEST(Client, CancelsWithWhatCame) {
   script.faults = {{.kind = "hang", .after_chunks = 3}};
   Engine engine(script);
   Client client({.url = engine->url()});
-  RequestRecord first, second;
-  const auto handle = client.submit(chat_request(), [&](RequestRecord r) { first = std::move(r); });
-  client.submit(chat_request(), [&](RequestRecord r) { second = std::move(r); });
+  RequestSample first, second;
+  const auto handle = client.submit(chat_request(), [&](RequestSample r) { first = std::move(r); });
+  client.submit(chat_request(), [&](RequestSample r) { second = std::move(r); });
   RequestSpec later = chat_request();
   later.due = 1000;
-  RequestRecord third;
-  client.submit(later, [&](RequestRecord r) { third = std::move(r); });
+  RequestSample third;
+  client.submit(later, [&](RequestSample r) { third = std::move(r); });
   client.at(0.3, [&] { client.cancel(handle); });
   client.at(0.4, [&] {
     EXPECT_EQ(client.open(), 2u);
@@ -226,12 +226,12 @@ TEST(Client, CancelsWithWhatCame) {
     client.cancel_all();
   });
   client.run();
-  for (const RequestRecord* record : {&first, &second}) {
+  for (const RequestSample* record : {&first, &second}) {
     EXPECT_EQ(record->status, RequestStatus::kCancelled);
     EXPECT_EQ(record->output_tokens(), 3);
   }
   EXPECT_EQ(third.status, RequestStatus::kCancelled);
-  EXPECT_EQ(third.sent, RequestRecord::kNever);
+  EXPECT_EQ(third.sent, RequestSample::kNever);
 }
 
 TEST(Client, StopsFromAnotherThread) {
@@ -241,7 +241,7 @@ TEST(Client, StopsFromAnotherThread) {
   Client client({.url = engine->url()});
   std::vector<RequestStatus> ended;
   for (int i = 0; i < 3; ++i)
-    client.submit(chat_request(), [&](RequestRecord r) { ended.push_back(r.status); });
+    client.submit(chat_request(), [&](RequestSample r) { ended.push_back(r.status); });
   client.at(3600, [] { FAIL(); });
   std::thread stopper([&] {
     while (engine->truths().size() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -257,7 +257,7 @@ TEST(Client, LetsExceptionsOfCallbacksOut) {
   Client client({.url = engine->url()});
   int calls = 0;
   for (int i = 0; i < 6; ++i)
-    client.submit(chat_request(2), [&](RequestRecord) {
+    client.submit(chat_request(2), [&](RequestSample) {
       if (++calls == 2) throw std::runtime_error("enough");
     });
   EXPECT_THROW(client.run(), std::runtime_error);
@@ -272,7 +272,7 @@ TEST(Client, ForgetsOpenRequestsAtItsEnd) {
   Engine engine(script);
   {
     Client client({.url = engine->url()});
-    client.submit(chat_request(), [](RequestRecord) { FAIL(); });
+    client.submit(chat_request(), [](RequestSample) { FAIL(); });
     client.at(0.05, [] { throw std::runtime_error("leave"); });
     EXPECT_THROW(client.run(), std::runtime_error);
   }
@@ -291,13 +291,13 @@ TEST(Client, SendsHeadersAndKeys) {
 
 TEST(Client, FetchesPages) {
   Engine engine(quick());
-  const RequestRecord models = fetch({.url = engine->url()}, "GET", "/v1/models");
+  const RequestSample models = fetch({.url = engine->url()}, "GET", "/v1/models");
   EXPECT_EQ(models.status, RequestStatus::kOk) << models.error;
   EXPECT_NE(models.body.find("fake-model"), std::string::npos);
   EXPECT_EQ(fetch({.url = engine->url()}, "POST", "/reset_prefix_cache").status,
             RequestStatus::kOk);
   EXPECT_EQ(engine->cache_resets(), 1);
-  const RequestRecord absent = fetch({.url = engine->url() + "/v2"}, "GET", "/models");
+  const RequestSample absent = fetch({.url = engine->url() + "/v2"}, "GET", "/models");
   EXPECT_EQ(absent.status, RequestStatus::kHttpError);
   EXPECT_EQ(absent.http_status, 404);
   EXPECT_EQ(absent.error, "Not Found");

@@ -69,13 +69,13 @@ TEST_F(ClientTls, StreamsAndKeepsConnections) {
   start("localhost");
   Client client(options());
   for (int i = 0; i < 3; ++i) {
-    const RequestRecord record = ask(client, chat_request(20));
+    const RequestSample record = ask(client, chat_request(20));
     EXPECT_EQ(record.status, RequestStatus::kOk) << record.error;
     EXPECT_EQ(record.completion_tokens, 20);
   }
   int ok = 0;
   for (int i = 0; i < 20; ++i)
-    client.submit(chat_request(10), [&](RequestRecord record) { ok += record.ok(); });
+    client.submit(chat_request(10), [&](RequestSample record) { ok += record.ok(); });
   client.run();
   EXPECT_EQ(ok, 20);
 }
@@ -85,7 +85,7 @@ TEST_F(ClientTls, TrustsOnlyWhatItShould) {
   ClientOptions unknown = options();
   unknown.ca_file.clear();
   Client strict(unknown);
-  const RequestRecord record = ask(strict, chat_request());
+  const RequestSample record = ask(strict, chat_request());
   EXPECT_EQ(record.status, RequestStatus::kRefused);
   EXPECT_NE(record.error.find("TLS"), std::string::npos) << record.error;
   unknown.verify_certificate = false;

@@ -4,7 +4,7 @@
 
 namespace mica {
 
-RequestRecord fetch(const ClientOptions& options, const std::string& method,
+RequestSample fetch(const ClientOptions& options, const std::string& method,
                     const std::string& path, const std::string& body, double seconds) {
   ClientOptions once = options;
   once.keep_alive = false;
@@ -15,8 +15,8 @@ RequestRecord fetch(const ClientOptions& options, const std::string& method,
   spec.body = body;
   spec.form = AnswerForm::kPlain;
   spec.deadlines.total = seconds;
-  RequestRecord out;
-  client.submit(std::move(spec), [&out](RequestRecord record) { out = std::move(record); });
+  RequestSample out;
+  client.submit(std::move(spec), [&out](RequestSample record) { out = std::move(record); });
   client.run();
   return out;
 }

@@ -20,7 +20,7 @@ const char* name(RequestStatus status) {
   MICA_CHECK(false);
 }
 
-int64_t RequestRecord::output_tokens() const {
+int64_t RequestSample::output_tokens() const {
   if (completion_tokens != kUnknown) return completion_tokens;
   if (counted_output != kUnknown) return counted_output;
   return std::count_if(chunks.begin(), chunks.end(), [](const ChunkRecord& chunk) {

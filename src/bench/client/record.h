@@ -37,7 +37,7 @@ struct ChunkRecord {
 };
 
 // All times are seconds of the monotonic clock since the run began; kNever = it did not happen.
-struct RequestRecord {
+struct RequestSample {
   static constexpr double kNever = -1;
 
   int64_t id = 0;       // from 0 within the run, warm-up included

@@ -61,7 +61,7 @@ TEST(EvalFile, GoesOn) {
   EXPECT_EQ(file.records()[0].id, "1");
   EXPECT_EQ(file.records()[0].answer, "c");
   EXPECT_EQ(file.records()[0].completion_tokens, 7);
-  EXPECT_EQ(file.records()[0].prompt_tokens, RequestRecord::kUnknown);
+  EXPECT_EQ(file.records()[0].prompt_tokens, RequestSample::kUnknown);
   EXPECT_EQ(file.records()[0].seconds, 1.5);
   EXPECT_EQ(file.records()[0].outcome, Outcome::kWrong);
   EXPECT_EQ(file.records()[1].answer, "b, \ufffd\n");

@@ -33,7 +33,7 @@ void score_instructions(const Question& question, EvalRecord& record) {
 }
 
 void put_tokens(OrderedJson& json, const char* key, int64_t tokens) {
-  if (tokens != RequestRecord::kUnknown) json[key] = tokens;
+  if (tokens != RequestSample::kUnknown) json[key] = tokens;
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ AnswerText answer_text(const std::string& answer, const std::string& reasoning) 
   return out;
 }
 
-EvalRecord make_record(const Question& question, const RequestRecord& request) {
+EvalRecord make_record(const Question& question, const RequestSample& request) {
   EvalRecord record;
   record.id = question.id;
   record.prompt_hash = question.prompt_hash;

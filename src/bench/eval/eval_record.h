@@ -33,8 +33,8 @@ struct EvalRecord {
   std::string answer;           // without its reasoning
   int64_t reasoning_bytes = 0;
   std::string finish_reason;
-  int64_t prompt_tokens = RequestRecord::kUnknown, completion_tokens = RequestRecord::kUnknown;
-  int64_t reasoning_tokens = RequestRecord::kUnknown;
+  int64_t prompt_tokens = RequestSample::kUnknown, completion_tokens = RequestSample::kUnknown;
+  int64_t reasoning_tokens = RequestSample::kUnknown;
   double seconds = 0;      // from sending to the end
   double first_token = 0;  // seconds from sending; 0 = none came
 
@@ -57,7 +57,7 @@ struct AnswerText {
 AnswerText answer_text(const std::string& answer, const std::string& reasoning);
 
 // Of a request that has ended; scored.
-EvalRecord make_record(const Question& question, const RequestRecord& request);
+EvalRecord make_record(const Question& question, const RequestSample& request);
 
 // Judges `answer` again: the outcome follows from the record and the question alone.
 void score(const Question& question, bool truncated, EvalRecord& record);

@@ -96,7 +96,7 @@ TEST(AnswerText, ReasoningIsNoAnswer) {
 TEST(EvalRecord, KnowsItsOutcome) {
   Question question{.id = "q", .prompt_hash = "h"};
   question.expected = Expected{.match = MatchKind::kNumber, .number = *parse_number("18")};
-  RequestRecord request{.sent = 1, .first_token = 1.5, .ended = 3, .status = RequestStatus::kOk};
+  RequestSample request{.sent = 1, .first_token = 1.5, .ended = 3, .status = RequestStatus::kOk};
   request.answer = "#### 18";
   request.reasoning = "9 * 2";
   request.completion_tokens = 12;

@@ -93,10 +93,10 @@ class Asker {
     spec.wanted_output = options_.max_tokens;
     ++run_.asked;
     client_.submit(std::move(spec),
-                   [this, index](const RequestRecord& request) { take(index, request); });
+                   [this, index](const RequestSample& request) { take(index, request); });
   }
 
-  void take(size_t index, const RequestRecord& request) {
+  void take(size_t index, const RequestSample& request) {
     if (request.status == RequestStatus::kCancelled) {
       if (!hopeless_) run_.stopped = true;
       return;

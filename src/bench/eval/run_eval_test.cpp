@@ -219,7 +219,7 @@ TEST(EvalSummary, IsShownInThreeForms) {
       parse_questions(R"({"key": 1, "prompt": "A", "instruction_id_list": ["punctuation:no_comma",)"
                       R"( "startend:quotation"], "kwargs": [{}, {}]})",
                       "input.jsonl");
-  RequestRecord request{.status = RequestStatus::kOk};
+  RequestSample request{.status = RequestStatus::kOk};
   request.answer = "Sure:\n\"red and blue\"";
   request.completion_tokens = 6;
   request.reasoning_tokens = 4;

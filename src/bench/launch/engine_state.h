@@ -58,7 +58,7 @@ class EngineState {
   std::vector<std::string> warnings;
   std::string version;
   std::optional<ImageFacts> image;
-  std::optional<RequestRecord> first_token;
+  std::optional<RequestSample> first_token;
 
  private:
   void refuse_taken_port();

@@ -31,8 +31,8 @@ FirstToken client_first_token(const std::string& key) {
     spec.path = plan.dialect.chat;
     spec.body = body_of(plan);
     spec.deadlines = {.first_byte = seconds, .first_token = seconds, .total = seconds};
-    RequestRecord result;
-    client.submit(std::move(spec), [&](RequestRecord record) { result = std::move(record); });
+    RequestSample result;
+    client.submit(std::move(spec), [&](RequestSample record) { result = std::move(record); });
     client.run();
     return result;
   };

@@ -39,7 +39,7 @@ const std::vector<std::string>& RunningEngine::warnings() const {
 std::optional<ImageFacts> RunningEngine::image() const {
   return state_->image;
 }
-std::optional<RequestRecord> RunningEngine::first_token() const {
+std::optional<RequestSample> RunningEngine::first_token() const {
   return state_->first_token;
 }
 GpuSampler& RunningEngine::gpu() {

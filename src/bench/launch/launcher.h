@@ -40,7 +40,7 @@ enum class PortAnswer {
 };
 
 // One request for one token. Ends when its deadline passes or `stop` is asked for.
-using FirstToken = std::function<RequestRecord(
+using FirstToken = std::function<RequestSample(
     const LaunchPlan& plan, std::chrono::seconds deadline, std::stop_token stop)>;
 
 struct LaunchOptions {
@@ -84,7 +84,7 @@ class RunningEngine {
   const std::string& version() const;                // that it reports; empty: it does not say
   const std::vector<std::string>& warnings() const;  // other version than wanted, …
   std::optional<ImageFacts> image() const;
-  std::optional<RequestRecord> first_token() const;
+  std::optional<RequestSample> first_token() const;
 
   std::vector<std::string> log_tail(size_t lines) const;
   std::filesystem::path log() const;

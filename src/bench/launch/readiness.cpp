@@ -88,7 +88,7 @@ class Readiness {
   void wait_for_model();
   void wait_for_token();
   void ask_version();
-  void judge_token(const RequestRecord& record, double begin);
+  void judge_token(const RequestSample& record, double begin);
   [[noreturn]] void token_deadline(double begin);
 
   ProbeAnswer ask(const std::string& path) const {
@@ -314,7 +314,7 @@ void Readiness::token_deadline(double begin) {
   throw LaunchError(std::move(failure));
 }
 
-void Readiness::judge_token(const RequestRecord& record, double begin) {
+void Readiness::judge_token(const RequestSample& record, double begin) {
   if (record.ok() && record.output_tokens() > 0) return;
   look_for_death(kLastLooksSeconds);
   if (record.status == RequestStatus::kTimeout) token_deadline(begin);
@@ -336,13 +336,13 @@ void Readiness::wait_for_token() {
   const double limit = static_cast<double>(deadline.count()) + 1;
   struct Shared {
     std::mutex mutex;
-    std::optional<RequestRecord> record;
+    std::optional<RequestSample> record;
     std::exception_ptr error;
   };
   const auto shared = std::make_shared<Shared>();
   std::jthread request([shared, this, deadline](std::stop_token stop) {
     try {
-      RequestRecord record = engine_.options().first_token(plan_, deadline, stop);
+      RequestSample record = engine_.options().first_token(plan_, deadline, stop);
       const std::lock_guard lock(shared->mutex);
       shared->record = std::move(record);
     } catch (...) {

@@ -82,7 +82,7 @@ class Drive {
 
   // Closed loop, or the longest waiting of an open one.
   void begin_next() {
-    if (closed()) return begin(RequestRecord::kNever);
+    if (closed()) return begin(RequestSample::kNever);
     if (waiting_.empty()) return;
     const double due = waiting_.front();
     waiting_.pop_front();
@@ -124,17 +124,17 @@ class Drive {
     spec.wanted_input = talk->conversation.turns[turn].input_tokens;
     spec.wanted_output = talk->conversation.turns[turn].output_tokens;
     client_.submit(std::move(spec),
-                   [this, talk](RequestRecord record) { take(talk, std::move(record)); });
+                   [this, talk](RequestSample record) { take(talk, std::move(record)); });
   }
 
-  void take(const std::shared_ptr<Talk>& talk, RequestRecord record) {
+  void take(const std::shared_ptr<Talk>& talk, RequestSample record) {
     ++result_.requests;
     const bool ok = record.ok();
     if (!ok) ++result_.failed;
     talk->answers.push_back(record.answer);
     sink_(std::move(record));
     if (ok && talk->answers.size() < talk->conversation.turns.size())
-      return send(talk, RequestRecord::kNever);
+      return send(talk, RequestSample::kNever);
     --talking_;
     begin_next();
   }
@@ -184,7 +184,7 @@ WarmUpResult warm_up(Client& client, const PlanDialect& dialect, const Workload&
     std::vector<Conversation> conversations =
         workload.conversations(-(result.rounds + 1) * count, count);
     for (Conversation& conversation : conversations) conversation.time = -1;  // not as a trace
-    drive(client, dialect, conversations, options, next_id, [&](RequestRecord record) {
+    drive(client, dialect, conversations, options, next_id, [&](RequestSample record) {
       if (record.ok())
         times.push_back(record.ended - record.sent);
       else

@@ -38,7 +38,7 @@ struct DriveResult {
   std::vector<std::string> left_out;  // fields that the dialect has none for, each once
 };
 
-using RecordSink = std::function<void(RequestRecord)>;
+using RecordSink = std::function<void(RequestSample)>;
 
 // Sends all conversations, unless it is stopped, and returns when all that began has ended. A
 // conversation whose turn failed has no later turns. A request's id is the next of `next_id`. A

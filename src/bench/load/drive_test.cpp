@@ -19,7 +19,7 @@ PlanDialect dialect() {
 // What a drive against a scripted engine gave.
 struct Driven {
   DriveResult result;
-  std::vector<RequestRecord> records;
+  std::vector<RequestSample> records;
   std::vector<fake::Truth> truths;
 };
 
@@ -31,7 +31,7 @@ Driven run(const fake::Script& script, const std::vector<Conversation>& conversa
   Driven out;
   int64_t next_id = 0;
   out.result = drive(client, dialect(), conversations, options, next_id,
-                     [&](RequestRecord record) { out.records.push_back(std::move(record)); });
+                     [&](RequestSample record) { out.records.push_back(std::move(record)); });
   out.truths = engine.truths();
   return out;
 }
@@ -66,7 +66,7 @@ TEST(Drive, AClosedLoopKeepsSoManyInFlight) {
   EXPECT_EQ(driven.result.failed, 0);
   EXPECT_FALSE(driven.result.stopped);
   ASSERT_EQ(driven.records.size(), 20u);
-  for (const RequestRecord& record : driven.records) {
+  for (const RequestSample& record : driven.records) {
     EXPECT_EQ(record.output_tokens(), 6);
     EXPECT_EQ(record.wanted_output, 6);
     EXPECT_GE(record.sent, driven.result.began);
@@ -79,7 +79,7 @@ TEST(Drive, AnOpenLoopSendsWhenDue) {
       run(quick(), some(10), {.arrivals = parse_arrivals("constant:50"), .model = "fake-model"});
   ASSERT_EQ(driven.records.size(), 10u);
   double last = 0;
-  for (const RequestRecord& record : driven.records) {
+  for (const RequestSample& record : driven.records) {
     EXPECT_GE(record.sent, record.due);
     last = std::max(last, record.due - driven.result.began);
   }
@@ -150,7 +150,7 @@ TEST(WarmUp, GoesOnUntilTheTimesStayTheSame) {
   const Workload workload({.input_tokens = 20, .output_tokens = 2}, nullptr);
   const WarmUpResult result =
       warm_up(client, dialect(), workload, {.model = "fake-model"}, 8, next_id,
-              [&](const RequestRecord& record) { warm += record.warmup; });
+              [&](const RequestSample& record) { warm += record.warmup; });
   EXPECT_TRUE(result.stable);
   EXPECT_GE(result.rounds, 3);  // the slow one, and two that are alike
   EXPECT_EQ(warm, 4 * result.rounds);
@@ -165,7 +165,7 @@ TEST(WarmUp, AnEngineThatAlwaysFailsIsAnError) {
   int64_t next_id = 0;
   try {
     warm_up(client, dialect(), Workload({.input_tokens = 20}, nullptr), {.model = "fake-model"}, 8,
-            next_id, [](const RequestRecord&) {});
+            next_id, [](const RequestSample&) {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kBackend);

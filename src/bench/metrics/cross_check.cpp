@@ -19,21 +19,21 @@ bool differ(double a, double b, double tolerance) {
 }
 
 // nullopt where one of the requests does not say.
-std::optional<double> sum_of(std::span<const RequestRecord> records,
-                             const std::function<int64_t(const RequestRecord&)>& count) {
+std::optional<double> sum_of(std::span<const RequestSample> records,
+                             const std::function<int64_t(const RequestSample&)>& count) {
   double sum = 0;
-  for (const RequestRecord& record : records) {
-    if (count(record) == RequestRecord::kUnknown) return std::nullopt;
+  for (const RequestSample& record : records) {
+    if (count(record) == RequestSample::kUnknown) return std::nullopt;
     sum += static_cast<double>(count(record));
   }
   return records.empty() ? std::nullopt : std::optional(sum);
 }
 
-std::optional<double> mean_first_token(std::span<const RequestRecord> records) {
+std::optional<double> mean_first_token(std::span<const RequestSample> records) {
   double sum = 0;
   int64_t count = 0;
-  for (const RequestRecord& record : records) {
-    if (record.first_token == RequestRecord::kNever) continue;
+  for (const RequestSample& record : records) {
+    if (record.first_token == RequestSample::kNever) continue;
     sum += record.first_token - record.sent;
     ++count;
   }
@@ -42,13 +42,13 @@ std::optional<double> mean_first_token(std::span<const RequestRecord> records) {
 
 class Check {
  public:
-  Check(const EngineFigures& engine, std::span<const RequestRecord> records, double tolerance)
+  Check(const EngineFigures& engine, std::span<const RequestSample> records, double tolerance)
       : engine_(engine), records_(records), tolerance_(tolerance) {}
 
   void requests() {
     if (!engine_.requests) return;
     const auto ok = std::count_if(records_.begin(), records_.end(),
-                                  [](const RequestRecord& record) { return record.ok(); });
+                                  [](const RequestSample& record) { return record.ok(); });
     if (*engine_.requests > static_cast<double>(records_.size()))
       say("the engine ended {:g} requests, {} were sent: somebody else uses it", *engine_.requests,
           records_.size());
@@ -58,7 +58,7 @@ class Check {
 
   // Failed requests have tokens that only the engine knows.
   void tokens() {
-    for (const RequestRecord& record : records_)
+    for (const RequestSample& record : records_)
       if (!record.ok()) return;
     const auto prompt = sum_of(records_, [](const auto& r) { return r.prompt_tokens; });
     const auto cached = sum_of(records_, [](const auto& r) { return r.cached_tokens; });
@@ -93,7 +93,7 @@ class Check {
   }
 
   const EngineFigures& engine_;
-  const std::span<const RequestRecord> records_;
+  const std::span<const RequestSample> records_;
   const double tolerance_;
   std::vector<std::string> found_;
 };
@@ -101,7 +101,7 @@ class Check {
 }  // namespace
 
 std::vector<std::string> cross_check(const FigureDifference& engine,
-                                     std::span<const RequestRecord> records, double tolerance) {
+                                     std::span<const RequestSample> records, double tolerance) {
   Check check(engine.figures, records, tolerance);
   if (!engine.went_back.empty())
     check.say("the engine was started anew in between: {} went back",

@@ -14,7 +14,7 @@ namespace mica {
 // between, warm-up included. One sentence for each disagreement; empty = none. tolerance: share of
 // the larger figure.
 std::vector<std::string> cross_check(const FigureDifference& engine,
-                                     std::span<const RequestRecord> records,
+                                     std::span<const RequestSample> records,
                                      double tolerance = 0.05);
 
 }  // namespace mica

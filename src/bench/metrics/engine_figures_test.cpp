@@ -189,8 +189,8 @@ TEST(EngineFigures, SubtractsReadings) {
   EXPECT_FALSE(restarted.figures.generated_tokens);
 }
 
-RequestRecord answered(double first_token) {
-  RequestRecord record;
+RequestSample answered(double first_token) {
+  RequestSample record;
   record.status = RequestStatus::kOk;
   record.sent = 1;
   record.first_token = 1 + first_token;
@@ -208,7 +208,7 @@ TEST(CrossCheck, IsSilentWhenBothAgree) {
   engine.figures.cache_hits = 40;
   engine.figures.generated_tokens = 20;
   engine.figures.first_token = TimeTotal{0.2, 2};
-  const std::vector<RequestRecord> records = {answered(0.1), answered(0.103)};
+  const std::vector<RequestSample> records = {answered(0.1), answered(0.103)};
   EXPECT_EQ(cross_check(engine, records), std::vector<std::string>());
   EXPECT_EQ(cross_check(FigureDifference(), records), std::vector<std::string>());
 }
@@ -220,7 +220,7 @@ TEST(CrossCheck, NamesEachDisagreement) {
   engine.figures.cache_hits = 0;
   engine.figures.generated_tokens = 30;
   engine.figures.first_token = TimeTotal{0.06, 3};
-  const std::vector<RequestRecord> records = {answered(0.1), answered(0.1)};
+  const std::vector<RequestSample> records = {answered(0.1), answered(0.1)};
   const auto found = cross_check(engine, records);
   ASSERT_EQ(found.size(), 5u);
   EXPECT_NE(found[0].find("somebody else"), std::string::npos);

@@ -16,7 +16,7 @@ using fake::chat_request;
 
 EngineFigures read(const fake::FakeEngine& engine, const std::string& dialect,
                    const std::string& path = "/metrics") {
-  const RequestRecord page = fetch({.url = engine.url()}, "GET", path);
+  const RequestSample page = fetch({.url = engine.url()}, "GET", path);
   EXPECT_TRUE(page.ok()) << page.error;
   return read_figures(dialect, page.body);
 }
@@ -28,13 +28,13 @@ std::string long_question(int number) {
 }
 
 // Four requests, two of them with the same prompt.
-std::vector<RequestRecord> load(const fake::FakeEngine& engine) {
+std::vector<RequestSample> load(const fake::FakeEngine& engine) {
   Client client({.url = engine.url()});
-  std::vector<RequestRecord> records;
+  std::vector<RequestSample> records;
   for (const int question : {1, 2, 3, 1})
     records.push_back(ask(client, chat_request(8, long_question(question))));
   // How long a byte is on its way on a busy machine is nothing to test.
-  for (RequestRecord& record : records) record.first_token = RequestRecord::kNever;
+  for (RequestSample& record : records) record.first_token = RequestSample::kNever;
   return records;
 }
 
@@ -56,14 +56,14 @@ TEST_P(Scrape, AgreesWithTheClient) {
   load(engine_);  // what came before is not counted
   const EngineFigures before = read(engine_, GetParam());
   fetch({.url = engine_.url()}, "POST", "/reset_prefix_cache");
-  const std::vector<RequestRecord> records = load(engine_);
+  const std::vector<RequestSample> records = load(engine_);
   const FigureDifference between = difference(before, read(engine_, GetParam()));
   EXPECT_TRUE(between.went_back.empty());
   EXPECT_EQ(cross_check(between, records), std::vector<std::string>());
   EXPECT_EQ(between.figures.generated_tokens, 32);
   EXPECT_EQ(between.figures.running, 0);
   double prompt = 0, cached = 0;
-  for (const RequestRecord& record : records) {
+  for (const RequestSample& record : records) {
     prompt += static_cast<double>(record.prompt_tokens);
     cached += static_cast<double>(record.cached_tokens);
   }
@@ -87,7 +87,7 @@ TEST_P(Scrape, AgreesWithTheClient) {
 
 TEST_P(Scrape, NoticesAnotherClient) {
   const EngineFigures before = read(engine_, GetParam());
-  std::vector<RequestRecord> records = load(engine_);
+  std::vector<RequestSample> records = load(engine_);
   const EngineFigures after = read(engine_, GetParam());
   records.pop_back();  // somebody else's
   EXPECT_FALSE(cross_check(difference(before, after), records).empty());
@@ -100,7 +100,7 @@ TEST(ScrapePages, TensorRtLlmHasAPrometheusPageToo) {
   fake::FakeEngine engine(fake::read_script({{"dialect", "trtllm"}}));
   engine.start();
   const EngineFigures before = read(engine, "trtllm", "/prometheus/metrics");
-  const std::vector<RequestRecord> records = load(engine);
+  const std::vector<RequestSample> records = load(engine);
   const FigureDifference between =
       difference(before, read(engine, "trtllm", "/prometheus/metrics"));
   EXPECT_EQ(between.figures.requests, 4);

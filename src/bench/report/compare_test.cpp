@@ -125,7 +125,7 @@ TEST(Compare, ReasonsNotToCompare) {
        }),
        "B is invalid: GPU 1 was idle"},
       {changed([](RunRecord& r) {
-         for (RequestRecord& record : r.requests) record.prompt_tokens = 116;
+         for (RequestSample& record : r.requests) record.prompt_tokens = 116;
          conclude(r);
        }),
        "different work: 100 and 116 prompt tokens"},

@@ -38,14 +38,14 @@ OrderedJson quantiles(const RunRecord& run, const char* metric) {
 }
 
 OrderedJson time_json(double time) {
-  return time == RequestRecord::kNever ? OrderedJson() : OrderedJson(time);
+  return time == RequestSample::kNever ? OrderedJson() : OrderedJson(time);
 }
 
 // [sent, first token, end, status, prompt tokens, output tokens] of the first requests.
 OrderedJson timeline(const RunRecord& run) {
   OrderedJson out = OrderedJson::array();
-  for (const RequestRecord& record : run.requests) {
-    if (record.warmup || record.sent == RequestRecord::kNever) continue;
+  for (const RequestSample& record : run.requests) {
+    if (record.warmup || record.sent == RequestSample::kNever) continue;
     if (out.size() == kMaxTimeline) break;
     out.push_back({record.sent, time_json(record.first_token), time_json(record.ended),
                    name(record.status), record.prompt_tokens, record.output_tokens()});

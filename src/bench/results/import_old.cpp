@@ -156,7 +156,7 @@ void Import::read_machine() {
 }
 
 void Import::read_iteration(const JsonNode& node, double& time) {
-  RequestRecord& record = run_.requests.emplace_back();
+  RequestSample& record = run_.requests.emplace_back();
   record.id = static_cast<int64_t>(run_.requests.size()) - 1;
   record.status = RequestStatus::kOk;
   record.sent = time;

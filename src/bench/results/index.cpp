@@ -47,7 +47,7 @@ void bind_maybe(Statement& statement, std::optional<double> value) {
 }
 
 void bind_count(Statement& statement, int64_t count) {
-  if (count == RequestRecord::kUnknown)
+  if (count == RequestSample::kUnknown)
     statement.bind_null();
   else
     statement.bind(count);
@@ -125,9 +125,9 @@ void ResultIndex::put_figures(const RunRecord& run) {
 void ResultIndex::put_requests(const RunRecord& run) {
   Statement row = database_.prepare(
       "INSERT OR REPLACE INTO requests VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  for (const RequestRecord& r : run.requests) {
+  for (const RequestSample& r : run.requests) {
     row.bind(run.id).bind(r.id).bind(r.warmup ? 1 : 0).bind(name(r.status));
-    bind_maybe(row, r.sent == RequestRecord::kNever ? std::nullopt : std::optional(r.sent));
+    bind_maybe(row, r.sent == RequestSample::kNever ? std::nullopt : std::optional(r.sent));
     for (const char* metric : {"ttfr", "ttft", "ttfo", "tpot", "e2e", "decode_rate"})
       bind_maybe(row, value_of(metric, r));
     bind_count(row, r.prompt_tokens);

@@ -137,7 +137,7 @@ void Journal::write(std::string line) {
   if (syncer_) syncer_->dirty = true;
 }
 
-void Journal::append(const RequestRecord& record) {
+void Journal::append(const RequestSample& record) {
   write(line_of("request", request_json(record)));
 }
 

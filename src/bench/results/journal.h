@@ -35,7 +35,7 @@ class Journal {
   ~Journal();  // leaves the file
 
   // Thread-safe; each line is whole or not there. Throws Error(kMeasurement) when the disk is full.
-  void append(const RequestRecord& record);
+  void append(const RequestSample& record);
   void append(const PhaseRecord& phase);
   void append(const Mark& mark);
   void append(const Provenance& provenance);  // replaces the head's

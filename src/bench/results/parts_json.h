@@ -6,8 +6,8 @@
 
 namespace mica {
 
-OrderedJson request_json(const RequestRecord& record);
-RequestRecord read_request(const JsonNode& node);
+OrderedJson request_json(const RequestSample& record);
+RequestSample read_request(const JsonNode& node);
 
 OrderedJson plan_json(const PlanRecord& plan);
 PlanRecord read_plan(const JsonNode& node);

@@ -8,49 +8,49 @@
 namespace mica {
 namespace {
 
-constexpr double kNever = RequestRecord::kNever;
-constexpr int64_t kUnknown = RequestRecord::kUnknown;
+constexpr double kNever = RequestSample::kNever;
+constexpr int64_t kUnknown = RequestSample::kUnknown;
 
 struct Time {
   const char* name;
-  double RequestRecord::*member;
+  double RequestSample::*member;
 };
 constexpr Time kTimes[] = {
-    {"due", &RequestRecord::due},
-    {"sent", &RequestRecord::sent},
-    {"first_byte", &RequestRecord::first_byte},
-    {"first_response", &RequestRecord::first_response},
-    {"first_token", &RequestRecord::first_token},
-    {"first_answer", &RequestRecord::first_answer},
-    {"last_token", &RequestRecord::last_token},
-    {"ended", &RequestRecord::ended},
+    {"due", &RequestSample::due},
+    {"sent", &RequestSample::sent},
+    {"first_byte", &RequestSample::first_byte},
+    {"first_response", &RequestSample::first_response},
+    {"first_token", &RequestSample::first_token},
+    {"first_answer", &RequestSample::first_answer},
+    {"last_token", &RequestSample::last_token},
+    {"ended", &RequestSample::ended},
 };
 
 struct Count {
   const char* name;
-  int64_t RequestRecord::*member;
+  int64_t RequestSample::*member;
 };
 constexpr Count kCounts[] = {
-    {"wanted_input", &RequestRecord::wanted_input},
-    {"wanted_output", &RequestRecord::wanted_output},
-    {"prompt_tokens", &RequestRecord::prompt_tokens},
-    {"completion_tokens", &RequestRecord::completion_tokens},
-    {"cached_tokens", &RequestRecord::cached_tokens},
-    {"reasoning_tokens", &RequestRecord::reasoning_tokens},
-    {"counted_output", &RequestRecord::counted_output},
+    {"wanted_input", &RequestSample::wanted_input},
+    {"wanted_output", &RequestSample::wanted_output},
+    {"prompt_tokens", &RequestSample::prompt_tokens},
+    {"completion_tokens", &RequestSample::completion_tokens},
+    {"cached_tokens", &RequestSample::cached_tokens},
+    {"reasoning_tokens", &RequestSample::reasoning_tokens},
+    {"counted_output", &RequestSample::counted_output},
 };
 
 struct Text {
   const char* name;
-  std::string RequestRecord::*member;
+  std::string RequestSample::*member;
 };
 constexpr Text kTexts[] = {
-    {"group", &RequestRecord::group},
-    {"error", &RequestRecord::error},
-    {"finish_reason", &RequestRecord::finish_reason},
-    {"reasoning", &RequestRecord::reasoning},
-    {"answer", &RequestRecord::answer},
-    {"tool_calls", &RequestRecord::tool_calls},
+    {"group", &RequestSample::group},
+    {"error", &RequestSample::error},
+    {"finish_reason", &RequestSample::finish_reason},
+    {"reasoning", &RequestSample::reasoning},
+    {"answer", &RequestSample::answer},
+    {"tool_calls", &RequestSample::tool_calls},
 };
 
 // Of the kinds in the order of ChunkKind: role, usage, thinking, answer, call.
@@ -113,7 +113,7 @@ RequestStatus read_status(const JsonNode& node) {
 
 }  // namespace
 
-OrderedJson request_json(const RequestRecord& record) {
+OrderedJson request_json(const RequestSample& record) {
   OrderedJson json;
   json["id"] = record.id;
   if (record.warmup) json["warmup"] = true;
@@ -128,8 +128,8 @@ OrderedJson request_json(const RequestRecord& record) {
   return json;
 }
 
-RequestRecord read_request(const JsonNode& node) {
-  RequestRecord record;
+RequestSample read_request(const JsonNode& node) {
+  RequestSample record;
   record.id = node.at("id").integer();
   node.read("warmup", record.warmup);
   record.status = read_status(node.at("status"));
@@ -143,11 +143,11 @@ RequestRecord read_request(const JsonNode& node) {
   return record;
 }
 
-std::string to_json(const RequestRecord& record) {
+std::string to_json(const RequestSample& record) {
   return dump(request_json(record));
 }
 
-RequestRecord request_from_json(std::string_view text, const std::string& source) {
+RequestSample request_from_json(std::string_view text, const std::string& source) {
   const OrderedJson json = parse_document(text, source);
   return read_request(JsonNode(json, source + ": "));
 }

@@ -17,7 +17,7 @@ std::string to_json(const RunRecord& run);
 RunRecord run_from_json(std::string_view text, const std::string& source);
 
 // One request as a line of JSON without a line feed, and back.
-std::string to_json(const RequestRecord& record);
-RequestRecord request_from_json(std::string_view text, const std::string& source);
+std::string to_json(const RequestSample& record);
+RequestSample request_from_json(std::string_view text, const std::string& source);
 
 }  // namespace mica

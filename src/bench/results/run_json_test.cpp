@@ -27,7 +27,7 @@ RunRecord full_run() {
   run.provenance.host.memory_limit_bytes = 1 << 30;
   run.workload.max_prefill_rate = 50000;
   run.imported = ImportRecord{"old bench scripts", "gpu_info", "a.json", {"The GPUs."}};
-  RequestRecord broken = failed(99, 3.25, RequestStatus::kServerError);
+  RequestSample broken = failed(99, 3.25, RequestStatus::kServerError);
   broken.http_status = 200;
   broken.group = "turn 2";
   broken.due = 3.125;
@@ -77,7 +77,7 @@ TEST(RunJson, TheSummaryCanBeMadeAnewFromTheRequests) {
 }
 
 TEST(RunJson, BytesThatAreNoUtf8) {
-  RequestRecord record = streamed(3, {});
+  RequestSample record = streamed(3, {});
   record.answer = "a\xff\xfe z";
   EXPECT_EQ(request_from_json(to_json(record), "here").answer, "a\uFFFD\uFFFD z");
 }

@@ -138,7 +138,7 @@ struct RunRecord {
   Provenance provenance;
   WorkloadRecord workload;
   std::vector<PhaseRecord> phases;
-  std::vector<RequestRecord> requests;  // warm-up first, then in the order in which they ended
+  std::vector<RequestSample> requests;  // warm-up first, then in the order in which they ended
   RunSummary summary;
   std::vector<SeriesRecord> telemetry, server;
   std::vector<Mark> marks;

@@ -66,7 +66,7 @@ RunWriter::RunWriter(ResultStore& store, RunRecord run, Journal journal)
       journal_(std::move(journal)),
       mutex_(std::make_unique<std::mutex>()) {}
 
-void RunWriter::add(const RequestRecord& record) {
+void RunWriter::add(const RequestSample& record) {
   journal_.append(record);
   const std::lock_guard lock(*mutex_);
   run_.requests.push_back(record);

@@ -28,7 +28,7 @@ class RunWriter {
   RunWriter(RunWriter&&) = default;
 
   const std::string& id() const { return run_.id; }
-  void add(const RequestRecord& record);  // durable against this process's death when it returns
+  void add(const RequestSample& record);  // durable against this process's death when it returns
   void add(const PhaseRecord& phase);
   void add(const Mark& mark);
   void add_telemetry(const SeriesRecord& series);

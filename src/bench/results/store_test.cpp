@@ -31,7 +31,7 @@ class StoreTest : public testing::Test {
   RunRecord measure(const std::string& backend, double speed = 1) {
     const RunRecord sample = sample_run(backend, speed);
     RunWriter writer = store_.begin(sample_head(backend));
-    for (const RequestRecord& record : sample.requests) writer.add(record);
+    for (const RequestSample& record : sample.requests) writer.add(record);
     return writer.finish();
   }
 };
@@ -44,7 +44,7 @@ TEST_F(StoreTest, ARunFromBeginningToEnd) {
   provenance.engine.version = "0.11.1";
   writer.set(provenance);
   writer.add(PhaseRecord{"port", 4.5, ""});
-  for (const RequestRecord& record : sample_run().requests) writer.add(record);
+  for (const RequestSample& record : sample_run().requests) writer.add(record);
   writer.add(Mark{Severity::kWarning, "throttled", "the GPU was hot"});
   writer.add_telemetry({"gpu0.power", "W", "NVML", {0}, {400}});
   writer.add_server({"ttft", "s", "histogram", {}, {0.1}});

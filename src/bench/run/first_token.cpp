@@ -5,7 +5,7 @@
 
 namespace mica {
 
-RequestRecord ask_first_token(const LaunchPlan& plan, const std::string& key,
+RequestSample ask_first_token(const LaunchPlan& plan, const std::string& key,
                               std::chrono::seconds deadline, const std::stop_token& stop) {
   RequestContent content;
   content.model = plan.served_name.value;
@@ -18,8 +18,8 @@ RequestRecord ask_first_token(const LaunchPlan& plan, const std::string& key,
   spec.deadlines.first_token = spec.deadlines.total = static_cast<double>(deadline.count());
   Client client({.url = plan.url, .api_key = key});
   const std::stop_callback end(stop, [&client] { client.stop(); });
-  RequestRecord out;
-  client.submit(spec, [&out](RequestRecord record) { out = std::move(record); });
+  RequestSample out;
+  client.submit(spec, [&out](RequestSample record) { out = std::move(record); });
   client.run();
   return out;
 }

@@ -10,7 +10,7 @@
 namespace mica {
 
 // As FirstToken of launcher.h wants it. `key`: bearer token, or empty.
-RequestRecord ask_first_token(const LaunchPlan& plan, const std::string& key,
+RequestSample ask_first_token(const LaunchPlan& plan, const std::string& key,
                               std::chrono::seconds deadline, const std::stop_token& stop);
 
 }  // namespace mica

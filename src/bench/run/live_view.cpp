@@ -121,7 +121,7 @@ void LiveView::take(const MatrixProgress& progress) {
   draw(progress.kind != Kind::kRequest && progress.kind != Kind::kLog);
 }
 
-void LiveView::add_record(const RequestRecord& record) {
+void LiveView::add_record(const RequestSample& record) {
   const double now = options_.now ? options_.now() : steady_now();
   if (!record.ok()) {
     ++failed_;

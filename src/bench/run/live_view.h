@@ -29,7 +29,7 @@ class LiveView {
   void clear();
 
  private:
-  void add_record(const RequestRecord& record);
+  void add_record(const RequestSample& record);
   void stay(const std::string& line);  // above the block
   void draw(bool now);
   std::string block();

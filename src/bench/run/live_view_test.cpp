@@ -31,8 +31,8 @@ std::string screen_of(const std::string& written) {
   return out;
 }
 
-RequestRecord record(double ttft, double end, int64_t tokens) {
-  RequestRecord out;
+RequestSample record(double ttft, double end, int64_t tokens) {
+  RequestSample out;
   out.status = RequestStatus::kOk;
   out.sent = 0;
   out.first_token = ttft;
@@ -58,7 +58,7 @@ TEST(LiveView, ATerminalSeesOneBlockAndWhatStays) {
           {.kind = Kind::kLog, .backend = "vllm", .text = "line \x1b[2J" + std::to_string(i)});
     now = 5;
     view.take({.kind = Kind::kStep, .backend = "vllm", .text = "closed:8"});
-    const RequestRecord answer = record(0.1, 2.1, 21);
+    const RequestSample answer = record(0.1, 2.1, 21);
     now = 7;
     view.take(
         {.kind = Kind::kRequest, .backend = "vllm", .record = &answer, .done = 3, .total = 12});
@@ -86,7 +86,7 @@ TEST(LiveView, AFileGetsLinesAlone) {
   LiveView view(
       {.write = [&](const std::string& text) { written += text; }, .now = [&] { return now; }});
   view.take({.kind = Kind::kStep, .backend = "mica", .text = "warm-up"});
-  const RequestRecord answer = record(0.05, 1, 2);
+  const RequestSample answer = record(0.05, 1, 2);
   for (int i = 0; i < 25; ++i) {
     now += 1;
     view.take(

@@ -43,7 +43,7 @@ struct MatrixProgress {
   enum class Kind { kStep, kLog, kRequest, kRun, kProblem };
   Kind kind = Kind::kStep;
   std::string backend, text;
-  const RequestRecord* record = nullptr;  // kRequest
+  const RequestSample* record = nullptr;  // kRequest
   const RunRecord* run = nullptr;         // kRun: it has ended
   int64_t done = 0, total = 0;            // requests of this point
 };

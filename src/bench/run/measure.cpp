@@ -75,7 +75,7 @@ class Measuring {
     if (options_.progress) options_.progress({.text = text});
   }
 
-  void take(const RequestRecord& record) {
+  void take(const RequestSample& record) {
     writer_.add(record);
     if (record.warmup) return;
     if (record.ok() && record.output_tokens() > 0)
@@ -111,7 +111,7 @@ class Measuring {
     spec.path = dialect_.cache_reset;
     spec.form = AnswerForm::kPlain;
     spec.deadlines.total = 60;
-    client_.submit(spec, [this](RequestRecord record) {
+    client_.submit(spec, [this](RequestSample record) {
       if (!record.ok())
         writer_.add(Mark{Severity::kWarning, "cache_not_reset",
                          fmt::format("POST {} failed: {}; prompts are unique all the same",
@@ -125,7 +125,7 @@ class Measuring {
     const double begin = client_.now();
     const WarmUpResult result =
         warm_up(client_, dialect_, workload_, drive_options(), options_.warm_up_rounds, next_id_,
-                [this](const RequestRecord& record) { take(record); });
+                [this](const RequestSample& record) { take(record); });
     writer_.add(PhaseRecord{
         "warm-up", client_.now() - begin,
         fmt::format("{} rounds{}", result.rounds, result.stable ? ", stable" : ", not stable")});
@@ -139,7 +139,7 @@ class Measuring {
 
   void load() {
     const DriveResult result = drive(client_, dialect_, conversations_, drive_options(), next_id_,
-                                     [this](const RequestRecord& record) { take(record); });
+                                     [this](const RequestSample& record) { take(record); });
     for (const std::string& field : result.left_out)
       writer_.add(Mark{Severity::kNote, "field_left_out",
                        fmt::format("{} has no field for '{}'", target_.plan->backend, field)});

@@ -33,7 +33,7 @@ struct MeasureProgress {
   enum class Kind { kStep, kRequest };
   Kind kind = Kind::kStep;
   std::string text;                       // kStep: "warm-up", "closed:8"
-  const RequestRecord* record = nullptr;  // kRequest: it has ended
+  const RequestSample* record = nullptr;  // kRequest: it has ended
   int64_t done = 0, total = 0;
 };
 

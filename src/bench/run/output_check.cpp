@@ -41,7 +41,7 @@ void read_list_logprobs(const Json& logprobs, GreedyAnswer& out) {
     if (token.is_string()) out.tokens.push_back(token.get<std::string>());
 }
 
-RequestRecord ask(Client& client, const LaunchPlan& plan, const std::string& prompt, int64_t tokens,
+RequestSample ask(Client& client, const LaunchPlan& plan, const std::string& prompt, int64_t tokens,
                   bool logprobs) {
   RequestContent content;
   content.model = plan.served_name.value;
@@ -56,8 +56,8 @@ RequestRecord ask(Client& client, const LaunchPlan& plan, const std::string& pro
   spec.body = body.json;
   spec.form = AnswerForm::kWhole;
   spec.keep_body = true;
-  RequestRecord out;
-  client.submit(spec, [&out](RequestRecord record) { out = std::move(record); });
+  RequestSample out;
+  client.submit(spec, [&out](RequestSample record) { out = std::move(record); });
   client.run();
   return out;
 }
@@ -114,7 +114,7 @@ OutputCheck check_outputs(Client& client, const LaunchPlan& plan, int64_t tokens
   bool logprobs = true;
   const auto& prompts = output_prompts();
   for (size_t i = 0; i < prompts.size(); ++i) {
-    RequestRecord record = ask(client, plan, prompts[i], tokens, logprobs);
+    RequestSample record = ask(client, plan, prompts[i], tokens, logprobs);
     if (logprobs && record.status == RequestStatus::kHttpError) {
       logprobs = false;
       record = ask(client, plan, prompts[i], tokens, logprobs);

@@ -9,15 +9,15 @@
 namespace mica {
 namespace {
 
-constexpr int64_t kUnknown = RequestRecord::kUnknown;
+constexpr int64_t kUnknown = RequestSample::kUnknown;
 
-using Records = std::vector<const RequestRecord*>;
+using Records = std::vector<const RequestSample*>;
 
 class Checks {
  public:
-  Checks(std::span<const RequestRecord> all, const RunSummary& summary, const CheckOptions& options)
+  Checks(std::span<const RequestSample> all, const RunSummary& summary, const CheckOptions& options)
       : summary_(summary), options_(options) {
-    for (const RequestRecord& record : all)
+    for (const RequestSample& record : all)
       if (!record.warmup && record.ok()) finished_.push_back(&record);
   }
 
@@ -44,7 +44,7 @@ class Checks {
   Records where(Condition condition) const {
     Records out;
     std::copy_if(finished_.begin(), finished_.end(), std::back_inserter(out),
-                 [&](const RequestRecord* record) { return condition(*record); });
+                 [&](const RequestSample* record) { return condition(*record); });
     return out;
   }
 
@@ -80,10 +80,10 @@ void Checks::failures() {
 
 // A whole prompt faster than anything here computes was not computed.
 void Checks::prefill() {
-  const RequestRecord* worst = nullptr;
+  const RequestSample* worst = nullptr;
   double fastest = options_.max_prefill_rate;
   int64_t count = 0;
-  for (const RequestRecord* record : finished_) {
+  for (const RequestSample* record : finished_) {
     const double rate = value_of("prefill_rate", *record).value_or(0);
     count += rate > options_.max_prefill_rate;
     if (rate <= fastest) continue;
@@ -103,7 +103,7 @@ void Checks::prefill() {
 
 void Checks::cached() {
   if (!options_.cold) return;
-  const Records hits = where([](const RequestRecord& r) { return r.cached_tokens > 0; });
+  const Records hits = where([](const RequestSample& r) { return r.cached_tokens > 0; });
   if (hits.empty()) return;
   const double share = summary_.prompt_tokens > 0 ? static_cast<double>(summary_.cached_tokens) /
                                                         static_cast<double>(summary_.prompt_tokens)
@@ -116,7 +116,7 @@ void Checks::cached() {
 }
 
 void Checks::lengths() {
-  const Records input = where([](const RequestRecord& r) {
+  const Records input = where([](const RequestSample& r) {
     return r.wanted_input != kUnknown && r.prompt_tokens != kUnknown &&
            r.wanted_input != r.prompt_tokens;
   });
@@ -126,7 +126,7 @@ void Checks::lengths() {
          input.size(), finished_.size(), input[0]->id, input[0]->prompt_tokens,
          input[0]->wanted_input);
   const bool exact = options_.exact_output;
-  const Records output = where([&](const RequestRecord& r) {
+  const Records output = where([&](const RequestSample& r) {
     if (r.wanted_output == kUnknown) return false;
     return exact ? r.output_tokens() != r.wanted_output : r.output_tokens() > r.wanted_output;
   });
@@ -144,14 +144,14 @@ void Checks::lengths() {
 }
 
 void Checks::token_counts() {
-  const Records guessed = where([](const RequestRecord& r) {
+  const Records guessed = where([](const RequestSample& r) {
     return r.completion_tokens == kUnknown && r.counted_output == kUnknown;
   });
   if (!guessed.empty())
     mark(Severity::kWarning, "tokens_guessed",
          "{} of {} answers came without a count of tokens: one for each chunk is assumed",
          guessed.size(), finished_.size());
-  const Records differ = where([](const RequestRecord& r) {
+  const Records differ = where([](const RequestSample& r) {
     if (r.completion_tokens == kUnknown || r.counted_output == kUnknown) return false;
     // The end of sequence and special tokens have no text.
     return std::abs(static_cast<double>(r.completion_tokens - r.counted_output)) >
@@ -171,9 +171,9 @@ void Checks::token_counts() {
 }
 
 void Checks::empty_answers() {
-  const Records empty = where([](const RequestRecord& r) {
+  const Records empty = where([](const RequestSample& r) {
     return r.answer.empty() && r.reasoning.empty() && r.tool_calls.empty() &&
-           r.first_token == RequestRecord::kNever;
+           r.first_token == RequestSample::kNever;
   });
   if (!empty.empty())
     mark(Severity::kWarning, "empty_answers", "{} of {} answers are empty, such as request {}",
@@ -224,7 +224,7 @@ double plausible_prefill_rate(double parameters, double operations) {
   return parameters > 0 ? operations / (2 * parameters) : 0;
 }
 
-std::vector<Mark> check_run(std::span<const RequestRecord> records, const RunSummary& summary,
+std::vector<Mark> check_run(std::span<const RequestSample> records, const RunSummary& summary,
                             const CheckOptions& options) {
   return Checks(records, summary, options).run();
 }

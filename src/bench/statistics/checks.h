@@ -38,7 +38,7 @@ struct CheckOptions {
 // `operations` a second together: two operations a parameter, nothing else.
 double plausible_prefill_rate(double parameters, double operations);
 
-std::vector<Mark> check_run(std::span<const RequestRecord> records, const RunSummary& summary,
+std::vector<Mark> check_run(std::span<const RequestSample> records, const RunSummary& summary,
                             const CheckOptions& options);
 
 }  // namespace mica

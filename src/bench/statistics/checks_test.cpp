@@ -9,7 +9,7 @@
 namespace mica {
 namespace {
 
-std::vector<Mark> check(const std::vector<RequestRecord>& records,
+std::vector<Mark> check(const std::vector<RequestSample>& records,
                         const CheckOptions& options = {}) {
   return check_run(records, summarize(records), options);
 }
@@ -35,7 +35,7 @@ TEST(Checks, ASteadyRunHasNoMarks) {
 
 // 12,105 prompt tokens with the first token after 4.3 ms were seen in practice: a cache's work.
 TEST(Checks, AnImpossiblePrefillRate) {
-  std::vector<RequestRecord> records = steady_run(100, {.ttft = 2, .prompt = 12105});
+  std::vector<RequestSample> records = steady_run(100, {.ttft = 2, .prompt = 12105});
   EXPECT_FALSE(find(check(records), "impossible_prefill"));
   records[40] = streamed(40, {.sent = records[40].sent, .ttft = 0.0043, .prompt = 12105});
   const std::vector<Mark> marks = check(records);
@@ -48,7 +48,7 @@ TEST(Checks, AnImpossiblePrefillRate) {
 
 TEST(Checks, TheRateThatIsPossibleFollowsFromTheModel) {
   EXPECT_NEAR(plausible_prefill_rate(8e9, 1e15), 62500, 1);
-  const std::vector<RequestRecord> records = steady_run(100, {.ttft = 0.1, .prompt = 10000});
+  const std::vector<RequestSample> records = steady_run(100, {.ttft = 0.1, .prompt = 10000});
   EXPECT_FALSE(find(check(records), "impossible_prefill"));
   CheckOptions options;
   options.max_prefill_rate = plausible_prefill_rate(8e9, 1e15);
@@ -56,16 +56,16 @@ TEST(Checks, TheRateThatIsPossibleFollowsFromTheModel) {
 }
 
 TEST(Checks, CachedTokensInAColdRun) {
-  std::vector<RequestRecord> records = steady_run(100, {.prompt = 1000});
+  std::vector<RequestSample> records = steady_run(100, {.prompt = 1000});
   records[3].cached_tokens = 32;
   EXPECT_EQ(severity_of(check(records), "cached_in_cold_run"), Severity::kNote);
-  for (RequestRecord& record : records) record.cached_tokens = 800;
+  for (RequestSample& record : records) record.cached_tokens = 800;
   EXPECT_EQ(severity_of(check(records), "cached_in_cold_run"), Severity::kInvalid);
   EXPECT_FALSE(find(check(records, {.cold = false}), "cached_in_cold_run"));
 }
 
 TEST(Checks, LengthsThatDiffer) {
-  std::vector<RequestRecord> records = steady_run(100);
+  std::vector<RequestSample> records = steady_run(100);
   records[8].prompt_tokens = 116;
   EXPECT_EQ(severity_of(check(records), "input_length"), Severity::kWarning);
   records = steady_run(100);
@@ -78,15 +78,15 @@ TEST(Checks, LengthsThatDiffer) {
 }
 
 TEST(Checks, CountsOfTokens) {
-  std::vector<RequestRecord> records = steady_run(100);
+  std::vector<RequestSample> records = steady_run(100);
   records[2].counted_output = 10;  // the end of sequence has no text
   EXPECT_FALSE(find(check(records), "usage_differs"));
   records[2].counted_output = 5;
   EXPECT_EQ(severity_of(check(records), "usage_differs"), Severity::kWarning);
-  records[2].completion_tokens = records[2].counted_output = RequestRecord::kUnknown;
+  records[2].completion_tokens = records[2].counted_output = RequestSample::kUnknown;
   EXPECT_TRUE(find(check(records), "tokens_guessed"));
   records = steady_run(100);
-  for (RequestRecord& r : records) r.completion_tokens = r.counted_output = r.wanted_output = 33;
+  for (RequestSample& r : records) r.completion_tokens = r.counted_output = r.wanted_output = 33;
   EXPECT_TRUE(find(check(records), "tokens_bundled"));
 }
 
@@ -94,7 +94,7 @@ TEST(Checks, Failures) {
   EXPECT_EQ(severity_of(check({}), "nothing_measured"), Severity::kInvalid);
   EXPECT_EQ(severity_of(check({failed(0, 0, RequestStatus::kTimeout)}), "failed_requests"),
             Severity::kInvalid);
-  std::vector<RequestRecord> records = steady_run(100);
+  std::vector<RequestSample> records = steady_run(100);
   records.push_back(failed(100, 1, RequestStatus::kDropped));
   const std::vector<Mark> marks = check(records);
   EXPECT_EQ(severity_of(marks, "failed_requests"), Severity::kWarning);
@@ -104,24 +104,24 @@ TEST(Checks, Failures) {
 }
 
 TEST(Checks, EmptyAnswers) {
-  std::vector<RequestRecord> records = steady_run(100);
-  RequestRecord& r = records[50];
+  std::vector<RequestSample> records = steady_run(100);
+  RequestSample& r = records[50];
   r.answer.clear();
-  r.first_token = r.first_answer = r.last_token = RequestRecord::kNever;
+  r.first_token = r.first_answer = r.last_token = RequestSample::kNever;
   r.chunks.clear();
   EXPECT_TRUE(find(check(records), "empty_answers"));
 }
 
 TEST(Checks, RequestsSentLate) {
-  std::vector<RequestRecord> records = steady_run(100);
-  for (RequestRecord& record : records) record.due = record.sent - 0.002;
+  std::vector<RequestSample> records = steady_run(100);
+  for (RequestSample& record : records) record.due = record.sent - 0.002;
   EXPECT_FALSE(find(check(records, {.open_loop = true}), "sent_late"));
   for (size_t i = 0; i < 20; ++i) records[i].due = records[i].sent - 0.3;
   EXPECT_TRUE(find(check(records, {.open_loop = true}), "sent_late"));
 }
 
 TEST(Checks, DriftAndOutliers) {
-  std::vector<RequestRecord> records;
+  std::vector<RequestSample> records;
   for (int i = 0; i < 100; ++i)
     records.push_back(streamed(i, {.sent = 1.0 * i, .ttft = 0.1 + 0.0002 * i}));
   EXPECT_EQ(severity_of(check(records), "drift"), Severity::kWarning);

@@ -46,11 +46,11 @@ void set_limit(std::string_view part, std::string_view text, LatencyLimits& limi
 }
 
 // 0 where the record has no such figure.
-double value_or_zero(const char* metric, const RequestRecord& record) {
+double value_or_zero(const char* metric, const RequestSample& record) {
   return value_of(metric, record).value_or(0);
 }
 
-bool keeps_most(std::span<const RequestRecord* const> finished, const char* metric,
+bool keeps_most(std::span<const RequestSample* const> finished, const char* metric,
                 std::optional<double> limit) {
   if (!limit) return true;
   const auto within = std::count_if(finished.begin(), finished.end(), [&](const auto* record) {
@@ -93,20 +93,20 @@ std::string to_string(const LatencyLimits& limits) {
   return limits.name.empty() ? text : limits.name + " (" + text + ")";
 }
 
-bool is_good(const RequestRecord& record, const LatencyLimits& limits) {
+bool is_good(const RequestSample& record, const LatencyLimits& limits) {
   if (!record.ok()) return false;
   return (!limits.ttft || value_or_zero("ttft", record) <= *limits.ttft) &&
          (!limits.tpot || value_or_zero("tpot", record) <= *limits.tpot) &&
          (!limits.e2e || value_or_zero("e2e", record) <= *limits.e2e);
 }
 
-Goodput measure_goodput(std::span<const RequestRecord> records, const LatencyLimits& limits,
+Goodput measure_goodput(std::span<const RequestSample> records, const LatencyLimits& limits,
                         double duration) {
   Goodput out;
   out.limits = limits;
-  std::vector<const RequestRecord*> finished;
+  std::vector<const RequestSample*> finished;
   int64_t count = 0;
-  for (const RequestRecord& record : records) {
+  for (const RequestSample& record : records) {
     if (record.warmup) continue;
     ++count;
     out.good += is_good(record, limits);

@@ -33,7 +33,7 @@ LatencyLimits parse_limits(std::string_view text);
 std::string to_string(const LatencyLimits& limits);  // "ttft 2000 ms, tpot 100 ms"
 
 // A finished request within every limit. TPOT counts as 0 with at most one token.
-bool is_good(const RequestRecord& record, const LatencyLimits& limits);
+bool is_good(const RequestSample& record, const LatencyLimits& limits);
 
 struct Goodput {
   LatencyLimits limits;
@@ -44,7 +44,7 @@ struct Goodput {
   bool met = false;
 };
 // Warm-up does not count.
-Goodput measure_goodput(std::span<const RequestRecord> records, const LatencyLimits& limits,
+Goodput measure_goodput(std::span<const RequestSample> records, const LatencyLimits& limits,
                         double duration);
 
 }  // namespace mica

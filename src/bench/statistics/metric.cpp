@@ -5,7 +5,7 @@
 namespace mica {
 namespace {
 
-using Record = RequestRecord;
+using Record = RequestSample;
 using Values = std::vector<double>;
 
 bool happened(double time) {
@@ -178,7 +178,7 @@ const RunMetric* find_run_metric(std::string_view name) {
   return find_in(kRunMetrics, name);
 }
 
-std::optional<double> value_of(const RequestMetric& metric, const RequestRecord& record) {
+std::optional<double> value_of(const RequestMetric& metric, const RequestSample& record) {
   std::vector<double> values;
   metric.append(record, values);
   return values.size() == 1 ? std::optional(values[0]) : std::nullopt;

@@ -21,7 +21,7 @@ struct RequestMetric {
   Better better;
   const char* definition;
   // Appends the request's values: none when the record can't say, several for gaps.
-  void (*append)(const RequestRecord&, std::vector<double>& values);
+  void (*append)(const RequestSample&, std::vector<double>& values);
   bool pooled;  // several values a request, which are not independent of one another
 };
 std::span<const RequestMetric> request_metrics();
@@ -39,8 +39,8 @@ std::span<const RunMetric> run_metrics();
 const RunMetric* find_run_metric(std::string_view name);
 
 // Of one request; nothing where it has none or several.
-std::optional<double> value_of(const RequestMetric& metric, const RequestRecord& record);
-inline std::optional<double> value_of(std::string_view metric, const RequestRecord& record) {
+std::optional<double> value_of(const RequestMetric& metric, const RequestSample& record);
+inline std::optional<double> value_of(std::string_view metric, const RequestSample& record) {
   return value_of(*find_request_metric(metric), record);
 }
 

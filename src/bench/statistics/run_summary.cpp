@@ -9,14 +9,14 @@
 namespace mica {
 namespace {
 
-constexpr double kNever = RequestRecord::kNever;
+constexpr double kNever = RequestSample::kNever;
 constexpr size_t kSlices = 20;
 
-using Records = std::vector<const RequestRecord*>;
+using Records = std::vector<const RequestSample*>;
 
-Records measured(std::span<const RequestRecord> records) {
+Records measured(std::span<const RequestSample> records) {
   Records out;
-  for (const RequestRecord& record : records)
+  for (const RequestSample& record : records)
     if (!record.warmup) out.push_back(&record);
   std::stable_sort(out.begin(), out.end(),
                    [](const auto* a, const auto* b) { return a->sent < b->sent; });
@@ -24,13 +24,13 @@ Records measured(std::span<const RequestRecord> records) {
 }
 
 // The time until which a request was of the run: its end, or the last that is known of it.
-double end_of(const RequestRecord& r) {
+double end_of(const RequestSample& r) {
   return std::max({r.ended, r.last_token, r.first_response, r.first_byte, r.sent});
 }
 
 void set_span(const Records& records, RunSummary& out) {
   double begin = kNever, end = kNever;
-  for (const RequestRecord* record : records) {
+  for (const RequestSample* record : records) {
     const double start = record->due != kNever ? record->due : record->sent;
     if (start == kNever) continue;
     begin = begin == kNever ? start : std::min(begin, start);
@@ -43,7 +43,7 @@ void set_span(const Records& records, RunSummary& out) {
 
 void count(const Records& records, RunSummary& out) {
   std::map<RequestStatus, int64_t> counts;
-  for (const RequestRecord* record : records) {
+  for (const RequestSample* record : records) {
     ++counts[record->status];
     if (!record->ok()) continue;
     ++out.finished;
@@ -57,7 +57,7 @@ void count(const Records& records, RunSummary& out) {
 
 double open_time(const Records& records) {
   double sum = 0;
-  for (const RequestRecord* record : records)
+  for (const RequestSample* record : records)
     if (record->sent != kNever) sum += end_of(*record) - record->sent;
   return sum;
 }
@@ -70,7 +70,7 @@ std::vector<double> slice_tokens(const Records& records, const RunSummary& out) 
     const double place = std::clamp((time - out.begin) / width, 0.0, kSlices - 1.0);
     slices[static_cast<size_t>(place)] += tokens / width;
   };
-  for (const RequestRecord* record : records) {
+  for (const RequestSample* record : records) {
     if (!record->ok()) continue;
     std::vector<double> times;
     for (const ChunkRecord& chunk : record->chunks)
@@ -86,7 +86,7 @@ std::vector<double> slice_tokens(const Records& records, const RunSummary& out) 
 
 int64_t peak_of(const Records& records) {
   std::vector<std::pair<double, int>> events;
-  for (const RequestRecord* record : records) {
+  for (const RequestSample* record : records) {
     if (record->sent == kNever) continue;
     events.emplace_back(record->sent, 1);
     events.emplace_back(end_of(*record), -1);
@@ -114,7 +114,7 @@ void set_rates(const Records& records, RunSummary& out) {
 
 std::vector<double> values_of(const Records& records, const RequestMetric& metric) {
   std::vector<double> values;
-  for (const RequestRecord* record : records)
+  for (const RequestSample* record : records)
     if (record->ok()) metric.append(*record, values);
   return values;
 }
@@ -133,7 +133,7 @@ const Distribution* RunSummary::figure(std::string_view name) const {
   return nullptr;
 }
 
-RunSummary summarize(std::span<const RequestRecord> all, const SummaryOptions& options) {
+RunSummary summarize(std::span<const RequestSample> all, const SummaryOptions& options) {
   const Records records = measured(all);
   RunSummary out;
   out.warmup = static_cast<int64_t>(all.size() - records.size());
@@ -158,11 +158,11 @@ RunSummary summarize(std::span<const RequestRecord> all, const SummaryOptions& o
   return out;
 }
 
-std::vector<double> values_of(std::span<const RequestRecord> records, std::string_view metric) {
+std::vector<double> values_of(std::span<const RequestSample> records, std::string_view metric) {
   return values_of(measured(records), *find_request_metric(metric));
 }
 
-int64_t peak_concurrency(std::span<const RequestRecord> records) {
+int64_t peak_concurrency(std::span<const RequestSample> records) {
   return peak_of(measured(records));
 }
 

@@ -40,13 +40,13 @@ struct SummaryOptions {
   LatencyLimits limits;
   uint64_t seed = 0;
 };
-RunSummary summarize(std::span<const RequestRecord> records, const SummaryOptions& options = {});
+RunSummary summarize(std::span<const RequestSample> records, const SummaryOptions& options = {});
 
 // All values of a metric, of finished requests without warm-up, in the order of sending.
-std::vector<double> values_of(std::span<const RequestRecord> records, std::string_view metric);
+std::vector<double> values_of(std::span<const RequestSample> records, std::string_view metric);
 
 // The most requests that were open at one moment; a request is open from `sent` until `ended`,
 // and one that begins when another ends follows it.
-int64_t peak_concurrency(std::span<const RequestRecord> records);
+int64_t peak_concurrency(std::span<const RequestSample> records);
 
 }  // namespace mica

@@ -10,7 +10,7 @@ namespace mica {
 namespace {
 
 TEST(RequestMetrics, OfAKnownStream) {
-  const RequestRecord r = streamed(
+  const RequestSample r = streamed(
       0, {.sent = 2, .ttft = 0.25, .gap = 0.02, .tail = 0.005, .prompt = 500, .tokens = 51});
   EXPECT_NEAR(*value_of("ttfr", r), 0.249, 1e-12);
   EXPECT_NEAR(*value_of("ttft", r), 0.25, 1e-12);
@@ -28,7 +28,7 @@ TEST(RequestMetrics, OfAKnownStream) {
 }
 
 TEST(RequestMetrics, ReasoningIsATokenAndNoAnswer) {
-  RequestRecord r = streamed(0, {.tokens = 5});
+  RequestSample r = streamed(0, {.tokens = 5});
   r.chunks[1].kind = r.chunks[2].kind = ChunkKind::kReasoning;
   r.first_answer = r.chunks[3].time;
   EXPECT_NEAR(*value_of("ttft", r), 0.1, 1e-12);
@@ -39,28 +39,28 @@ TEST(RequestMetrics, ReasoningIsATokenAndNoAnswer) {
 }
 
 TEST(RequestMetrics, CachedTokensAreNotPrefilled) {
-  RequestRecord r = streamed(0, {.ttft = 0.1, .prompt = 1000});
+  RequestSample r = streamed(0, {.ttft = 0.1, .prompt = 1000});
   r.cached_tokens = 900;
   EXPECT_NEAR(*value_of("prefill_rate", r), 1000, 1e-9);
 }
 
 TEST(RequestMetrics, WhatARecordCannotSayIsMissing) {
-  RequestRecord one = streamed(0, {.tokens = 1});
+  RequestSample one = streamed(0, {.tokens = 1});
   EXPECT_FALSE(value_of("tpot", one));
   EXPECT_FALSE(value_of("decode_rate", one));
   EXPECT_TRUE(value_of("ttft", one));
-  RequestRecord whole = one;  // not streamed
+  RequestSample whole = one;  // not streamed
   whole.chunks.clear();
   whole.first_response = whole.first_token = whole.first_answer = whole.last_token =
-      RequestRecord::kNever;
-  whole.prompt_tokens = RequestRecord::kUnknown;
+      RequestSample::kNever;
+  whole.prompt_tokens = RequestSample::kUnknown;
   for (const char* metric : {"ttft", "ttfr", "tpot", "decode_rate", "prefill_rate"})
     EXPECT_FALSE(value_of(metric, whole)) << metric;
   EXPECT_TRUE(value_of("e2e", whole));
 }
 
 TEST(RequestMetrics, SeveralTokensAChunk) {
-  RequestRecord r = streamed(0, {.tokens = 10});
+  RequestSample r = streamed(0, {.tokens = 10});
   r.completion_tokens = 30;
   EXPECT_NEAR(*value_of("tokens_per_chunk", r), 3, 1e-12);
   EXPECT_NEAR(*value_of("tpot", r), 0.09 / 29, 1e-12);
@@ -68,10 +68,10 @@ TEST(RequestMetrics, SeveralTokensAChunk) {
 
 TEST(RunSummary, OfAKnownRun) {
   // Four streams of 0.2 s and 11 tokens, two at a time.
-  std::vector<RequestRecord> records;
+  std::vector<RequestSample> records;
   for (int i = 0; i < 4; ++i)
     records.push_back(streamed(i + 1, {.sent = 10 + 0.2 * (i / 2), .ttft = 0.1, .gap = 0.01}));
-  RequestRecord warm = streamed(0, {.sent = 1, .ttft = 5});
+  RequestSample warm = streamed(0, {.sent = 1, .ttft = 5});
   warm.warmup = true;
   records.push_back(warm);
   const RunSummary s = summarize(records);
@@ -106,7 +106,7 @@ TEST(RunSummary, SlicesAddUpToTheThroughput) {
 }
 
 TEST(RunSummary, FailuresCountAsErrorsOnly) {
-  std::vector<RequestRecord> records = steady_run(3);
+  std::vector<RequestSample> records = steady_run(3);
   records.push_back(failed(3, 0.1, RequestStatus::kTimeout));
   records.push_back(failed(4, 0.2, RequestStatus::kHttpError));
   records.push_back(failed(5, 0.3, RequestStatus::kTimeout));
@@ -119,8 +119,8 @@ TEST(RunSummary, FailuresCountAsErrorsOnly) {
 }
 
 TEST(RunSummary, OfNothing) {
-  for (const std::vector<RequestRecord>& records :
-       {std::vector<RequestRecord>{}, {failed(0, 0, RequestStatus::kRefused)}, {RequestRecord{}}}) {
+  for (const std::vector<RequestSample>& records :
+       {std::vector<RequestSample>{}, {failed(0, 0, RequestStatus::kRefused)}, {RequestSample{}}}) {
     const RunSummary s = summarize(records, {.limits = parse_limits("ttft:1")});
     EXPECT_EQ(s.finished, 0);
     EXPECT_TRUE(s.figures.empty());
@@ -131,7 +131,7 @@ TEST(RunSummary, OfNothing) {
 }
 
 TEST(RunSummary, OpenLoopsBeginWhenTheFirstRequestIsDue) {
-  std::vector<RequestRecord> records = steady_run(2, {.sent = 1});
+  std::vector<RequestSample> records = steady_run(2, {.sent = 1});
   records[0].due = 0.5;
   records[1].due = 0.7;
   const RunSummary s = summarize(records);
@@ -156,7 +156,7 @@ TEST(Goodput, LimitsAndPresets) {
 }
 
 TEST(Goodput, CountsWhatKeepsEveryLimit) {
-  std::vector<RequestRecord> records;
+  std::vector<RequestSample> records;
   for (int i = 0; i < 100; ++i)  // one of them is slow to begin, one to go on
     records.push_back(
         streamed(i, {.sent = 0.1 * i, .ttft = i == 5 ? 0.6 : 0.1, .gap = i == 9 ? 0.06 : 0.01}));

@@ -21,7 +21,7 @@ struct Times {
 };
 
 // Empty messages: the request counts as failed.
-Times times_of(const RequestRecord& record) {
+Times times_of(const RequestSample& record) {
   Times times;
   times.sent = record.sent;
   times.tokens = record.output_tokens();
@@ -61,12 +61,12 @@ double fullest_second(const std::vector<Times>& requests) {
   return static_cast<double>(most);
 }
 
-int64_t most_open(std::span<const RequestRecord> records) {
-  std::vector<RequestRecord> cut;  // to the last message
-  for (const RequestRecord& record : records) {
+int64_t most_open(std::span<const RequestSample> records) {
+  std::vector<RequestSample> cut;  // to the last message
+  for (const RequestSample& record : records) {
     const Times times = times_of(record);
     if (record.warmup || times.messages.empty()) continue;
-    RequestRecord& copy = cut.emplace_back();
+    RequestSample& copy = cut.emplace_back();
     copy.sent = record.sent;
     copy.ended = times.messages.back();
   }
@@ -81,12 +81,12 @@ bool within(const Times& times, const LatencyLimits& limits) {
 
 }  // namespace
 
-std::map<std::string, double> vllm_view(std::span<const RequestRecord> records, double duration,
+std::map<std::string, double> vllm_view(std::span<const RequestSample> records, double duration,
                                         const LatencyLimits& limits) {
   std::vector<Times> requests;
   std::vector<double> ttfts, tpots, itls, e2els;
   double failed = 0, input = 0, output = 0, good = 0;
-  for (const RequestRecord& record : records) {
+  for (const RequestSample& record : records) {
     if (record.warmup) continue;
     Times times = times_of(record);
     if (times.messages.empty()) {

@@ -20,7 +20,7 @@ namespace mica {
 
 // By that tool's names: "mean_ttft_ms", "p99_itl_ms", "request_throughput", … `duration` is its
 // benchmark's: from the start of the main loop to the end of the last request.
-std::map<std::string, double> vllm_view(std::span<const RequestRecord> records, double duration,
+std::map<std::string, double> vllm_view(std::span<const RequestSample> records, double duration,
                                         const LatencyLimits& limits = {});
 
 }  // namespace mica

@@ -13,8 +13,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-RequestRecord record_from(const Json& json) {
-  RequestRecord record;
+RequestSample record_from(const Json& json) {
+  RequestSample record;
   record.sent = json.at("sent");
   record.ended = json.at("ended");
   record.status = json.at("ok") ? RequestStatus::kOk : RequestStatus::kHttpError;
@@ -33,7 +33,7 @@ RequestRecord record_from(const Json& json) {
 // tools/golden_bench_metrics.py recorded the run and made the figures with numpy.
 TEST(VllmView, ARecordedRunHasThatToolsFigures) {
   const Json golden = Json::parse(read_text_file(source_path("tests/golden/bench_metrics.json")));
-  std::vector<RequestRecord> records;
+  std::vector<RequestSample> records;
   for (const Json& request : golden.at("requests")) records.push_back(record_from(request));
   const auto view = vllm_view(records, golden.at("duration"),
                               parse_limits(golden.at("limits").get<std::string>()));
@@ -48,7 +48,7 @@ TEST(VllmView, ARecordedRunHasThatToolsFigures) {
 }
 
 TEST(VllmView, ARoleCountsAsAToken) {
-  const RequestRecord record = streamed(0, {.sent = 1, .ttft = 0.2, .tail = 5});
+  const RequestSample record = streamed(0, {.sent = 1, .ttft = 0.2, .tail = 5});
   const auto view = vllm_view(std::vector{record}, 10);
   EXPECT_NEAR(view.at("mean_ttft_ms"), 199, 1e-6);
   EXPECT_NEAR(view.at("mean_e2el_ms"), 300, 1e-6);  // not until the end of the stream

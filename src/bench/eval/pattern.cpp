@@ -9,7 +9,7 @@ namespace mica {
 namespace {
 
 constexpr uint32_t kMatchLimit = 1'000'000;  // steps: below a second
-constexpr uint32_t kHeapLimit = 64 << 10;     // KiB
+constexpr uint32_t kHeapLimit = 64 << 10;    // KiB
 
 struct FreeMatch {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }

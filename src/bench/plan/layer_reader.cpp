@@ -118,8 +118,8 @@ TextMap read_environment(const YamlValue& value) {
     const bool good = !name.empty() && name.find_first_of("= \t\n") == name.npos &&
                       !parse_integer(name.substr(0, 1));
     if (!good) each.fail("expected the name of a variable");
-    texts[name] =
-        each.is_null() ? std::nullopt : std::optional<Sourced>(Sourced{each.text(), {each.place()}});
+    texts[name] = each.is_null() ? std::nullopt
+                                 : std::optional<Sourced>(Sourced{each.text(), {each.place()}});
   }
   return texts;
 }
@@ -161,8 +161,9 @@ TextMap read_sampling(const YamlValue& value) {
   for (const std::string& name : kSampling) map.find(name);
   map.finish();
   for (const auto& [name, each] : map.entries())
-    texts[name] = each.is_null() ? std::nullopt
-                                 : std::optional<Sourced>(Sourced{read_json(each, name), {each.place()}});
+    texts[name] = each.is_null()
+                      ? std::nullopt
+                      : std::optional<Sourced>(Sourced{read_json(each, name), {each.place()}});
   return texts;
 }
 

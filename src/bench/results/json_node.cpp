@@ -127,8 +127,8 @@ OrderedJson parse_document(std::string_view text, const std::string& source, con
     return OrderedJson::parse(text, limit_depth);
   } catch (const OrderedJson::exception& error) {
     throw Error(ErrorKind::kUsage,
-                "[{}] {}: expected JSON, found something else ({}); is it whole?", tag,
-                source, error.what());
+                "[{}] {}: expected JSON, found something else ({}); is it whole?", tag, source,
+                error.what());
   }
 }
 

@@ -8,7 +8,7 @@
 namespace mica {
 namespace {
 
-constexpr uint32_t kMatchLimit = 10'000'000;  // steps: below a second
+constexpr uint32_t kMatchLimit = 1'000'000;  // steps: below a second
 constexpr uint32_t kHeapLimit = 64 << 10;     // KiB
 
 struct FreeMatch {

@@ -14,7 +14,6 @@ int exit_status(ErrorKind kind) {
     case ErrorKind::kNetwork: return 4;
     case ErrorKind::kBackend: return 5;
     case ErrorKind::kMeasurement: return 6;
-    case ErrorKind::kInterrupted: return 130;
     case ErrorKind::kInternal: return 1;
   }
   return 1;
@@ -29,17 +28,9 @@ const char* name(ErrorKind kind) {
     case ErrorKind::kMeasurement: return "measurement";
     case ErrorKind::kNetwork: return "network";
     case ErrorKind::kOutOfMemory: return "out of memory";
-    case ErrorKind::kInterrupted: return "interrupted";
     case ErrorKind::kInternal: return "internal";
   }
   return "internal";
-}
-
-std::string in_quotes(std::string_view text) {
-  std::string shown;
-  for (const char c : text.substr(0, 120))
-    shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return "'" + shown + (text.size() > 120 ? "…'" : "'");
 }
 
 namespace internal {

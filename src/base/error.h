@@ -5,7 +5,6 @@
 
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace mica {
@@ -20,7 +19,6 @@ enum class ErrorKind {
   kMeasurement,  // a measurement is invalid                                       exit 6
   kNetwork,      // the hub or another server did not answer as it should          exit 4
   kOutOfMemory,  // this request or model does not fit                             exit 3
-  kInterrupted,  // the user ended it                                              exit 130
   kInternal,     // a fault of Mica                                                exit 1
 };
 
@@ -41,9 +39,6 @@ class Error : public std::runtime_error {
  private:
   ErrorKind kind_;
 };
-
-// Text of a foreign file as messages show it: 'text', cut at 120 bytes, control characters as ?.
-std::string in_quotes(std::string_view text);
 
 namespace internal {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition,

@@ -34,25 +34,6 @@ class MappedFile {
 // The whole file as text; throws when it is missing or larger than `max_bytes`.
 std::string read_text_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
 
-// A file that appears under its name, whole, at `finish`; until then it is a temporary one beside
-// it, which the destructor removes.
-class NewFile {
- public:
-  explicit NewFile(const std::filesystem::path& path);  // throws Error
-  ~NewFile();
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  // Any order, from any thread; what nothing was written to reads as zeros.
-  void write(const void* data, size_t bytes, size_t offset);
-  void resize(size_t bytes);
-  void finish();
-
- private:
-  std::filesystem::path path_, temporary_;
-  int descriptor_ = -1;
-};
-
 // Writes `text` to a temporary file beside `path` and renames it: readers see the old or the new.
 void write_text_file(const std::filesystem::path& path, std::string_view text);
 

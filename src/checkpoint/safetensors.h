@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/new_file.h"
 #include "tensor/tensor.h"
 
 namespace mica {

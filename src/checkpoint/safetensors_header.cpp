@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "checkpoint/safetensors.h"
 
 namespace mica {

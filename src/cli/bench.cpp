@@ -8,6 +8,7 @@
 #include "bench/device_draw.h"
 #include "bench/offline_report.h"
 #include "bench/timed_weights.h"
+#include "cli/bench_backends.h"
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/synth_spec.h"
@@ -21,6 +22,7 @@ struct BenchFlags {
   SynthFlags synth;
   bool offline = false;
   std::string format = "md";
+  std::shared_ptr<BenchBackendsFlags> backends;
 };
 
 // What is measured; the model goes before its backend.
@@ -57,9 +59,16 @@ Subject open_random(BenchFlags& flags, OfflineReport& report) {
 }
 
 void run(BenchFlags& flags) {
+  if (names_backends(*flags.backends)) {
+    if (flags.offline) throw Error(ErrorKind::kUsage, "bench: give either --offline or --backend");
+    if (const int status = run_bench_backends(*flags.backends, flags.model.model); status != 0)
+      throw Ending{status};
+    return;
+  }
   if (!flags.offline)
     throw Error(ErrorKind::kUsage,
-                "bench: this version measures without a server only; give --offline");
+                "bench: give --backend mica,vllm,… to measure servers, or --offline to measure "
+                "Mica in this process");
   if (flags.synth.like.empty() == flags.model.model.empty())
     throw Error(ErrorKind::kUsage, "bench: give either --model or --synth");
   OfflineReport report;
@@ -80,9 +89,12 @@ void run(BenchFlags& flags) {
 
 void add_bench_command(CLI::App& app) {
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* command = app.add_subcommand("bench", "Measure prefill and decode speed");
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure engines side by side, or Mica alone without a server");
   command->add_flag("--offline", flags->offline, "Without a server, in this process");
-  command->add_option("--model", flags->model.model, "Folder of a checkpoint, or a repository id");
+  command->add_option("model,--model", flags->model.model,
+                      "Folder of a checkpoint, or a repository id");
+  flags->backends = add_bench_backends_flags(*command);
   command->add_option("--synth", flags->synth.like,
                       "Random weights in the shape of a built-in model (Qwen3-0.6B, …), a "
                       "config.json or a folder with one");

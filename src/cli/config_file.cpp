@@ -183,7 +183,9 @@ std::vector<std::string> ConfigFile::arguments() {
 
 std::vector<std::string> with_config_file(const CLI::App& app, std::vector<std::string> given) {
   const CLI::App* command = chosen_command(app, given);
-  if (!command || !command->get_option_no_throw(kFlag)) return given;
+  const CLI::Option* option = command ? command->get_option_no_throw(kFlag) : nullptr;
+  // Elsewhere --config is another name of a flag for files of another kind.
+  if (!option || option->get_lnames().front() != kFlag + 2) return given;
   const auto path = config_path(given);
   if (!path) return given;
   for (std::string& argument : ConfigFile(*path, *command, given).arguments())

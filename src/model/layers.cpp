@@ -49,6 +49,18 @@ bool any_beyond(const Batch& batch, int64_t limit) {
 
 }  // namespace
 
+std::vector<float> read_vector(const Tensor& stored, float offset) {
+  const int64_t size = stored.elements();
+  std::vector<float> values(static_cast<size_t>(size));
+  to_f32(stored.data, stored.dtype, size, values.data());
+  if (offset == 0) return values;
+  for (float& v : values) v += offset;
+  std::vector<std::byte> rounded(values.size() * size_of(stored.dtype));
+  from_f32(values.data(), size, stored.dtype, rounded.data());
+  to_f32(rounded.data(), stored.dtype, size, values.data());
+  return values;
+}
+
 Linear Loader::linear(const std::string& path, int64_t rows, int64_t columns, int64_t experts,
                       bool needs_bias) {
   const LinearWeights weights =
@@ -66,17 +78,7 @@ Linear Loader::linear(const std::string& path, int64_t rows, int64_t columns, in
 }
 
 Tensor Loader::vector(const std::string& name, int64_t size, float offset) {
-  const Tensor stored = source_.parameter(config_.weight_prefix + name, {size});
-  std::vector<float> values(static_cast<size_t>(size));
-  to_f32(stored.data, stored.dtype, size, values.data());
-  if (offset != 0) {
-    for (float& v : values) v += offset;
-    // mlx adds in the parameter's own dtype.
-    std::vector<std::byte> rounded(values.size() * size_of(stored.dtype));
-    from_f32(values.data(), size, stored.dtype, rounded.data());
-    to_f32(rounded.data(), stored.dtype, size, values.data());
-  }
-  return constant(values);
+  return constant(read_vector(source_.parameter(config_.weight_prefix + name, {size}), offset));
 }
 
 Tensor Loader::constant(std::span<const float> values) {

@@ -30,6 +30,10 @@ struct Step {
   Tensor take(Shape shape) const { return arena.take(dtype, shape); }
 };
 
+// A stored float vector as f32; `offset` is added (gemma: 1) and the sum rounded to the stored
+// dtype, as mlx adds in it.
+std::vector<float> read_vector(const Tensor& stored, float offset);
+
 // Prepares weights on the backend as the loader asks for them, counts them, owns the small ones.
 class Loader {
  public:
@@ -40,8 +44,7 @@ class Loader {
   // `needs_bias`: the architecture defines an additive bias; its absence is an error.
   Linear linear(const std::string& path, int64_t rows, int64_t columns, int64_t experts = 1,
                 bool needs_bias = false);
-  // A float vector as f32 on the device; `offset` is added (gemma: 1), rounded to the checkpoint's
-  // dtype.
+  // read_vector on the device.
   Tensor vector(const std::string& name, int64_t size, float offset = 0);
   Tensor constant(std::span<const float> values);
   bool has(const std::string& path) const { return source_.has(config_.weight_prefix + path); }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "tensor/unpack.h"
+
 namespace mica {
 namespace {
 

@@ -47,9 +47,6 @@ struct LinearWeights {
   size_t weight_bytes() const;  // weight + scales + biases: what a matrix-vector product must read
 };
 
-// The codes of row n of expert e, unpacked: u8 [K]; quantized weights only.
-void unpack_row(const LinearWeights& weights, int64_t expert, int64_t row, uint8_t* out);
-
 // Row n of expert e as f32[K]: the definition that every kernel is tested against.
 void dequantize_row(const LinearWeights& weights, int64_t expert, int64_t row, float* out);
 

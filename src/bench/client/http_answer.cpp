@@ -1,6 +1,7 @@
 #include "bench/client/http_answer.h"
 
 #include <boost/asio/buffer.hpp>
+#include <limits>
 
 namespace mica {
 namespace http = boost::beast::http;
@@ -14,7 +15,7 @@ constexpr uint32_t kHeaderBytes = 64 << 10;
 HttpAnswer::Parser::Parser(const std::function<void(std::string_view)>& to) : on_body(to) {
   eager(true);
   header_limit(kHeaderBytes);
-  body_limit(boost::none);
+  body_limit(std::numeric_limits<uint64_t>::max());  // the reader of the answer has one
 }
 
 void HttpAnswer::Parser::on_field_impl(http::field field, Text, Text value, Code&) {
@@ -32,6 +33,13 @@ HttpAnswer::HttpAnswer(std::function<void(std::string_view)> on_body)
 }
 
 void HttpAnswer::step(std::string_view& bytes, bool& more) {
+  // The parser looks at a head when it is whole, which that of another protocol never is.
+  constexpr std::string_view kBegin = "HTTP/";
+  if (!parser_->is_header_done() &&
+      bytes.substr(0, kBegin.size()) != kBegin.substr(0, bytes.size())) {
+    fault_ = "expected 'HTTP/'";
+    return;
+  }
   boost::beast::error_code error;
   const size_t taken = parser_->put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   bytes.remove_prefix(taken);

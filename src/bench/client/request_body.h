@@ -32,7 +32,10 @@ struct RequestContent {
   std::optional<int64_t> max_tokens;
   bool exact_length = false;  // exactly max_tokens, as far as the dialect has fields for it
   std::optional<int64_t> seed;
-  std::string cache_salt;  // text that keeps this request from the prefix cache; or empty
+  // Kept from the prefix cache by the dialect's field for that, where it has one. `unique` replaces
+  // "{unique}" in that field's value (a salt).
+  bool no_cache = false;
+  std::string unique;
   // Further fields, name and JSON value as the plan's `sampling` has them: {"temperature", "0"}.
   std::vector<std::pair<std::string, std::string>> fields;
 };

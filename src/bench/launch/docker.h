@@ -32,6 +32,16 @@ struct ImageFacts {
   const std::string& pinned() const { return digest.empty() ? id : digest; }
 };
 
+struct ImageBuild {
+  std::string context;     // a folder or a Git URL; empty: the Dockerfile needs none
+  std::string dockerfile;  // its text; empty: the context's own
+  struct Argument {
+    std::string name, value;
+    bool secret = false;  // passed by name, through the environment
+  };
+  std::vector<Argument> arguments;
+};
+
 struct ContainerFacts {
   std::string id, name, image, status;  // status: "created", "running", "exited" …
   std::string run;                      // label mica.run, or empty
@@ -54,8 +64,9 @@ class Docker {
   using Line = std::function<void(const std::string& line)>;
   // Both end early, with kInterrupted, when `stop` is asked for.
   ImageFacts pull(const std::string& name, const Line& progress, std::stop_token stop) const;
-  ImageFacts build(const std::string& name, const std::string& context, const Line& progress,
-                   std::stop_token stop) const;
+  // `anew`: without the cache of layers.
+  ImageFacts build(const std::string& name, const ImageBuild& build, bool anew,
+                   const Line& progress, std::stop_token stop) const;
 
   // By name or id.
   std::optional<ContainerFacts> container(const std::string& id) const;
@@ -66,6 +77,10 @@ class Docker {
 
   // SIGINT, then SIGTERM, then SIGKILL; then it is removed.
   StopReport stop(const std::string& id, const StopPatience& patience) const;
+  // All of a run. `may_come`: a client that has just ended may have asked for one: it is looked for
+  // some 1.5 seconds.
+  StopReport stop_labelled(const std::string& run, bool may_come,
+                           const StopPatience& patience) const;
 
  private:
   std::vector<ContainerFacts> listed(const std::vector<std::string>& arguments) const;

@@ -88,6 +88,8 @@ struct ChildPlan {
   const char* path;
   char* const* argv;
   char* const* environment;
+  const char* directory;  // null: this one
+  const char* input;
   int out, go, failed;  // output; the owner's word; where errno of a failed exec is told
   pid_t owner;
   bool dies_with_thread;
@@ -105,6 +107,12 @@ bool wait_for_word(const ChildPlan& plan) {
   }
 }
 
+[[noreturn]] void fail_child(const ChildPlan& plan) {
+  const int error = errno;
+  (void)!::write(plan.failed, &error, sizeof error);
+  ::_exit(127);
+}
+
 [[noreturn]] void run_child(const ChildPlan& plan) {
   ::setsid();
   if (plan.dies_with_thread) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -113,18 +121,18 @@ bool wait_for_word(const ChildPlan& plan) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGCHLD})
     ::signal(signal, SIG_DFL);
-  const int nothing = ::open("/dev/null", O_RDONLY);
-  ::dup2(nothing, STDIN_FILENO);
+  const int input = ::open(plan.input, O_RDONLY);
+  if (input < 0) fail_child(plan);
+  ::dup2(input, STDIN_FILENO);
   ::dup2(plan.out, STDOUT_FILENO);
   ::dup2(plan.out, STDERR_FILENO);
   // Whatever this process has open is no business of the program's.
   constexpr unsigned kFirst = 3, kCloseAtExec = 4;  // CLOSE_RANGE_CLOEXEC
   ::syscall(SYS_close_range, kFirst, ~0U, kCloseAtExec);
+  if (plan.directory && ::chdir(plan.directory) != 0) fail_child(plan);
   if (!wait_for_word(plan)) ::_exit(125);
   ::execve(plan.path, plan.argv, plan.environment);
-  const int error = errno;
-  (void)!::write(plan.failed, &error, sizeof error);
-  ::_exit(127);
+  fail_child(plan);
 }
 
 void add_seen(LaunchedProcesses& launched, const std::vector<ProcessFacts>& members) {
@@ -153,6 +161,12 @@ std::string describe(const ProcessEnd& end) {
   if (end.signal != 0)
     return fmt::format("killed by signal {} ({})", end.signal, signal_name(end.signal));
   return fmt::format("exit status {}", end.status);
+}
+
+void add(StopReport& all, const StopReport& more) {
+  all.stopped += more.stopped;
+  all.signal = std::max(all.signal, more.signal);
+  all.left.insert(all.left.end(), more.left.begin(), more.left.end());
 }
 
 StopReport stop_processes(const LaunchedProcesses& launched, const StopPatience& patience,
@@ -195,8 +209,16 @@ EngineProcess::EngineProcess(const ProcessSpec& spec, LogPump& pump,
   const std::string path = program_path(spec.argv[0], environment);
   const std::vector<char*> argv = pointers(spec.argv), variables = pointers(environment);
   Pipe output, go, failed;
-  const ChildPlan plan{path.c_str(), argv.data(),    variables.data(), output.ends[1],
-                       go.ends[0],   failed.ends[1], ::getpid(),       spec.dies_with_thread};
+  const ChildPlan plan{.path = path.c_str(),
+                       .argv = argv.data(),
+                       .environment = variables.data(),
+                       .directory = spec.directory.empty() ? nullptr : spec.directory.c_str(),
+                       .input = spec.input.empty() ? "/dev/null" : spec.input.c_str(),
+                       .out = output.ends[1],
+                       .go = go.ends[0],
+                       .failed = failed.ends[1],
+                       .owner = ::getpid(),
+                       .dies_with_thread = spec.dies_with_thread};
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::close(go.ends[1]);

@@ -21,6 +21,8 @@ struct ProcessSpec {
   std::vector<std::string> argv;  // argv[0]: a path, or a name that is looked for in PATH
   std::vector<std::pair<std::string, std::string>> environment;  // beside this process's own
   std::string mark;                                              // "NAME=value", likewise
+  std::string directory;                                         // to start in; empty: here
+  std::string input;  // file that it reads as standard input; empty: nothing
   // True: killed when the thread that started it ends, however it does. For helpers that must not
   // outlive Mica (docker pull), where that thread waits for them.
   bool dies_with_thread = false;
@@ -45,6 +47,8 @@ struct StopReport {
   std::vector<std::string> left;  // what could not be ended, in words
   bool clean() const { return left.empty(); }
 };
+
+void add(StopReport& all, const StopReport& more);
 
 // SIGINT, SIGTERM, SIGKILL to all that is left, each after the wait of the one before. `collect` is
 // called between looks, to reap a child.

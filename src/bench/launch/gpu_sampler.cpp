@@ -65,17 +65,20 @@ double steady_seconds() {
 }
 
 struct GpuSampler::Shared {
-  GpuSourceChoice choice;
+  Opener open;
   double interval = 0.25;
 
   std::mutex mutex;
   std::condition_variable changed;
+  bool present = false;
+  std::string why = "not looked yet";
   Members members;
   std::vector<GpuSample> samples;
   double reading_since = 0;  // 0: none is under way
   bool ending = false, ended = false;
 
   // Of the thread alone:
+  std::unique_ptr<GpuSource> source;
   double looked = 0;  // at the members
   HostReading host;
   std::set<pid_t> own;
@@ -93,7 +96,7 @@ struct GpuSampler::Shared {
     GpuSample sample;
     sample.time = steady_seconds();
     look(look_for, sample.time);
-    if (choice.source) sample.gpus = choice.source->read();
+    if (source) sample.gpus = source->read();
     // The middle of the reading is nearest to what it tells.
     sample.time = (sample.time + steady_seconds()) / 2;
     sample.host = host;
@@ -102,10 +105,16 @@ struct GpuSampler::Shared {
     const std::lock_guard lock(mutex);
     samples.push_back(std::move(sample));
     if (samples.size() > kMaxSamples) thin(samples);
+    changed.notify_all();
   }
 
   void run() {
+    GpuSourceChoice choice = open();
+    source = std::move(choice.source);
     std::unique_lock lock(mutex);
+    present = source != nullptr;
+    why = choice.why;
+    const double pause = std::max(interval, source ? source->least_interval() : 1);
     while (!ending) {
       const Members look_for = members;
       reading_since = steady_seconds();
@@ -113,18 +122,19 @@ struct GpuSampler::Shared {
       sample(look_for);
       lock.lock();
       reading_since = 0;
-      changed.wait_for(lock, std::chrono::duration<double>(interval), [this] { return ending; });
+      changed.wait_for(lock, std::chrono::duration<double>(pause), [this] { return ending; });
     }
     ended = true;
     changed.notify_all();
   }
 };
 
-GpuSampler::GpuSampler(GpuSourceChoice source, double interval_seconds, Members members)
+GpuSampler::GpuSampler(Opener open, double interval_seconds, Members members)
     : shared_(std::make_shared<Shared>()) {
-  shared_->choice = std::move(source);
+  shared_->open = std::move(open);
   shared_->interval = interval_seconds;
   shared_->members = std::move(members);
+  shared_->reading_since = steady_seconds();
   std::thread([shared = shared_] { shared->run(); }).detach();
 }
 
@@ -142,10 +152,23 @@ void GpuSampler::set_members(Members members) {
 }
 
 std::string GpuSampler::source() const {
-  return shared_->choice.why;
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->why;
 }
+
 bool GpuSampler::present() const {
-  return shared_->choice.source != nullptr;
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->present;
+}
+
+std::optional<GpuSample> GpuSampler::next(double seconds) const {
+  const double begin = steady_seconds();
+  std::unique_lock lock(shared_->mutex);
+  const auto& samples = shared_->samples;
+  const auto is_there = [&] { return !samples.empty() && samples.back().time >= begin; };
+  if (!shared_->changed.wait_for(lock, std::chrono::duration<double>(seconds), is_there))
+    return std::nullopt;
+  return samples.back();
 }
 
 std::vector<GpuSample> GpuSampler::samples() const {

@@ -55,6 +55,7 @@ class GpuSource {
   virtual ~GpuSource() = default;
   virtual std::string name() const = 0;  // "NVML 580.65.06", "nvidia-smi"
   virtual std::vector<GpuReading> read() = 0;
+  virtual double least_interval() const { return 0; }  // seconds between readings
 };
 
 struct GpuSourceOptions {
@@ -69,12 +70,14 @@ struct GpuSourceChoice {
 };
 GpuSourceChoice open_gpu_source(const GpuSourceOptions& options);
 
-// Samples on a thread of its own. A driver that hangs stops the samples, nothing else.
+// Samples on a thread of its own, where the source is opened as well. A driver that hangs stops the
+// samples, nothing else.
 class GpuSampler {
  public:
+  using Opener = std::function<GpuSourceChoice()>;
   using Members = std::function<std::vector<ProcessFacts>()>;
-  // `members`: the engine's processes, asked for each sample; may be empty.
-  GpuSampler(GpuSourceChoice source, double interval_seconds, Members members);
+  // `members`: the engine's processes, asked for once a second; may be empty.
+  GpuSampler(Opener open, double interval_seconds, Members members = {});
   ~GpuSampler();
   GpuSampler(const GpuSampler&) = delete;
   GpuSampler& operator=(const GpuSampler&) = delete;
@@ -82,6 +85,8 @@ class GpuSampler {
   void set_members(Members members);
   std::string source() const;  // its name, or why there is none
   bool present() const;        // there is a source
+  // Waits for a sample that began after the call; nothing when none came in time.
+  std::optional<GpuSample> next(double seconds) const;
   std::vector<GpuSample> samples() const;
   std::vector<GpuSample> samples_since(double time) const;
   std::optional<GpuSample> last() const;

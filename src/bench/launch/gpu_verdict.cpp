@@ -24,7 +24,7 @@ struct Use {  // of one GPU in the span
   std::string name;
   int64_t memory = 0;  // MiB, of the engine
   bool mapped = true;  // false: memory is what came since the baseline, whoever took it
-  double busy = 0, power = 0, power_limit = 0;
+  double busy = 0, peak = 0, power = 0, power_limit = 0;  // %, W; peak: of busy
   bool busy_told = false;
   int64_t slowdown = 0;
   bool used() const { return memory >= kUsedMib; }
@@ -46,10 +46,11 @@ struct Facts {
     return static_cast<int>(
         std::count_if(uses.begin(), uses.end(), [](const Use& use) { return use.used(); }));
   }
-  double busiest() const {
-    double busy = 0;
-    for (const Use& use : uses) busy = std::max(busy, use.used() ? use.busy : 0);
-    return busy;
+  // The most that any used GPU was busy at a time: no kernels, where it is next to nothing.
+  double peak() const {
+    double peak = 0;
+    for (const Use& use : uses) peak = std::max(peak, use.used() ? use.peak : 0);
+    return peak;
   }
 };
 
@@ -75,6 +76,7 @@ Use use_of(int index, const std::vector<GpuSample>& span,
         grown = std::max(grown, reading.memory_used.value_or(0) - baseline_memory(baseline, index));
       const auto busy = reading.own_busy ? reading.own_busy : reading.busy;
       use.busy += busy.value_or(0);
+      use.peak = std::max<double>(use.peak, busy.value_or(0));
       busy_count += busy.has_value();
       use.power += reading.power.value_or(0);
       power_count += reading.power.has_value();
@@ -181,8 +183,8 @@ std::optional<Finding> idle_gpu(const Facts& facts, const GpuExpectation& expect
         fmt::format("{} GPUs are wanted and {} used; GPU {} holds nothing of it", expectation.gpus,
                     facts.used(), indices_of(facts, [](const Use& use) { return !use.used(); }))};
   constexpr double kWorks = 30;  // %
-  const auto lazy = [](const Use& use) { return use.used() && use.busy < kIdleBusy; };
-  const bool one_works = facts.busiest() >= kWorks;
+  const auto lazy = [](const Use& use) { return use.used() && use.peak < kIdleBusy; };
+  const bool one_works = facts.peak() >= kWorks;
   if (expectation.gpus > 1 && activity.generated && facts.enough() && one_works &&
       std::any_of(facts.uses.begin(), facts.uses.end(), lazy))
     return Finding{GpuVerdictKind::kOneGpuIdle,
@@ -205,11 +207,11 @@ Finding stuck(const Facts& facts, const EngineActivity& activity) {
     return {GpuVerdictKind::kWaiting,
             "its GPUs wait for one another: fully busy at little power, as when NCCL hangs "
             "(NCCL_P2P_DISABLE=1 on machines without NVLink)"};
-  if (compiles(facts, activity) && facts.busiest() < kSpinBusy)
+  if (compiles(facts, activity) && facts.peak() < kSpinBusy)
     return {GpuVerdictKind::kCompiling, "it compiles kernels or captures graphs"};
-  if (facts.busiest() < kIdleBusy && facts.cores < kIdleCores)
+  if (facts.peak() < kIdleBusy && facts.cores < kIdleCores)
     return {GpuVerdictKind::kWaiting, "it waits: neither a GPU nor the processor works"};
-  if (facts.busiest() < kIdleBusy && facts.cores >= kWorkingCores)
+  if (facts.peak() < kIdleBusy && facts.cores >= kWorkingCores)
     return {
         GpuVerdictKind::kNotOnGpu,
         fmt::format("it computes on the processor: {:.1f} cores are busy, no GPU is", facts.cores)};
@@ -223,7 +225,9 @@ Finding working(const Facts& facts, const GpuExpectation& expectation) {
     return {GpuVerdictKind::kPartialOffload,
             fmt::format("part of it is not on a GPU: {} of memory there, {} of weights",
                         gib(memory), gib(expectation.weight_mib))};
-  if (facts.enough() && facts.busiest() < kIdleBusy && facts.cores >= kWorkingCores)
+  // Short requests leave no trace in a GPU's utilization: weights that are there are proof enough.
+  if (expectation.weight_mib <= 0 && facts.enough() && facts.peak() < kIdleBusy &&
+      facts.cores >= kWorkingCores)
     return {GpuVerdictKind::kNotOnGpu,
             fmt::format("it holds GPU memory and computes on the processor: {:.1f} cores are busy",
                         facts.cores)};

@@ -44,6 +44,14 @@ size_t take_header(char* bytes, size_t size, size_t count, void* to) {
   return size * count;
 }
 
+bool is_kept(int fd) {
+  constexpr int kMilliseconds = 30;
+  pollfd file{fd, POLLIN, 0};
+  if (::poll(&file, 1, kMilliseconds) <= 0) return true;
+  char byte = 0;
+  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool connects(const addrinfo& address, int milliseconds) {
   const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
@@ -55,6 +63,7 @@ bool connects(const addrinfo& address, int milliseconds) {
     open = ::poll(&file, 1, milliseconds) > 0 &&
            ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
   }
+  open = open && is_kept(fd);
   ::close(fd);
   return open;
 }
@@ -87,14 +96,15 @@ ProbeAnswer probe_get(const std::string& url, double seconds, const std::string&
   curl_easy_getinfo(curl.get(), CURLINFO_CONNECT_TIME, &connect_time);
   answer.status = static_cast<int>(status);
   answer.connected = connect_time > 0 && code != CURLE_COULDNT_CONNECT;
+  answer.no_http = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY;
   if (code != CURLE_OK) answer.failure = curl_easy_strerror(code);
   return answer;
 }
 
-bool is_port_open(const std::string& host, uint16_t port, double seconds) {
+bool is_port_open(const std::string& host, const std::string& port, double seconds) {
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
-  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return false;
+  if (::getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) return false;
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> list(found, ::freeaddrinfo);
   for (const addrinfo* address = found; address; address = address->ai_next)
     if (connects(*address, static_cast<int>(seconds * 1000))) return true;

@@ -35,6 +35,7 @@ const char* name(LaunchProblem problem) {
     case LaunchProblem::kModelMissing: return "model_missing";
     case LaunchProblem::kFirstTokenDeadline: return "first_token_deadline";
     case LaunchProblem::kFirstTokenRefused: return "first_token_refused";
+    case LaunchProblem::kUnauthorized: return "unauthorized";
     case LaunchProblem::kUnreachable: return "unreachable";
     case LaunchProblem::kInterrupted: return "interrupted";
   }

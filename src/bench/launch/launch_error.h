@@ -38,6 +38,7 @@ enum class LaunchProblem {
   kModelMissing,        // it serves others
   kFirstTokenDeadline,  // ready by its word, and no token came
   kFirstTokenRefused,   // it answered with an error
+  kUnauthorized,        // it wants another key
   kUnreachable,         // attach: nobody answers at the URL
   kInterrupted,
 };

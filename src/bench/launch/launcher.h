@@ -61,7 +61,7 @@ struct LaunchOptions {
   // How long a list of models may lack the wanted one while the engine says that it is healthy.
   double model_patience = 20;  // seconds
   StopPatience stop;
-  std::stop_token interrupt;  // asked: everything is stopped, LaunchError kInterrupted (exit 130)
+  std::stop_token interrupt;  // asked: everything is stopped, LaunchError with kInterrupted
 };
 
 struct PhaseTime {
@@ -89,8 +89,8 @@ class RunningEngine {
   std::vector<std::string> log_tail(size_t lines) const;
   std::filesystem::path log() const;
   GpuSampler& gpu();  // samples since before the start
-  // Of the time since `begin` (steady_seconds()), or since the last load began.
-  GpuVerdict verdict(double begin, bool generated = true) const;
+  // Of the time since `begin` (steady_seconds()); 0: since the first token was asked for.
+  GpuVerdict verdict(double begin = 0, bool generated = true) const;
 
   // Why it is no longer alive; looked at within a second. Nothing while it lives.
   std::optional<LaunchFailure> failure() const;
@@ -111,6 +111,7 @@ class RunningEngine {
 RunningEngine launch_engine(const LaunchPlan& plan, const LaunchOptions& options);
 
 // Recovery at a program's start: ends what dead owners left and says so in the log.
-std::vector<Recovery> recover_launches(const std::filesystem::path& state_folder = {});
+std::vector<Recovery> recover_launches(const std::filesystem::path& state_folder = {},
+                                       const StopPatience& patience = {});
 
 }  // namespace mica

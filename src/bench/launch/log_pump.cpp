@@ -214,6 +214,14 @@ void LogPump::run() {
     if (files[0].revents != 0 && !read_some()) break;
   }
   cutter_.finish([this](std::string_view line) { keep(line); });
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  ended_cv_.notify_all();
+}
+
+bool LogPump::wait_end(std::chrono::milliseconds patience) const {
+  std::unique_lock lock(mutex_);
+  return ended_cv_.wait_for(lock, patience, [this] { return ended_; });
 }
 
 std::vector<std::string> LogPump::tail(size_t lines) const {

@@ -91,6 +91,9 @@ class LogPump {
   // Reads what is there and ends, also when somebody still holds the other end of the pipe.
   void stop();
 
+  // Waits until the pipe has ended and all of it is read; false when that took longer.
+  bool wait_end(std::chrono::milliseconds patience) const;
+
   std::vector<std::string> tail(size_t lines) const;  // the last ones, oldest first
   std::string last_line() const;
   uint64_t bytes() const;
@@ -109,6 +112,8 @@ class LogPump {
   int fd_ = -1, wake_fd_ = -1;
   mutable std::mutex mutex_;
   std::deque<std::string> ring_;
+  mutable std::condition_variable ended_cv_;
+  bool ended_ = false;
   uint64_t bytes_ = 0;
   Clock::time_point last_byte_ = Clock::now();
   std::thread thread_;

@@ -67,12 +67,6 @@ class FolderLock {
   int fd_;
 };
 
-void join(StopReport& all, const StopReport& more) {
-  all.stopped += more.stopped;
-  all.signal = std::max(all.signal, more.signal);
-  all.left.insert(all.left.end(), more.left.begin(), more.left.end());
-}
-
 // Whether `owner` may still look after its launch, or is none of this machine's.
 enum class OwnerState { kGone, kGoneWithItsProcesses, kAlive, kElsewhere };
 
@@ -83,29 +77,15 @@ OwnerState state_of(const Owner& owner, const Owner& self) {
   return is_alive(owner.process) ? OwnerState::kAlive : OwnerState::kGone;
 }
 
-// The client may have asked for the container a moment ago: it is looked for a while.
-StopReport stop_containers(const OwnedContainer& owned, const std::string& run,
-                           const StopPatience& patience) {
-  constexpr int kLooks = 3;
-  const Docker docker(owned.docker);
-  StopReport report;
-  for (int look = 0; look < kLooks; ++look) {
-    if (look > 0) ::usleep(100000);
-    const auto containers = docker.labelled(run);
-    for (const ContainerFacts& container : containers)
-      join(report, docker.stop(container.id, patience));
-    if (!containers.empty() && report.clean()) look = std::max(look, kLooks - 2);
-  }
-  return report;
-}
-
 Recovery recover_one(const OwnershipRecord& record, OwnerState state,
                      const StopPatience& patience) {
   Recovery recovery{record.run, record.backend, {}, ""};
   if (state == OwnerState::kGone) recovery.report = stop_processes(record.processes, patience);
   if (record.container) {
     try {
-      join(recovery.report, stop_containers(*record.container, record.run, patience));
+      const bool client_lived = recovery.report.stopped > 0;
+      add(recovery.report,
+          Docker(record.container->docker).stop_labelled(record.run, client_lived, patience));
     } catch (const Error& error) {
       recovery.report.left.push_back(
           fmt::format("container {}: {}", record.container->name, error.what()));
@@ -140,6 +120,12 @@ Owner this_owner() {
 
 std::string launch_mark(const std::string& run) {
   return "MICA_LAUNCH=" + run;
+}
+
+OwnershipRecord new_ownership(const std::string& backend) {
+  const std::string run = new_run_id();
+  return {run, this_owner(), backend, utc("%Y-%m-%dT%H:%M:%SZ"), "", {{}, launch_mark(run), {}},
+          {}};
 }
 
 std::string to_json(const OwnershipRecord& record) {

@@ -39,6 +39,8 @@ struct OwnershipRecord {
   LaunchedProcesses processes;  // leader.pid 0: not started yet; with docker: its client
   std::optional<OwnedContainer> container;
 };
+// Of a launch by this process that has not begun.
+OwnershipRecord new_ownership(const std::string& backend);
 std::string to_json(const OwnershipRecord& record);
 OwnershipRecord ownership_from_json(const std::string& text);  // throws Error (kUsage)
 

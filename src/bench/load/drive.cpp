@@ -103,8 +103,8 @@ class Drive {
     content.stream = options_.stream;
     content.fields = options_.fields;
     content.seed = options_.seed;
-    if (!options_.cache_salt.empty())
-      content.cache_salt = fmt::format("{}-{}", options_.cache_salt, next_id_);
+    content.no_cache = options_.no_cache;
+    content.unique = fmt::format("{}-{}", options_.run, next_id_);
     RequestBody body = request_body(dialect_, content);
     for (std::string& field : body.left_out)
       if (std::find(result_.left_out.begin(), result_.left_out.end(), field) ==

@@ -21,8 +21,9 @@ struct DriveOptions {
   bool chat = true;
   bool warmup = false;
   bool stream = true;
-  std::string model;       // field `model`
-  std::string cache_salt;  // begins each request's own, for backends that have such a field
+  std::string model;      // field `model`
+  bool no_cache = false;  // each request keeps from the prefix cache, where the dialect has a way
+  std::string run;        // makes a salt of that unique
   std::vector<std::pair<std::string, std::string>> fields;  // name and JSON value, of each request
   std::optional<int64_t> seed;
   RequestDeadlines deadlines;

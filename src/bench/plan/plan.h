@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mica {
@@ -32,13 +33,13 @@ struct PlanArgument {
 
 struct PlanVariable {
   std::string name, value;
-  bool secret = false;  // shown as *** and never stored
+  bool secret = false;  // shown as ***, never stored, and passed to Docker by name alone
   Origin origin;
 };
 
 // Of a container. Read-only unless said otherwise.
 struct PlanMount {
-  std::string host, container;
+  std::string host, container;  // host: a path, or the name of a volume
   bool writable = false;
   Origin origin;
 };
@@ -78,30 +79,51 @@ struct LaunchPlan {
   LaunchMode mode = LaunchMode::kProcess;
   std::string profile;               // of the models file, or empty
   Sourced model;                     // a path or a hub id, as the backend gets it
+  std::string model_path;            // on this machine: a folder or a file; empty = not here
+  std::string repo_id, revision;     // of the hub, where known
   Sourced served_name;               // field `model` of requests
   Sourced backend_version;           // that is wanted; "" = whatever is there
   std::vector<std::string> program;  // argv's head: {"vllm", "serve"}; docker: the entrypoint's
   std::vector<PlanArgument> arguments;
   std::vector<PlanVariable> environment;
-  Sourced host, port;  // where it listens and is asked; loopback unless the user said otherwise
-  std::string url;     // "http://127.0.0.1:8000"
+  std::string directory;  // where the program starts; empty = here
+  Sourced host, port;     // where it listens and is asked; loopback unless the user said otherwise
+  std::string url;        // "http://127.0.0.1:8000"
 
   // Docker only:
-  Sourced image;                             // "vllm/vllm-openai:v0.11.0"
-  std::string build_context;                 // of an image that is built; empty = pulled
+  Sourced image;              // "vllm/vllm-openai:v0.11.0"
+  std::string digest;         // "sha256:…" that it must have; empty = any
+  bool build = false;         // it is built when it is not there; else pulled
+  std::string build_context;  // a folder or a Git URL; empty = the Dockerfile needs none
+  std::string dockerfile;     // its text, for `docker build -f -`; empty = the context's own
+  std::vector<PlanVariable> build_arguments;
+  std::string image_hint;                    // where it comes from, for people who don't have it
   std::vector<PlanArgument> docker_options;  // {"--gpus", "all"}
   std::vector<PlanMount> mounts;
-  int32_t container_port = 0;
+  int32_t container_port = 0;  // 0: none is published, the container has the host's network
 
   PlanProbes probes;
   PlanDialect dialect;
   PlanDeadlines deadlines;
-  std::vector<PlanVariable> sampling;  // fields of every request, by the models file
-  std::vector<std::string> warnings;   // what the user should know before the start
+  std::vector<PlanVariable> sampling;  // fields of every request, JSON values, by the models file
 
-  // The command as it is started: `docker run …` or the program. Secrets are replaced where
-  // `masked`.
+  // What it is for; 0 = the backend's own.
+  int64_t context = 0, concurrency = 0;  // tokens of a sequence, sequences
+  int kv_bits = 16;
+  int gpus = 0;  // that it uses
+  double memory_fraction = 0;
+
+  std::vector<std::string> warnings;  // what the user should know before the start
+
+  // The command as it is started: `docker run …` or the program; empty for kAttach. Docker gets
+  // secret variables by name: its client must be started with them in the environment. What
+  // follows a flag with a secret's name (--api-key) is *** where `masked`.
   std::vector<std::string> command(bool masked) const;
+  // The same, with words that belong together in one list, for people.
+  std::vector<std::vector<std::string>> grouped_command(bool masked) const;
 };
+
+// Whether a variable or a flag of this name holds a secret: HF_TOKEN, OPENAI_API_KEY, --api-key.
+bool is_secret_name(std::string_view name);
 
 }  // namespace mica

@@ -9,7 +9,8 @@ std::optional<JsonNode> JsonNode::find(const char* key) const {
   if (!json_->is_object()) wrong("an object");
   const auto found = json_->find(key);
   if (found == json_->end() || found->is_null()) return std::nullopt;
-  return JsonNode(*found, fmt::format("{}{}{}", place_, place_.ends_with(": ") ? "" : ".", key));
+  return JsonNode(*found, fmt::format("{}{}{}", place_, place_.ends_with(": ") ? "" : ".", key),
+                  tag_);
 }
 
 JsonNode JsonNode::at(const char* key) const {
@@ -22,7 +23,7 @@ std::vector<JsonNode> JsonNode::items() const {
   if (!json_->is_array()) wrong("an array");
   std::vector<JsonNode> out;
   for (const OrderedJson& item : *json_)
-    out.emplace_back(item, fmt::format("{}[{}]", place_, out.size()));
+    out.emplace_back(item, fmt::format("{}[{}]", place_, out.size()), tag_);
   return out;
 }
 
@@ -30,7 +31,7 @@ std::vector<std::pair<std::string, JsonNode>> JsonNode::members() const {
   if (!json_->is_object()) wrong("an object");
   std::vector<std::pair<std::string, JsonNode>> out;
   for (auto it = json_->begin(); it != json_->end(); ++it)
-    out.emplace_back(it.key(), JsonNode(it.value(), fmt::format("{}.{}", place_, it.key())));
+    out.emplace_back(it.key(), JsonNode(it.value(), fmt::format("{}.{}", place_, it.key()), tag_));
   return out;
 }
 
@@ -112,18 +113,23 @@ void JsonNode::read(const char* key, std::vector<double>& values) const {
 void JsonNode::wrong(const std::string& expected) const {
   std::string found = dump(*json_);
   if (found.size() > 60) found = std::string(json_->type_name()) + " " + found.substr(0, 40) + "…";
-  throw Error(ErrorKind::kUsage, "[results] {}: expected {}, found {}", place_, expected, found);
+  throw Error(ErrorKind::kUsage, "[{}] {}: expected {}, found {}", tag_, place_, expected, found);
 }
 
-OrderedJson parse_document(std::string_view text, const std::string& source) {
+OrderedJson parse_document(std::string_view text, const std::string& source, const char* tag) {
+  constexpr int kMaxDepth = 64;
+  const auto limit_depth = [&](int depth, OrderedJson::parse_event_t, OrderedJson&) {
+    if (depth > kMaxDepth)
+      throw Error(ErrorKind::kUsage, "[{}] {}: expected at most {} levels of nesting", tag, source,
+                  kMaxDepth);
+    return true;
+  };
   try {
-    return OrderedJson::parse(text);
+    return OrderedJson::parse(text, limit_depth);
   } catch (const OrderedJson::exception& error) {
-    throw Error(
-        ErrorKind::kUsage,
-        "[results] {}: expected JSON, found something else ({}); is it a result file, and is "
-        "it whole?",
-        source, error.what());
+    throw Error(ErrorKind::kUsage,
+                "[{}] {}: expected JSON, found something else ({}); is it whole?", tag,
+                source, error.what());
   }
 }
 

@@ -15,7 +15,9 @@ using OrderedJson = nlohmann::ordered_json;
 
 class JsonNode {
  public:
-  JsonNode(const OrderedJson& json, std::string place) : json_(&json), place_(std::move(place)) {}
+  // `tag` begins messages: "[results] PLACE: expected …".
+  JsonNode(const OrderedJson& json, std::string place, const char* tag = "results")
+      : json_(&json), place_(std::move(place)), tag_(tag) {}
 
   const OrderedJson& json() const { return *json_; }
   const std::string& place() const { return place_; }
@@ -46,10 +48,12 @@ class JsonNode {
  private:
   const OrderedJson* json_;
   std::string place_;  // "FILE: summary.figures"
+  const char* tag_;
 };
 
-// Throws Error(kUsage) with `source` when it is none.
-OrderedJson parse_document(std::string_view text, const std::string& source);
+// Throws Error(kUsage) with `source` when it is none, or nested deeper than 64.
+OrderedJson parse_document(std::string_view text, const std::string& source,
+                           const char* tag = "results");
 // On one line; what is not UTF-8 becomes U+FFFD.
 std::string dump(const OrderedJson& json);
 

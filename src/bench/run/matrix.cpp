@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "bench/run/first_token.h"
 #include "bench/run/gpu_report.h"
 
 namespace mica {
@@ -88,6 +89,10 @@ class Matrix {
       LaunchOptions launch = options_.launch;
       launch.gpu = backend.gpu;
       launch.key = backend.key;
+      launch.first_token = [&](const LaunchPlan& plan, std::chrono::seconds deadline,
+                               const std::stop_token& stop) {
+        return ask_first_token(plan, backend.key, deadline, stop);
+      };
       launch.progress = [&](const LaunchProgress& progress) {
         say(progress.kind == LaunchProgress::Kind::kLog ? MatrixProgress::Kind::kLog
                                                         : MatrixProgress::Kind::kStep,

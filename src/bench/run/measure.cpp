@@ -94,13 +94,12 @@ class Measuring {
     out.seconds = point_.seconds;
     out.model = target_.plan->served_name.value;
     out.deadlines = options_.deadlines;
-    if (!point_.workload.warm_cache) out.cache_salt = writer_.id();
+    out.no_cache = !point_.workload.warm_cache;
+    out.run = writer_.id();
     out.fields = {{"temperature", "0"}};
     for (const PlanVariable& field : target_.plan->sampling)
       out.fields.emplace_back(field.name, field.value);
     if (dialect_.seed) out.seed = static_cast<int64_t>(point_.workload.seed);
-    if (!point_.workload.warm_cache && !dialect_.no_cache_field.empty())
-      out.fields.emplace_back(dialect_.no_cache_field, dialect_.no_cache_value);
     if (options_.precise) out.stop = [this] { return rule_.done(); };
     return out;
   }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "tensor/unpack.h"
 
 namespace mica {
 namespace {

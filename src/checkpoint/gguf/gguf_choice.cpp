@@ -36,6 +36,16 @@ struct Tally {
   }
 };
 
+int64_t count_of(const LinearWeights& weights) {
+  return weights.experts * weights.rows * weights.columns;
+}
+
+GgufType type_of(DType dtype) {
+  return dtype == DType::kF16    ? GgufType::kF16
+         : dtype == DType::kBF16 ? GgufType::kBf16
+                                 : GgufType::kF32;
+}
+
 bool fits_blocks(const LinearWeights& weights, GgufType type) {
   return weights.columns % gguf_type(type).block == 0;
 }
@@ -67,7 +77,7 @@ std::optional<GgufFit> measure_gguf_fit(const LinearWeights& weights, GgufType t
   };
   for_chunks(static_cast<size_t>(weights.experts * weights.rows), 64, threads, measure);
   if (refused || all.largest_change > max_change * all.largest) return std::nullopt;
-  return GgufFit{type, weights.experts * weights.rows * weights.columns, all.changed,
+  return GgufFit{type, count_of(weights), all.changed,
                  all.changed > 0 ? all.largest_change / all.largest : 0};
 }
 
@@ -78,12 +88,14 @@ GgufFit choose_gguf_type(const LinearWeights& weights, const GgufTypeChoice& cho
     MICA_CHECK(fit.has_value());
     return *fit;
   }
+  if (weights.scheme.mode == QuantMode::kNone)
+    return {type_of(weights.weight.dtype), count_of(weights), 0, 0};
   for (const GgufType type : written_gguf_types()) {
     if (type == GgufType::kF32) break;
     if (const auto fit = measure_gguf_fit(weights, type, choice.max_change, choice.threads))
       return *fit;
   }
-  return {GgufType::kF32, weights.experts * weights.rows * weights.columns, 0, 0};
+  return {GgufType::kF32, count_of(weights), 0, 0};
 }
 
 }  // namespace mica

@@ -30,8 +30,8 @@ struct GgufTypeChoice {
 std::optional<GgufFit> measure_gguf_fit(const LinearWeights& weights, GgufType type,
                                         double max_change, int threads);
 
-// The smallest type of written_gguf_types() that holds the weights as the choice asks; F32 holds
-// all.
+// The smallest type of written_gguf_types() that holds quantized weights as the choice asks; F32
+// holds all. Dense weights keep their dtype.
 GgufFit choose_gguf_type(const LinearWeights& weights, const GgufTypeChoice& choice);
 
 }  // namespace mica

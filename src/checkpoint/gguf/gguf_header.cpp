@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/quote.h"
 #include "checkpoint/gguf/gguf.h"
 
 namespace mica {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/file.h"
+#include "base/new_file.h"
 #include "checkpoint/gguf/gguf.h"
 
 namespace mica {

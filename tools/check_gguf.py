@@ -13,6 +13,7 @@ the engines must agree to f32's rounding; with quantized types it rounds them to
 --tokenizer also compares the ids of texts.
 """
 import argparse
+import itertools
 import json
 import pathlib
 import subprocess
@@ -37,6 +38,26 @@ def convert(mica, checkpoint, output, type_):
     return run.stdout
 
 
+def with_words(checkpoint, folder):
+    """The checkpoint itself, or one with a tokenizer in which every id is a word of letters: what
+    llama.cpp needs to show probabilities. The last id ends an answer."""
+    if (checkpoint / "tokenizer.json").exists():
+        return checkpoint
+    config = json.loads((checkpoint / "config.json").read_text())
+    size = config.get("vocab_size") or config["text_config"]["vocab_size"]
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(word) for word, _ in zip(itertools.product(letters, repeat=4), range(size))]
+    copy = pathlib.Path(folder) / checkpoint.name
+    copy.mkdir()
+    for path in checkpoint.resolve().iterdir():
+        (copy / path.name).symlink_to(path)
+    (copy / "tokenizer.json").write_text(json.dumps({
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+        "model": {"type": "BPE", "vocab": {word: i for i, word in enumerate(words)}, "merges": []}}))
+    (copy / "tokenizer_config.json").write_text(json.dumps({"eos_token": words[-1]}))
+    return copy
+
+
 def distance(ours, theirs):
     """Of two rows of logits over some tokens: mean |difference of log-probabilities| under theirs."""
     return float(np.sum(np.exp(theirs) * np.abs(ours - theirs)))
@@ -59,18 +80,23 @@ def compare_logits(mica, engine, checkpoint, prompt, length):
             "mean_distance": float(np.mean(distances)), "worst_distance": worst}
 
 
+def dtype_of(checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    return config.get("torch_dtype", "bfloat16")
+
+
 def check(options, checkpoint, type_, folder):
     output = pathlib.Path(folder) / f"{checkpoint.name}-{type_}.gguf"
     convert(options.mica, checkpoint, output, type_)
     result = {"checkpoint": str(checkpoint.name), "type": type_, "bytes": output.stat().st_size}
     result["weights"] = compare_weights(gguf.GGUFReader(output), checkpoint)
-    with LlamaCpp(output) as engine:
-        if options.tokenizer:
-            pairs = [(engine.tokenize(text), tokenize_here(checkpoint, text)) for text in TEXTS]
-            result["texts"] = {"texts": len(pairs), "same": sum(a == b for a, b in pairs)}
-        if not options.weights_only:
+    if not options.weights_only:
+        with LlamaCpp(output, dtype_of(checkpoint)) as engine:
             result["logits"] = compare_logits(Mica(options.mica), engine, checkpoint, TOKENS,
                                               options.length)
+            if options.tokenizer:
+                pairs = [(engine.tokenize(text), tokenize_here(checkpoint, text)) for text in TEXTS]
+                result["texts"] = {"texts": len(pairs), "same": sum(a == b for a, b in pairs)}
     output.unlink()
     return result
 
@@ -82,13 +108,13 @@ def main():
     parser.add_argument("checkpoint", nargs="+", type=pathlib.Path)
     parser.add_argument("--type", action="append", dest="types")
     parser.add_argument("--length", type=int, default=32, help="tokens of an answer")
-    parser.add_argument("--weights-only", action="store_true")
+    parser.add_argument("--weights-only", action="store_true", help="without an engine")
     parser.add_argument("--tokenizer", action="store_true", help="compare the ids of texts, too")
     parser.add_argument("--report", type=pathlib.Path)
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        for checkpoint in options.checkpoint:
+        for checkpoint in (with_words(path, folder) for path in options.checkpoint):
             for type_ in options.types or ["exact", "f32"]:
                 results.append(check(options, checkpoint, type_, folder))
                 print(json.dumps(results[-1]), flush=True)

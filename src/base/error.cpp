@@ -14,7 +14,6 @@ int exit_status(ErrorKind kind) {
     case ErrorKind::kNetwork: return 4;
     case ErrorKind::kBackend: return 5;
     case ErrorKind::kMeasurement: return 6;
-    case ErrorKind::kInterrupted: return 130;
     case ErrorKind::kInternal: return 1;
   }
   return 1;
@@ -29,7 +28,6 @@ const char* name(ErrorKind kind) {
     case ErrorKind::kMeasurement: return "measurement";
     case ErrorKind::kNetwork: return "network";
     case ErrorKind::kOutOfMemory: return "out of memory";
-    case ErrorKind::kInterrupted: return "interrupted";
     case ErrorKind::kInternal: return "internal";
   }
   return "internal";

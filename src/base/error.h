@@ -19,7 +19,6 @@ enum class ErrorKind {
   kMeasurement,  // a measurement is invalid                                       exit 6
   kNetwork,      // the hub or another server did not answer as it should          exit 4
   kOutOfMemory,  // this request or model does not fit                             exit 3
-  kInterrupted,  // the user ended it                                              exit 130
   kInternal,     // a fault of Mica                                                exit 1
 };
 

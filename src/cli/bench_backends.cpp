@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "bench/client/image.h"
 #include "bench/plan/resolver.h"
 #include "bench/results/provenance.h"
 #include "bench/results/store.h"
@@ -98,6 +99,12 @@ std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
   return out;
 }
 
+std::vector<std::string> image_urls(const std::vector<std::string>& sources) {
+  std::vector<std::string> urls;
+  for (const std::string& source : sources) urls.push_back(image_url(source));
+  return urls;
+}
+
 std::vector<BenchPoint> points_of(const BenchBackendsFlags& flags) {
   std::vector<BenchPoint> workloads;
   const bool made = flags.prompts.empty() && flags.dataset.empty();
@@ -111,7 +118,7 @@ std::vector<BenchPoint> points_of(const BenchBackendsFlags& flags) {
                     .shared_groups = flags.shared_groups,
                     .system = flags.system,
                     .prompts = flags.prompts,
-                    .images = flags.images,
+                    .images = image_urls(flags.images),
                     .warm_cache = flags.warm_cache,
                     .seed = flags.seed};
   if (!flags.dataset.empty()) {

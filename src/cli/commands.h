@@ -14,6 +14,7 @@ namespace mica {
 struct Ending {
   int status = 0;
 };
+inline constexpr int kInterruptedStatus = 130;  // the user ended it
 
 // `arguments` of the program: `serve` has other flags for another backend than Mica itself, `eval`
 // for a model of this process.

@@ -249,8 +249,10 @@ void run(EvalFlags& flags) {
     throw;
   }
   stop_engine(engine);
-  if (interrupts.requested())
-    throw Error(ErrorKind::kInterrupted, "[eval] interrupted; the same command goes on");
+  if (interrupts.requested()) {
+    log_warning("[eval] interrupted; the same command goes on");
+    throw Ending{kInterruptedStatus};
+  }
   if (!complete)
     throw Error(ErrorKind::kMeasurement,
                 "[eval] not all questions were answered; --retry-failed asks again");

@@ -137,6 +137,17 @@ void watch(RunningEngine& engine, std::vector<RunningEngine>& sidecars,
   }
 }
 
+// An interrupt while it starts ends the command.
+RunningEngine launch_or_end(const LaunchPlan& plan, const LaunchOptions& options) {
+  try {
+    return launch_engine(plan, options);
+  } catch (const LaunchError& error) {
+    if (error.failure().problem != LaunchProblem::kInterrupted) throw;
+    log_warning("[serve] {}", error.failure().what);
+    throw Ending{kInterruptedStatus};
+  }
+}
+
 void run(const ServeBackendFlags& flags) {
   const Interrupts interrupts;
   Served served = resolve(flags.inputs);
@@ -145,7 +156,7 @@ void run(const ServeBackendFlags& flags) {
     plan.deadlines.start = std::chrono::seconds(static_cast<int64_t>(flags.start_timeout));
   recover_launches();
   std::fprintf(stderr, "%s\n", shell_command(plan).c_str());
-  RunningEngine engine = launch_engine(plan, engine_options(flags, served, interrupts));
+  RunningEngine engine = launch_or_end(plan, engine_options(flags, served, interrupts));
   for (const std::string& warning : engine.warnings()) log_warning("[serve] {}", warning);
   if (!flags.no_warmup && !flags.test_only) warm_up(plan, flags, interrupts);
   const GpuVerdict verdict = engine.verdict(0, !flags.no_warmup);

@@ -112,12 +112,21 @@ void FakeEngine::Impl::generate(const std::shared_ptr<FakeConnection>& connectio
   const auto stream = std::make_shared<FakeStream>(
       *this, connection, std::move(asked), fault == script.faults.end() ? nullptr : &*fault);
   connection->on_gone([stream] { stream->gone(); });
-  if (after(script.start.generate_ms)) return admit(stream);
+  if (after(script.start.generate_ms)) return gather(stream);
   const auto timer =
       std::make_shared<asio::steady_timer>(io, born + milliseconds(script.start.generate_ms));
   timer->async_wait([this, stream, timer](ErrorCode error) {
-    if (!error) admit(stream);
+    if (!error) gather(stream);
   });
+}
+
+void FakeEngine::Impl::gather(std::shared_ptr<FakeStream> stream) {
+  if (all_came || script.timing.gather <= 1) return admit(std::move(stream));
+  gathered.push_back(std::move(stream));
+  all_came = static_cast<int64_t>(gathered.size()) >= script.timing.gather;
+  if (!all_came) return;
+  for (const auto& waiting : gathered) admit(waiting);
+  gathered.clear();
 }
 
 void FakeEngine::Impl::admit(std::shared_ptr<FakeStream> stream) {

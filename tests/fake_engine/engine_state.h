@@ -130,6 +130,7 @@ struct FakeEngine::Impl {
               const std::string& target, std::string body, const std::string& authorization);
   void generate(const std::shared_ptr<FakeConnection>& connection, bool chat, std::string path,
                 std::string body, const std::string& authorization);
+  void gather(std::shared_ptr<FakeStream> stream);
   void admit(std::shared_ptr<FakeStream> stream);
   void leave(int64_t request);  // its slot is free
   bool after(double start_ms) const { return Clock::now() >= born + milliseconds(start_ms); }
@@ -147,7 +148,9 @@ struct FakeEngine::Impl {
   std::vector<Counters> engines;
   std::vector<Iteration> iterations;
   std::unordered_set<uint64_t> cached_blocks;
-  std::deque<std::shared_ptr<FakeStream>> queue;
+  std::deque<std::shared_ptr<FakeStream>> queue;      // for a slot
+  std::vector<std::shared_ptr<FakeStream>> gathered;  // for the others
+  bool all_came = false;
   int64_t active = 0;
   std::atomic<int64_t> connections{0}, cache_resets{0};
   std::vector<std::string> argv;

@@ -102,6 +102,7 @@ Timing read_timing(const Json& json, const std::string& place) {
   members.take_list("intervals_ms", out.intervals_ms, read_number);
   members.take("jitter_ms", out.jitter_ms);
   members.take("slots", out.slots);
+  members.take("gather", out.gather);
   members.take("load_factor", out.load_factor);
   members.take("slow_requests", out.slow_requests);
   members.take("slow_factor", out.slow_factor);

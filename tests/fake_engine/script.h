@@ -21,6 +21,7 @@ struct Timing {
   std::vector<double> intervals_ms;  // instead, in turn, beginning anew at the end
   double jitter_ms = 0;              // each interval differs by up to this, by seed
   int64_t slots = 0;                 // requests that are answered at one time; 0 = all
+  int64_t gather = 0;                // the first ones wait until so many have come
   double load_factor = 0;            // intervals grow by this share for each other active request
   int64_t slow_requests = 0;         // the first ones take `slow_factor` times as long
   double slow_factor = 1;

@@ -129,7 +129,8 @@ TEST(ClientFaults, EndAtTheirDeadline) {
 TEST(ClientFaults, OthersAreNotTouched) {
   Json faults = {{{"kind", "drop"}, {"first", 1}, {"count", 1}},
                  {{"kind", "status"}, {"first", 3}, {"every", 2}}};
-  FakeProcess engine({{"timing", {{"first_token_ms", 2}, {"interval_ms", 1}}}, {"faults", faults}});
+  FakeProcess engine(
+      Json({{"timing", {{"first_token_ms", 2}, {"interval_ms", 1}}}, {"faults", faults}}));
   Client client({.url = engine.url()});
   std::string seen;
   for (int i = 0; i < 7; ++i) seen += name(ask(client, chat_request()).status) + std::string(" ");
@@ -149,7 +150,7 @@ TEST(ClientFaults, ADeadEngineRefuses) {
 }
 
 TEST(ClientFaults, RefusedUntilItListens) {
-  FakeProcess engine({{"start", {{"listen_ms", 300}}}});
+  FakeProcess engine(Json({{"start", {{"listen_ms", 300}}}}));
   Client client({.url = engine.url()});
   int refused = 0;
   RequestRecord record = ask(client, chat_request(1));
@@ -163,7 +164,7 @@ TEST(ClientFaults, RefusedUntilItListens) {
 
 TEST(ClientFaults, AnotherServiceOnThePort) {
   const auto of = [](const char* identity) {
-    FakeProcess engine({{"start", {{"identity", identity}}}});
+    FakeProcess engine(Json({{"start", {{"identity", identity}}}}));
     RequestSpec spec = chat_request();
     spec.deadlines.total = 1;
     return ask(engine.url(), spec);
@@ -184,7 +185,7 @@ TEST(ClientFaults, AHostThatIsNone) {
 }
 
 TEST(ClientFaults, StrictEnginesRefuseUnknownFields) {
-  FakeProcess engine({{"dialect", "trtllm"}});
+  FakeProcess engine(Json({{"dialect", "trtllm"}}));
   RequestSpec spec = chat_request();
   spec.body.insert(1, "\"cache_prompt\":false,");
   const RequestRecord record = ask(engine.url(), spec);
@@ -192,11 +193,11 @@ TEST(ClientFaults, StrictEnginesRefuseUnknownFields) {
   EXPECT_NE(record.error.find("extra_forbidden"), std::string::npos) << record.error;
 }
 
-// 1,000 streams at one time from this process: the engine holds back each answer's second half
-// until all have begun.
+// All are open at one time: the engine answers none before the last one has come.
 TEST(ClientLoad, HoldsAThousandStreams) {
   constexpr int kStreams = 1000;
-  FakeProcess engine({{"timing", {{"first_token_ms", 20}, {"interval_ms", 400}}}});
+  FakeProcess engine(
+      Json({{"timing", {{"first_token_ms", 20}, {"interval_ms", 100}, {"gather", kStreams}}}}));
   Client client({.url = engine.url()});
   int ok = 0;
   int64_t tokens = 0;

@@ -33,6 +33,13 @@ HttpAnswer::HttpAnswer(std::function<void(std::string_view)> on_body)
 }
 
 void HttpAnswer::step(std::string_view& bytes, bool& more) {
+  // The parser looks at a head when it is whole, which that of another protocol never is.
+  constexpr std::string_view kBegin = "HTTP/";
+  if (!parser_->is_header_done() &&
+      bytes.substr(0, kBegin.size()) != kBegin.substr(0, bytes.size())) {
+    fault_ = "expected 'HTTP/'";
+    return;
+  }
   boost::beast::error_code error;
   const size_t taken = parser_->put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   bytes.remove_prefix(taken);

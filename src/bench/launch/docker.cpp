@@ -251,4 +251,17 @@ StopReport Docker::stop(const std::string& id, const StopPatience& patience) con
   return report;
 }
 
+StopReport Docker::stop_labelled(const std::string& run, bool may_come,
+                                 const StopPatience& patience) const {
+  const int looks = may_come ? 8 : 1;
+  StopReport report;
+  for (int look = 0; look < looks; ++look) {
+    if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    const auto containers = labelled(run);
+    for (const ContainerFacts& container : containers) add(report, stop(container.id, patience));
+    if (!containers.empty()) break;
+  }
+  return report;
+}
+
 }  // namespace mica

@@ -77,6 +77,10 @@ class Docker {
 
   // SIGINT, then SIGTERM, then SIGKILL; then it is removed.
   StopReport stop(const std::string& id, const StopPatience& patience) const;
+  // All of a run. `may_come`: a client that has just ended may have asked for one: it is looked for
+  // some 1.5 seconds.
+  StopReport stop_labelled(const std::string& run, bool may_come,
+                           const StopPatience& patience) const;
 
  private:
   std::vector<ContainerFacts> listed(const std::vector<std::string>& arguments) const;

@@ -85,7 +85,6 @@ Followed follow(ProcessSpec spec, const Docker::Line& progress, std::stop_token 
     if (stop.stop_requested()) {
       LaunchFailure failure;
       failure.problem = LaunchProblem::kInterrupted;
-      failure.kind = ErrorKind::kInterrupted;
       failure.what = fmt::format("interrupted during 'docker {}'", spec.argv[1]);
       throw LaunchError(std::move(failure));
     }

@@ -39,7 +39,8 @@ bool is_refused_option(const std::string& word) {
 
 }  // namespace
 
-std::vector<ProcessFacts> container_members(const std::string& id, const Docker& docker) {
+std::vector<ProcessFacts> ContainerMembers::look(const std::string& id) {
+  constexpr double kAskInterval = 5;
   std::vector<ProcessFacts> members;
   if (id.empty()) return members;
   for (const ProcessFacts& process : all_processes()) {
@@ -48,13 +49,18 @@ std::vector<ProcessFacts> container_members(const std::string& id, const Docker&
     if (groups.find(id) != std::string::npos) members.push_back(process);
   }
   if (!members.empty()) return members;
-  for (const pid_t pid : docker.processes(id))
+  if (steady_seconds() - asked_ >= kAskInterval) {
+    told_ = docker_.processes(id);
+    asked_ = steady_seconds();
+  }
+  for (const pid_t pid : told_)
     if (auto process = read_process(pid)) members.push_back(std::move(*process));
   return members;
 }
 
 void EngineState::prepare_docker() {
   docker_.emplace(options_.docker);
+  container_members_ = std::make_unique<ContainerMembers>(*docker_);
   const DockerFacts facts = docker_->preflight(wants_gpus(plan_));
   const std::string wanted =
       plan_.digest.empty() ? plan_.image.value : plan_.image.value + "@" + plan_.digest;
@@ -142,14 +148,9 @@ void EngineState::add_container_facts(LaunchFailure& failure) {
   failure.advice = "raise or remove the container's --memory, or free memory of the host";
 }
 
-void EngineState::stop_containers(StopReport& report) {
+void EngineState::stop_containers(StopReport& report, bool may_come) {
   try {
-    for (const ContainerFacts& container : docker_->labelled(record_.run)) {
-      const StopReport one = docker_->stop(container.id, options_.stop);
-      report.stopped += one.stopped;
-      report.signal = std::max(report.signal, one.signal);
-      report.left.insert(report.left.end(), one.left.begin(), one.left.end());
-    }
+    add(report, docker_->stop_labelled(record_.run, may_come, options_.stop));
   } catch (const Error& error) {
     report.left.push_back(fmt::format("container {}: {}", record_.container->name, error.what()));
   }

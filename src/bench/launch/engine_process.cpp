@@ -163,6 +163,12 @@ std::string describe(const ProcessEnd& end) {
   return fmt::format("exit status {}", end.status);
 }
 
+void add(StopReport& all, const StopReport& more) {
+  all.stopped += more.stopped;
+  all.signal = std::max(all.signal, more.signal);
+  all.left.insert(all.left.end(), more.left.begin(), more.left.end());
+}
+
 StopReport stop_processes(const LaunchedProcesses& launched, const StopPatience& patience,
                           const std::function<void()>& collect) {
   StopReport report;

@@ -48,6 +48,8 @@ struct StopReport {
   bool clean() const { return left.empty(); }
 };
 
+void add(StopReport& all, const StopReport& more);
+
 // SIGINT, SIGTERM, SIGKILL to all that is left, each after the wait of the one before. `collect` is
 // called between looks, to reap a child.
 StopReport stop_processes(const LaunchedProcesses& launched, const StopPatience& patience,

@@ -7,8 +7,6 @@
 #include <fstream>
 #include <utility>
 
-#include "bench/launch/container_members.h"
-
 namespace mica {
 namespace {
 
@@ -64,9 +62,7 @@ GpuExpectation EngineState::expectation() const {
 }
 
 void EngineState::tell(LaunchProgress::Kind kind, const std::string& text) {
-  if (!options_.progress) return;
-  const std::lock_guard lock(progress_mutex_);
-  options_.progress({kind, text, steady_seconds() - began_});
+  teller_.tell({kind, text, steady_seconds() - began_});
 }
 
 void EngineState::beat(const std::string& waits_for) {
@@ -82,7 +78,6 @@ void EngineState::check_interrupt(LaunchPhase phase) {
   LaunchFailure failure;
   failure.problem = LaunchProblem::kInterrupted;
   failure.phase = phase;
-  failure.kind = ErrorKind::kInterrupted;
   failure.what = "interrupted; what was started is stopped";
   throw LaunchError(std::move(failure));
 }
@@ -158,7 +153,7 @@ std::vector<ProcessFacts> EngineState::members() {
       const std::lock_guard lock(record_mutex_);
       id = record_.container->id;
     }
-    const auto inside = container_members(id, *docker_);
+    const auto inside = container_members_->look(id);
     members.insert(members.end(), inside.begin(), inside.end());
   }
   return members;
@@ -256,12 +251,13 @@ StopReport EngineState::stop() {
   sampler_->set_members({});
   if (!process_) return report_;
   tell(LaunchProgress::Kind::kStep, "stopping " + plan_.backend);
-  if (docker_) stop_containers(report_);
+  const bool client_lives = !process_->ended();
+  if (docker_) stop_containers(report_, false);
   StopReport processes = process_->stop(options_.stop);
-  if (!docker_) report_.stopped += processes.stopped;
-  report_.signal = std::max(report_.signal, processes.signal);
-  report_.left.insert(report_.left.end(), processes.left.begin(), processes.left.end());
-  if (docker_) stop_containers(report_);  // its client may have made it meanwhile
+  if (docker_) processes.stopped = 0;  // Docker's client is none of what runs
+  add(report_, processes);
+  // Its client may have asked for it a moment ago.
+  if (docker_) stop_containers(report_, client_lives && report_.stopped == 0);
   pump_->stop();
   // With something left, the record lets the next start try again.
   if (report_.clean()) ownership_->remove(record_.run);

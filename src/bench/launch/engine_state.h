@@ -9,9 +9,11 @@
 #include <thread>
 #include <vector>
 
+#include "bench/launch/container_members.h"
 #include "bench/launch/known_failures.h"
 #include "bench/launch/launcher.h"
 #include "bench/launch/log_pump.h"
+#include "bench/launch/progress_teller.h"
 
 namespace mica {
 
@@ -69,7 +71,7 @@ class EngineState {
   void keep_record(std::stop_token stop);  // the keeper's thread
   std::vector<ProcessFacts> members();
   void add_container_facts(LaunchFailure& failure);
-  void stop_containers(StopReport& report);
+  void stop_containers(StopReport& report, bool may_come);
   void on_line(std::string_view line);
 
   const LaunchPlan plan_;
@@ -80,11 +82,12 @@ class EngineState {
   std::mutex record_mutex_;
   OwnershipRecord record_;
   std::filesystem::path container_id_file_;
+  std::unique_ptr<ContainerMembers> container_members_;
 
   std::mutex watch_mutex_;
   FailureWatch watch_;
   double compile_line_ = 0;  // when the last line came that speaks of compiling
-  std::mutex progress_mutex_;
+  ProgressTeller teller_;
 
   std::unique_ptr<LogPump> pump_;
   std::optional<Docker> docker_;

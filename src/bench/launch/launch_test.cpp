@@ -268,6 +268,27 @@ TEST_F(LaunchTest, AFloodOfLogsHoldsNothingUp) {
   EXPECT_TRUE(engine.stop().clean());
 }
 
+TEST_F(LaunchTest, AListenerThatStandsStillHoldsNothingUp) {
+  constexpr uint64_t kBytes = 8 << 20;
+  LaunchOptions told = options();
+  std::atomic<int> calls = 0;
+  std::atomic<bool> stands = true;
+  told.progress = [&](const LaunchProgress&) {
+    ++calls;
+    while (stands) ::usleep(10000);  // a terminal after Ctrl-S
+  };
+  {
+    RunningEngine engine =
+        launch_engine(process_plan({fmt::format("start.log_bytes={}", kBytes)}), told);
+    for (int i = 0; i < 12000 && std::filesystem::file_size(engine.log()) < kBytes; ++i)
+      ::usleep(5000);
+    EXPECT_GE(std::filesystem::file_size(engine.log()), kBytes);
+    EXPECT_EQ(calls, 1);
+    stands = false;
+  }
+  EXPECT_GT(calls, 100);
+}
+
 TEST_F(LaunchTest, ProgressAndHeartbeats) {
   LaunchOptions told = options();
   told.heartbeat = 0.2;

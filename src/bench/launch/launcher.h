@@ -61,7 +61,7 @@ struct LaunchOptions {
   // How long a list of models may lack the wanted one while the engine says that it is healthy.
   double model_patience = 20;  // seconds
   StopPatience stop;
-  std::stop_token interrupt;  // asked: everything is stopped, LaunchError kInterrupted (exit 130)
+  std::stop_token interrupt;  // asked: everything is stopped, LaunchError with kInterrupted
 };
 
 struct PhaseTime {

@@ -12,7 +12,6 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -68,12 +67,6 @@ class FolderLock {
   int fd_;
 };
 
-void join(StopReport& all, const StopReport& more) {
-  all.stopped += more.stopped;
-  all.signal = std::max(all.signal, more.signal);
-  all.left.insert(all.left.end(), more.left.begin(), more.left.end());
-}
-
 // Whether `owner` may still look after its launch, or is none of this machine's.
 enum class OwnerState { kGone, kGoneWithItsProcesses, kAlive, kElsewhere };
 
@@ -84,30 +77,15 @@ OwnerState state_of(const Owner& owner, const Owner& self) {
   return is_alive(owner.process) ? OwnerState::kAlive : OwnerState::kGone;
 }
 
-// A client that was alive a moment ago may have asked for the container: it is looked for a while.
-StopReport stop_containers(const OwnedContainer& owned, const std::string& run, bool client_lived,
-                           const StopPatience& patience) {
-  const int looks = client_lived ? 8 : 1;
-  const Docker docker(owned.docker);
-  StopReport report;
-  for (int look = 0; look < looks; ++look) {
-    if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    const auto containers = docker.labelled(run);
-    for (const ContainerFacts& container : containers)
-      join(report, docker.stop(container.id, patience));
-    if (!containers.empty()) break;
-  }
-  return report;
-}
-
 Recovery recover_one(const OwnershipRecord& record, OwnerState state,
                      const StopPatience& patience) {
   Recovery recovery{record.run, record.backend, {}, ""};
   if (state == OwnerState::kGone) recovery.report = stop_processes(record.processes, patience);
   if (record.container) {
     try {
-      join(recovery.report,
-           stop_containers(*record.container, record.run, recovery.report.stopped > 0, patience));
+      const bool client_lived = recovery.report.stopped > 0;
+      add(recovery.report,
+          Docker(record.container->docker).stop_labelled(record.run, client_lived, patience));
     } catch (const Error& error) {
       recovery.report.left.push_back(
           fmt::format("container {}: {}", record.container->name, error.what()));

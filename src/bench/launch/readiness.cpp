@@ -18,10 +18,12 @@ constexpr double kNoHttpSeconds = 3;     // for which a port may speak something
 constexpr double kLastLooksSeconds = 2;  // after a broken request: has the engine died?
 constexpr size_t kNamesShown = 8;
 
-std::vector<std::string> served_names(const std::string& body) {
+// Of a list of models in OpenAI's form; nothing for anything else.
+std::optional<std::vector<std::string>> served_names(const std::string& body) {
   std::vector<std::string> names;
   const json value = json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object() || !value.contains("data") || !value["data"].is_array()) return names;
+  if (!value.is_object() || !value.contains("data") || !value["data"].is_array())
+    return std::nullopt;
   for (const json& model : value["data"]) {
     if (!model.is_object()) continue;
     if (model.contains("id") && model["id"].is_string()) names.push_back(model["id"]);
@@ -92,6 +94,10 @@ class Readiness {
   ProbeAnswer ask(const std::string& path) const {
     return probe_get(plan_.url + path, kProbeSeconds, engine_.options().key);
   }
+  bool is_identified(const ProbeAnswer& answer) const {
+    return answer.body.find(plan_.probes.identity) != std::string::npos;
+  }
+  [[noreturn]] void wrong_service(const ProbeAnswer& answer);
   bool speaks_no_http(const ProbeAnswer& answer);
   void check_key(const ProbeAnswer& answer);
   // Calls `step` until it is true; afterwards the phase's time is kept. `late` throws.
@@ -184,6 +190,13 @@ void Readiness::check_key(const ProbeAnswer& answer) {
          "give the server's key");
 }
 
+void Readiness::wrong_service(const ProbeAnswer& answer) {
+  fail(LaunchProblem::kWrongService,
+       fmt::format("{} is answered by {}, not by {} (looked for {})", plan_.url, stranger(answer),
+                   plan_.backend, plan_.probes.identity),
+       "another server has the port: choose another --port");
+}
+
 void Readiness::wait_for_identity() {
   const PlanProbes& probes = plan_.probes;
   std::vector<std::string> paths;
@@ -200,18 +213,17 @@ void Readiness::wait_for_identity() {
         fail(LaunchProblem::kNoHttp,
              fmt::format("port {} is open and does not speak HTTP: {}", url_.port, words_of(last)),
              "look at which service listens there");
-      if (!probes.identity.empty() && last.body.find(probes.identity) != std::string::npos)
-        return true;
+      if (last.ok() && is_identified(last)) return true;
+      if (path == probes.models && last.ok()) {
+        // A list without models says nothing yet: the next phase looks again.
+        const auto names = served_names(last.body);
+        if (names && names->empty()) return true;
+        wrong_service(last);
+      }
       settled &= last.status > 0 && last.status < 500;
       content |= last.ok();
-      if (last.ok() && probes.identity.empty()) return true;
-      if (path == probes.models && last.ok()) break;  // the list of models would have said it
     }
-    if (settled && content)
-      fail(LaunchProblem::kWrongService,
-           fmt::format("{} is answered by {}, not by {} (looked for {})", plan_.url, stranger(last),
-                       plan_.backend, probes.identity),
-           "another server has the port: choose another --port");
+    if (settled && content) wrong_service(last);
     return false;
   };
   const double begin = steady_seconds();
@@ -242,7 +254,9 @@ void Readiness::wait_for_model() {
     if (!health.ok()) return false;
     if (probes.models.empty()) return true;
     list = ask(probes.models);
-    names = list.ok() ? served_names(list.body) : std::vector<std::string>();
+    names.clear();
+    if (list.ok()) names = served_names(list.body).value_or(names);
+    if (!names.empty() && !is_identified(list) && !is_identified(health)) wrong_service(list);
     if (!names.empty() &&
         (wanted.empty() || std::find(names.begin(), names.end(), wanted) != names.end()))
       return true;

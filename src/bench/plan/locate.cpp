@@ -31,7 +31,7 @@ std::vector<fs::path> storage_roots(const ModelsFile& file, const PlanFacts& fac
   return roots;
 }
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code ignored;
   return !path.empty() && fs::exists(path, ignored);
 }
@@ -104,7 +104,7 @@ void look_for(ModelPlace& place, const ModelEntry* entry, const ModelsFile& file
               const PlanFacts& facts) {
   if (entry && !entry->local_dir.empty()) {
     const fs::path folder = expanded(entry->local_dir, facts);
-    if (exists(folder)) return found_at(place, folder, entry->place + ": local_dir");
+    if (is_there(folder)) return found_at(place, folder, entry->place + ": local_dir");
   }
   for (const fs::path& root : storage_roots(file, facts)) {
     const fs::path folder = root / place.repo_id;
@@ -145,7 +145,7 @@ void add_gguf_parts(ModelPlace& place, const ModelEntry* entry, const ModelsFile
   if (!request.projector.empty()) {
     if (request.projector == "none") return;
     place.projector = fs::absolute(expanded(request.projector, facts)).lexically_normal();
-    if (!exists(place.projector))
+    if (!is_there(place.projector))
       throw Error(ErrorKind::kUsage, "[plan] --mmproj {}: there is no such file",
                   request.projector);
     return;
@@ -167,7 +167,7 @@ ModelWanted read_wanted(const std::string& text, const ModelsFile& file, const P
   ModelWanted wanted;
   wanted.text = text;
   const fs::path path = expanded(text, facts);
-  if (exists(path)) {
+  if (is_there(path)) {
     std::error_code ignored;
     wanted.path = fs::weakly_canonical(path.parent_path(), ignored) / path.filename();
     if (is_folder(path)) wanted.path = fs::weakly_canonical(path, ignored).string();

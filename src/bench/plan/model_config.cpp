@@ -1,6 +1,7 @@
 // config.json of any engine's checkpoint: shapes of keys and values, experts, quantization.
 #include <algorithm>
 
+#include "base/error.h"
 #include "bench/plan/model_facts.h"
 #include "checkpoint/json_reader.h"
 

@@ -64,7 +64,9 @@ std::vector<Row> value_rows(const ResolvedPlan& resolved) {
   add(rows, "model", plan.model.value, plan.model.origin.text);
   add(rows, "revision", plan.revision);
   add(rows, "served as", plan.served_name.value, plan.served_name.origin.text);
-  add(rows, "url", plan.url, plan.host.origin.text);
+  add(rows, "url", plan.url);
+  add(rows, "host", plan.host.value, plan.host.origin.text);
+  add(rows, "port", plan.port.value, plan.port.origin.text);
   if (plan.mode == LaunchMode::kDocker) add_docker_rows(plan, rows);
   add(rows, "directory", plan.directory);
   for (const PlanVariable& variable : plan.environment)

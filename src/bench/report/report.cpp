@@ -95,6 +95,7 @@ std::string definitions_text(bool markdown) {
   for (const RunMetric& metric : run_metrics()) add(metric.title, metric.definition);
   add("tok/s per user", "1 / median TPOT.");
   add("tok/s per GPU", "Output tok/s / GPUs that did the work.");
+  add("J/tok", "Energy of the GPUs while the requests ran / output tokens.");
   add("±", "Half of the 95 % interval of the median.");
   for (const char* note : method_notes())
     out += fmt::format("{}{}\n", markdown ? "- " : "  ", note);
@@ -120,6 +121,13 @@ std::optional<double> tokens_per_gpu(const RunRecord& run) {
   return *throughput / run.gpu_count();
 }
 
+std::optional<double> joules_per_token(const RunRecord& run) {
+  for (const SeriesRecord& series : run.telemetry)
+    if (series.name == "energy" && series.values.size() == 1 && run.summary.output_tokens > 0)
+      return series.values[0] / static_cast<double>(run.summary.output_tokens);
+  return std::nullopt;
+}
+
 double concurrency_of(const RunRecord& run) {
   constexpr std::string_view kClosed = "closed:";
   if (run.workload.arrivals.starts_with(kClosed))
@@ -132,7 +140,7 @@ Table report_table(const std::vector<RunRecord>& runs) {
   table.columns = {{"#", true},       {"backend", false}, {"model", false},  {"load", false},
                    {"in+out", true},  {"ok", true},       {"TTFT ms", true}, {"p99", true},
                    {"TPOT ms", true}, {"p99", true},      {"E2E ms", true},  {"out tok/s", true},
-                   {"/user", true},   {"/GPU", true},     {"", false}};
+                   {"/user", true},   {"/GPU", true},     {"J/tok", true},   {"", false}};
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunRecord& run = runs[i];
     const std::string version = version_of(run);
@@ -144,7 +152,7 @@ Table report_table(const std::vector<RunRecord>& runs) {
          figure_with_interval(run, "tpot"), figure(run, "tpot", &Distribution::p99),
          figure(run, "e2e", &Distribution::median), rate(run, "output_throughput"),
          optional_number(tokens_per_user(run)), optional_number(tokens_per_gpu(run)),
-         worst_mark(run)});
+         optional_number(joules_per_token(run)), worst_mark(run)});
   }
   return table;
 }
@@ -166,6 +174,7 @@ Table csv_table(const std::vector<RunRecord>& runs) {
   for (const RunMetric& metric : run_metrics()) table.columns.push_back({metric.name, true});
   table.columns.push_back({"tokens_per_user", true});
   table.columns.push_back({"tokens_per_gpu", true});
+  table.columns.push_back({"joules_per_token", true});
   for (const RequestMetric& metric : request_metrics())
     for (const Statistic& statistic : kStatistics)
       table.columns.push_back({fmt::format("{}_{}", metric.name, statistic.name), true});
@@ -192,6 +201,7 @@ Table csv_table(const std::vector<RunRecord>& runs) {
       row.push_back(cell(run.summary.rate(metric.name)));
     row.push_back(cell(tokens_per_user(run)));
     row.push_back(cell(tokens_per_gpu(run)));
+    row.push_back(cell(joules_per_token(run)));
     for (const RequestMetric& metric : request_metrics()) {
       const Distribution* distribution = run.summary.figure(metric.name);
       for (const Statistic& statistic : kStatistics)

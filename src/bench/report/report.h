@@ -35,6 +35,8 @@ std::string report_page(const std::string& data);  // HTML without any other fil
 // throughput / GPUs. Nothing where it is not known, the second also on a machine without GPUs.
 std::optional<double> tokens_per_user(const RunRecord& run);
 std::optional<double> tokens_per_gpu(const RunRecord& run);
+// Energy of the GPUs over the measured time (telemetry "energy") / output tokens.
+std::optional<double> joules_per_token(const RunRecord& run);
 // Requests at once that were asked for ("closed:8"), else the mean that was measured.
 double concurrency_of(const RunRecord& run);
 

@@ -86,6 +86,7 @@ OrderedJson run_json(const RunRecord& run) {
   json["invalid"] = run.invalid();
   put_number(json, "tokens_per_user", tokens_per_user(run));
   put_number(json, "tokens_per_gpu", tokens_per_gpu(run));
+  put_number(json, "joules_per_token", joules_per_token(run));
   json["phases"] = OrderedJson::array();
   for (const PhaseRecord& phase : run.phases) json["phases"].push_back(phase_json(phase));
   json["marks"] = OrderedJson::array();

@@ -60,6 +60,9 @@ TEST(Report, FiguresOfAUserAndOfAGpu) {
   run.provenance.gpus_used.clear();
   run.provenance.gpus.clear();
   EXPECT_FALSE(tokens_per_gpu(run));
+  EXPECT_FALSE(joules_per_token(run));
+  run.telemetry.push_back({.name = "energy", .unit = "J", .source = "NVML", .values = {880}});
+  EXPECT_NEAR(*joules_per_token(run), 0.5, 1e-9);  // 160 answers of 11 tokens
   run.workload.arrivals = "poisson:2";
   EXPECT_NEAR(concurrency_of(run), 4, 0.01);
 }

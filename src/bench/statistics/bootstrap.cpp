@@ -24,7 +24,7 @@ class Draw {
 };
 
 int resamples_for(size_t values, const BootstrapOptions& options) {
-  constexpr size_t kMaxDraws = size_t{1} << 25;
+  constexpr size_t kMaxDraws = size_t{1} << 22;
   const auto affordable = static_cast<int>(std::max<size_t>(kMaxDraws / values, 200));
   return std::min(options.resamples, affordable);
 }
@@ -53,16 +53,26 @@ double median_statistic(std::span<double> values) {
   return (*std::max_element(values.begin(), middle) + *middle) / 2;
 }
 
-Interval bootstrap(std::span<const double> values, Statistic statistic,
-                   const BootstrapOptions& options) {
+std::vector<Interval> bootstrap(std::span<const double> values,
+                                std::span<const Statistic> statistics,
+                                const BootstrapOptions& options) {
   MICA_CHECK(!values.empty());
   Draw draw(options.seed);
-  std::vector<double> sample, estimates;
+  std::vector<double> sample;
+  std::vector<std::vector<double>> estimates(statistics.size());
   for (int i = resamples_for(values.size(), options); i > 0; --i) {
     resample(values, draw, sample);
-    estimates.push_back(statistic(sample));
+    for (size_t k = 0; k < statistics.size(); ++k) estimates[k].push_back(statistics[k](sample));
   }
-  return middle_of(estimates, options.confidence);
+  std::vector<Interval> intervals;
+  for (std::vector<double>& of_one : estimates)
+    intervals.push_back(middle_of(of_one, options.confidence));
+  return intervals;
+}
+
+Interval bootstrap(std::span<const double> values, Statistic statistic,
+                   const BootstrapOptions& options) {
+  return bootstrap(values, std::span(&statistic, 1), options)[0];
 }
 
 Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options) {

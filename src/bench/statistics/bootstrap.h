@@ -12,7 +12,7 @@
 namespace mica {
 
 struct BootstrapOptions {
-  int resamples = 2000;  // fewer for many values: at most 2^25 draws, at least 200 resamples
+  int resamples = 2000;  // fewer for many values: at most 2^22 draws, at least 200 resamples
   double confidence = 0.95;
   uint64_t seed = 0;
 };
@@ -22,6 +22,10 @@ using Statistic = double (*)(std::span<double> values);  // may reorder them
 // Of a statistic of at least one value.
 Interval bootstrap(std::span<const double> values, Statistic statistic,
                    const BootstrapOptions& options = {});
+// Of several, from the same resamples.
+std::vector<Interval> bootstrap(std::span<const double> values,
+                                std::span<const Statistic> statistics,
+                                const BootstrapOptions& options = {});
 Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options = {});
 Interval bootstrap_median(std::span<const double> values, const BootstrapOptions& options = {});
 

@@ -54,8 +54,10 @@ Distribution describe(std::span<const double> values) {
 Distribution describe_samples(std::span<const double> values, uint64_t seed) {
   Distribution out = describe(values);
   if (values.size() > 1) {
-    out.mean_interval = bootstrap_mean(values, {.seed = seed});
-    out.median_interval = bootstrap_median(values, {.seed = seed});
+    constexpr Statistic kBoth[] = {mean_statistic, median_statistic};
+    const std::vector<Interval> intervals = bootstrap(values, kBoth, {.seed = seed});
+    out.mean_interval = intervals[0];
+    out.median_interval = intervals[1];
   }
   out.drift = find_drift(values);
   out.outliers = find_outliers(values);

@@ -143,8 +143,9 @@ RunSummary summarize(std::span<const RequestRecord> all, const SummaryOptions& o
   for (const RequestMetric& metric : request_metrics()) {
     const std::vector<double> values = values_of(records, metric);
     if (values.empty()) continue;
-    out.figures.emplace_back(
-        metric.name, metric.pooled ? describe(values) : describe_samples(values, options.seed));
+    const bool plain = metric.pooled || metric.better == Better::kNeither;
+    out.figures.emplace_back(metric.name,
+                             plain ? describe(values) : describe_samples(values, options.seed));
   }
   if (out.duration() > 0 && out.output_tokens > 0) {
     out.output_slices = slice_tokens(records, out);

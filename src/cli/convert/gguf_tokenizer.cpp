@@ -130,9 +130,10 @@ std::vector<std::pair<std::string, std::string>> read_merges(const Source& sourc
 // llama.cpp changes no text before it is split; NFC hardly ever does.
 void warn_of_normalizer(const Source& source) {
   const json& normalizer = Source::part(source.root(), "normalizer");
-  if (!normalizer.empty() && Source::text(normalizer, "type", "") != "NFC")
+  const std::string type = Source::text(normalizer, "type", "");
+  if (!normalizer.empty() && type != "NFC")
     log_warning("tokenizer.json: llama.cpp has no normalizer {}: texts may get other tokens",
-                brief(normalizer));
+                in_quotes(type));
 }
 
 // A byte-level vocabulary, whose merges are kept.

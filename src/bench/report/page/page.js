@@ -261,7 +261,7 @@ const COLUMNS = [
   ['p99', (r) => ms((figure(r, 'ttft') || {}).p99)], ['TPOT ms', (r) => withInterval(figure(r, 'tpot'))],
   ['p99', (r) => ms((figure(r, 'tpot') || {}).p99)], ['E2E ms', (r) => withInterval(figure(r, 'e2e'))],
   ['out tok/s', (r) => number(rate(r, 'output_throughput'))], ['per user', (r) => number(r.tokens_per_user)],
-  ['per GPU', (r) => number(r.tokens_per_gpu)]
+  ['per GPU', (r) => number(r.tokens_per_gpu)], ['J/tok', (r) => number(r.joules_per_token)]
 ];
 
 function drawTable() {

@@ -71,7 +71,9 @@ models:
   EXPECT_EQ(plan.concurrency, 1);
   EXPECT_TRUE(has(command(), "--env A=2"));
   for (const PlanArgument& argument : plan.arguments)
-    if (argument.words.front() == "--max-model-len") EXPECT_EQ(argument.origin.text, "--context");
+    if (argument.words.front() == "--max-model-len") {
+      EXPECT_EQ(argument.origin.text, "--context");
+    }
 }
 
 TEST_F(Resolver, TensorParallelIsTheGpusThatAreFound) {

@@ -35,8 +35,7 @@ HttpAnswer::HttpAnswer(std::function<void(std::string_view)> on_body)
 void HttpAnswer::step(std::string_view& bytes, bool& more) {
   // The parser looks at a head when it is whole, which that of another protocol never is.
   constexpr std::string_view kBegin = "HTTP/";
-  if (!parser_->is_header_done() &&
-      bytes.substr(0, kBegin.size()) != kBegin.substr(0, bytes.size())) {
+  if (!begun_ && bytes.substr(0, kBegin.size()) != kBegin.substr(0, bytes.size())) {
     fault_ = "expected 'HTTP/'";
     return;
   }
@@ -44,12 +43,14 @@ void HttpAnswer::step(std::string_view& bytes, bool& more) {
   const size_t taken = parser_->put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   bytes.remove_prefix(taken);
   more = taken > 0;
+  begun_ |= more;  // the parser may take the first line alone
   if (error == http::error::need_more) {
     more = false;
   } else if (error) {
     fault_ = error.message();
   } else if (parser_->is_done() && status() < 200) {
     parser_.emplace(on_body_);  // 100 Continue and the like precede the response
+    begun_ = false;
   } else {
     done_ = parser_->is_done();
   }

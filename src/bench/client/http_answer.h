@@ -53,6 +53,7 @@ class HttpAnswer {
   std::optional<Parser> parser_;
   std::string rest_;  // read and not parsed: a piece of a head or of a chunk's frame
   std::string fault_;
+  bool begun_ = false;  // the parser has taken bytes of this head
   bool done_ = false, excess_ = false;
 };
 

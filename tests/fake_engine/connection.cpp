@@ -16,6 +16,11 @@ FakeConnection::FakeConnection(FakeEngine::Impl& engine, asio::ip::tcp::socket s
   ErrorCode ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   if (engine.tls) tls_.emplace(socket_, *engine.tls);
+  engine.open.insert(this);
+}
+
+FakeConnection::~FakeConnection() {
+  engine_.open.erase(this);
 }
 
 void FakeConnection::run() {

@@ -126,7 +126,7 @@ TEST_F(LaunchTest, DeathWhileItIsNotHealthy) {
   const LaunchFailure failure =
       failure_of(process_plan({"start.health_ms=100000", "start.exit_ms=1000"}), options());
   EXPECT_EQ(failure.problem, LaunchProblem::kDied);
-  EXPECT_EQ(failure.phase, LaunchPhase::kIdentity);
+  EXPECT_EQ(failure.phase, LaunchPhase::kModel);
   EXPECT_TRUE(failure.cause.empty());
   EXPECT_EQ(exit_status(failure.kind), 5);
 }

@@ -20,7 +20,6 @@ struct Split {
 constexpr Split kSplits[] = {
     {"gpt-2", false, "bytes+words\n"},
     {"smollm", false, "digits\nbytes+words\n"},
-    {"falcon", false, "punctuation\nbytes+words\nnumbers\nsplit [0-9][0-9][0-9]\n"},
     {"qwen2", false,
      R"(split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 bytes
@@ -74,8 +73,7 @@ std::string describe(const json& step) {
   }
   if (type == "ByteLevel" && !flag(step, "add_prefix_space", true))
     return flag(step, "use_regex", true) ? "bytes+words\n" : "bytes\n";
-  if (type == "Digits") return flag(step, "individual_digits", false) ? "digits\n" : "numbers\n";
-  if (type == "Punctuation" && text(step, "behavior") == "Contiguous") return "punctuation\n";
+  if (type == "Digits" && flag(step, "individual_digits", false)) return "digits\n";
   const json pattern = step.value("pattern", json::object());
   if (type == "Split" && pattern.is_object() && text(step, "behavior") == "Isolated" &&
       !flag(step, "invert", false))

@@ -25,13 +25,22 @@ Verdict verdict_of(const ComparedMetric& metric) {
   return more == (metric.better == Better::kHigher) ? Verdict::kBetter : Verdict::kWorse;
 }
 
+using Test = double (*)(std::span<const double> a, std::span<const double> b);
+
+double test_ranks(std::span<const double> a, std::span<const double> b) {
+  return rank_p(a, b);
+}
+double test_means(std::span<const double> a, std::span<const double> b) {
+  return permutation_p(a, b, mean_statistic);
+}
+
 // Two independent samples with their test.
-void test(std::span<const double> a, std::span<const double> b, Statistic statistic,
-          ComparedMetric& metric) {
+void judge(std::span<const double> a, std::span<const double> b, Statistic statistic, Test test,
+           ComparedMetric& metric) {
   if (a.size() < 2 || b.size() < 2 || metric.a == 0) return;
   const Interval ratio = bootstrap_ratio(a, b, statistic);
   metric.change_interval = Interval{ratio.low - 1, ratio.high - 1};
-  metric.p = permutation_p(a, b, statistic);
+  metric.p = test(a, b);
   metric.verdict = verdict_of(metric);
 }
 
@@ -46,8 +55,8 @@ void compare_requests(const RunRecord& a, const RunRecord& b, std::vector<Compar
     metric.b_interval = in_b->median_interval;
     metric.change = change_of(metric.a, metric.b);
     if (!info.pooled)
-      test(values_of(a.requests, info.name), values_of(b.requests, info.name), median_statistic,
-           metric);
+      judge(values_of(a.requests, info.name), values_of(b.requests, info.name), median_statistic,
+            test_ranks, metric);
     out.push_back(std::move(metric));
   }
 }
@@ -63,7 +72,7 @@ void compare_rates(const RunRecord& a, const RunRecord& b, std::vector<ComparedM
     if (metric.name == "output_throughput") {
       metric.a_interval = a.summary.output_throughput_interval;
       metric.b_interval = b.summary.output_throughput_interval;
-      test(a.summary.output_slices, b.summary.output_slices, mean_statistic, metric);
+      judge(a.summary.output_slices, b.summary.output_slices, mean_statistic, test_means, metric);
     }
     out.push_back(std::move(metric));
   }
@@ -82,7 +91,7 @@ void compare_server(const RunRecord& a, const RunRecord& b, std::vector<Compared
     metric.a = median_of(in_a.values);
     metric.b = median_of(in_b->values);
     metric.change = change_of(metric.a, metric.b);
-    test(in_a.values, in_b->values, median_statistic, metric);
+    judge(in_a.values, in_b->values, median_statistic, test_ranks, metric);
     out.push_back(std::move(metric));
   }
 }
@@ -216,7 +225,8 @@ std::string to_text(const Comparison& comparison, CompareFormat format) {
   add_list(out, "Also different or worth knowing", comparison.differences);
   out += markdown ? to_markdown(table_of(comparison)) : to_text(table_of(comparison));
   out +=
-      "\nbetter, worse: the interval of the change excludes 0 and p < 0.05 (permutation test), for "
+      "\nbetter, worse: the interval of the change excludes 0 and p < 0.05 (permutation test of "
+      "ranks, of throughput of means), for "
       "each figure alone.\nIntervals are of this run's requests; another start of an engine may "
       "differ by more.\n";
   return out;

@@ -77,7 +77,7 @@ TEST(ImportOld, TheServersFiguresAreNotTheClients) {
   EXPECT_NEAR(find(run, "ttft")->values[0], 0.0066, 1e-12);
   EXPECT_EQ(find(run, "ttft")->source, "llama-server: ttft_ms");
   EXPECT_EQ(find(runs.at("exllamav3"), "ttft"), nullptr);  // null is no figure
-  EXPECT_EQ(run.marks.back().code, "same_prompt");
+  EXPECT_EQ(run.marks.front().code, "same_prompt");
 }
 
 TEST(ImportOld, TheSamePromptsHaveTheSameHash) {

@@ -91,7 +91,8 @@ void JsonNode::read(const char* key, int& value) const {
   const auto node = find(key);
   if (!node) return;
   const int64_t number = node->integer();
-  if (std::abs(number) > std::numeric_limits<int>::max()) node->wrong("an integer of 32 bits");
+  using Limits = std::numeric_limits<int>;
+  if (number < Limits::min() || number > Limits::max()) node->wrong("an integer of 32 bits");
   value = static_cast<int>(number);
 }
 

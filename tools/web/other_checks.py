@@ -223,6 +223,7 @@ def looks(browser, fake):
             )
             page.reload()
             check("theme: it is kept", page.js("document.documentElement.dataset.theme") == "dark")
+            page.click("#theme")
         page.open(fake.url + "/#load")
         time.sleep(1.5)
         check(f"{name}: load fits", page.js("document.documentElement.scrollWidth <= innerWidth"))

@@ -126,6 +126,7 @@ void sample_row(const kernels::SoftmaxKernel& kernel, const SampleRow& request,
   static thread_local SampleWorkspace work;
   const auto count = static_cast<int64_t>(logits.size());
   const int32_t candidates = checked_allowed(request.allowed, count);
+  MICA_CHECK(request.given < count);
   apply_penalties(request, logits, work);
   apply_mask(request.allowed, logits);
   const float highest = kernel.max_of(logits.data(), count);
@@ -133,7 +134,8 @@ void sample_row(const kernels::SoftmaxKernel& kernel, const SampleRow& request,
   const auto logprob = [&](float logit) {
     return static_cast<float>(static_cast<double>(logit) - highest - log_sum);
   };
-  result.token = choose({kernel, request, logits, highest, work});
+  result.token =
+      request.given >= 0 ? request.given : choose({kernel, request, logits, highest, work});
   result.logprob = logprob(logits[static_cast<size_t>(result.token)]);
   result.top.clear();
   if (request.top_logprobs <= 0) return;

@@ -104,7 +104,9 @@ void add_row(const SampleRow& row, int32_t vocabulary, Request& request) {
   params.masked = !row.allowed.empty();
   params.first_word = static_cast<int32_t>(request.masks.size());
   request.masks.insert(request.masks.end(), row.allowed.begin(), row.allowed.end());
-  if (row.params->temperature > 0) set_filters(row, candidates, params);
+  MICA_CHECK(row.given < vocabulary);
+  params.given = row.given;
+  if (row.params->temperature > 0 && row.given < 0) set_filters(row, candidates, params);
   if (params.xtc) add_specials(*row.params, vocabulary, request);
   params.specials = static_cast<int32_t>(request.specials.size()) - params.first_special;
   MICA_CHECK(row.top_logprobs <= kMaxTop);

@@ -52,6 +52,7 @@ struct RowParams {
   float xtc_threshold;
   int32_t top;     // alternatives to return
   int32_t search;  // needs histogram and refine
+  int32_t given;   // the result whatever is likeliest, at temperature 0; -1: none
   double log_min_p;
   double random;  // in [0, 1)
 };

@@ -59,8 +59,11 @@ MICA_DEVICE void merge(const Batch& batch, int row, uint64_t* scratch) {
   state.min_p = kEverything;
   if (params.min_p) state.min_p = later(cut_at(highest + params.log_min_p, false), argmax);
   state.cut = params.min_p && params.keep <= 1 ? state.min_p : kEverything;
+  const float* logits = batch.logits + static_cast<int64_t>(row) * batch.vocabulary;
+  const Order result =
+      params.given < 0 ? argmax : order_of(clean(logits[params.given]), params.given);
   batch.results[static_cast<int64_t>(row) * batch.results_stride] =
-      with_logprob(argmax, highest, state.log_sum);
+      with_logprob(result, highest, state.log_sum);
 }
 
 MICA_KERNEL MICA_LAUNCH_BOUNDS(kBlock, 2) void survey_kernel(Batch batch) {

@@ -147,11 +147,12 @@ void sample(Backend&, const SampleParams& p) {
     const SampleRow& row = p.rows[r];
     const std::span<float> logits(p.logits.as<float>() + r * vocabulary, vocabulary);
     const int32_t candidates = checked_allowed(row.allowed, p.logits.shape[1]);
+    MICA_CHECK(row.given < p.logits.shape[1]);
     apply_penalties(row, logits);
     apply_mask(row.allowed, logits);
     const Logprobs logprobs = log_softmax(logits);
     SampleResult& result = p.results[r];
-    result.token = choose(row, logprobs);
+    result.token = row.given >= 0 ? row.given : choose(row, logprobs);
     result.logprob = static_cast<float>(logprobs[static_cast<size_t>(result.token)]);
     result.top.clear();
     if (row.top_logprobs <= 0) continue;

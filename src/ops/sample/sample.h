@@ -41,6 +41,7 @@ struct SampleRow {
   // Bit t % 32 of word t / 32: token t may be drawn; (V + 31) / 32 words with at least one token,
   // empty: all may. The others have probability 0 and are no alternatives.
   std::span<const uint32_t> allowed;
+  int32_t given = -1;  // a token of the vocabulary: it is the result, nothing is drawn; -1: draw
 };
 
 struct TokenLogprob {

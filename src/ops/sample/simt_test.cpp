@@ -18,6 +18,7 @@ struct Row {
   uint64_t draw = 0;
   int32_t top = 0;
   std::vector<uint32_t> allowed;
+  int32_t given = -1;
 };
 
 std::vector<SampleResult> run(TestBackend& backend, const std::vector<Row>& rows) {
@@ -25,7 +26,7 @@ std::vector<SampleResult> run(TestBackend& backend, const std::vector<Row>& rows
   std::vector<SampleRow> asked;
   for (const Row& row : rows) {
     logits.insert(logits.end(), row.logits.begin(), row.logits.end());
-    asked.push_back({&row.params, row.history, row.draw, row.top, row.allowed});
+    asked.push_back({&row.params, row.history, row.draw, row.top, row.allowed, row.given});
   }
   const auto count = static_cast<int64_t>(rows.size());
   const auto vocabulary = static_cast<int64_t>(rows.empty() ? 1 : rows[0].logits.size());
@@ -238,6 +239,17 @@ TEST(SimtSample, LogitsFarApart) {
       for (float& logit : row.logits) logit += shift;
       row.logits[11] += 100;  // leads by far
     }
+    check(rows);
+  }
+}
+
+// Beside rows that draw; in the first chunk, in the last one, and where an edit has gone before.
+TEST(SimtSample, GivenTokens) {
+  for (int64_t vocabulary : {31, 9001}) {
+    std::vector<Row> rows = rows_of(all_settings(), vocabulary, 4);
+    rows.resize(34);
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (i % 3 != 2) rows[i].given = i % 2 == 0 ? 3 : static_cast<int32_t>(vocabulary) - 1;
     check(rows);
   }
 }

@@ -138,6 +138,29 @@ TEST(Sample, AgreesWithReferenceOnLargeVocabularies) {
   }
 }
 
+// The same bits as among the alternatives, whatever the filters leave.
+TEST(Sample, GivenTokensHaveTheLogprobsOfAlternatives) {
+  for (const BackendOptions& options : with_reference()) {
+    TestBackend backend(options);
+    for (const float temperature : {0.0f, 0.8f})
+      for (const int32_t vocabulary : {1, 60, 120}) {
+        const std::vector<float> logits = random_values(vocabulary, 7, 3);
+        const SamplingParams params{
+            .temperature = temperature, .top_p = 0.5f, .top_k = 3, .logit_bias = {{0, 1.5f}}};
+        const SampleResult all = sample_one(backend, logits, {&params, {}, 0, vocabulary});
+        ASSERT_EQ(all.top.size(), static_cast<size_t>(vocabulary));
+        for (const TokenLogprob& t : all.top) {
+          const SampleRow row{
+              .params = &params, .history = {}, .top_logprobs = 2, .given = t.token};
+          const SampleResult result = sample_one(backend, logits, row);
+          EXPECT_EQ(result.token, t.token);
+          EXPECT_EQ(result.logprob, t.logprob);
+          EXPECT_EQ(result.top[0].token, all.top[0].token);
+        }
+      }
+  }
+}
+
 TEST(Sample, TiesGoToTheLowerId) {
   const std::vector<float> logits = {1, 3, 2, 3, 3};
   const SamplingParams greedy, two{.temperature = 1, .top_k = 2};

@@ -1,21 +1,13 @@
-// Vectors of texts: the pooled hidden states of the served model. Its work runs on the engine's
-// thread in pieces, one between two steps, with memory of its own; the prefix cache is not touched.
+// Vectors of texts: the pooled hidden states of the served model.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
-#include "engine/batch_builder.h"
-#include "engine/engine.h"
-#include "engine/kv_memory.h"
-#include "model/model.h"
+#include "engine/side_work.h"
 #include "model/pooling.h"
-#include "ops/arena.h"
 
 namespace mica {
 
@@ -29,9 +21,7 @@ struct EmbedderOptions {
 
 class Embedder {
  public:
-  // All of them outlive this. Memory is taken when the first text comes, and grows with the
-  // longest; on a device with memory of its own it goes back when nobody embeds any more, as the
-  // engine's cache has taken nearly all of it.
+  // All of them outlive this.
   Embedder(Backend& backend, Model& model, Engine& engine, const EmbedderOptions& options);
 
   int32_t max_tokens() const { return max_tokens_; }  // of one text
@@ -49,30 +39,15 @@ class Embedder {
 
  private:
   struct Pooled;
-  class Use;
-  void check(std::span<const std::vector<int32_t>> sequences) const;
-  void check_adapter(int64_t adapter) const;  // within Engine::call
-  int32_t piece_tokens() const;
   bool embed_together(std::span<Pooled> pooled, const std::function<bool()>& stop);
   void run(std::span<const Slice> slices, std::span<Pooled> pooled);
-  void reserve(int32_t tokens, int32_t blocks);
-  void give_back();
   std::vector<int32_t> wanted_rows(std::span<const Slice> slices) const;
 
   Backend& backend_;
   Model& model_;
-  Engine& engine_;
   const EmbedderOptions options_;
+  SideWork work_;
   const int32_t max_tokens_;
-  const bool own_memory_;  // the device's
-
-  std::atomic<int32_t> users_{0};
-  std::mutex turn_;  // held while a group of texts has its keys in memory_
-  // Touched within Engine::call only:
-  int32_t tokens_ = 0, blocks_ = 0;  // that the rest is large enough for
-  std::unique_ptr<Arena> arena_;
-  std::unique_ptr<KvMemory> memory_;
-  std::unique_ptr<BatchBuilder> builder_;
 };
 
 }  // namespace mica

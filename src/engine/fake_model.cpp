@@ -1,7 +1,10 @@
 #include "engine/fake_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "base/mix.h"
 #include "ops/sample/mask.h"
@@ -47,12 +50,35 @@ int32_t pick(const float* logits, int64_t vocabulary, const SamplingParams& para
   return best;
 }
 
+// The log-probability of `token`.
+float logprob_of(std::span<const float> logits, int32_t token) {
+  double sum = 0;
+  for (const float value : logits) sum += std::exp(double{value});
+  return static_cast<float>(double{logits[static_cast<size_t>(token)]} - std::log(sum));
+}
+
+// Of a row whose token is given; log-probabilities of those that are drawn are not computed.
+void score(std::span<const float> logits, const SampleRow& row, SampleResult& result) {
+  result.token = row.given;
+  result.logprob = logprob_of(logits, row.given);
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  std::ranges::stable_sort(ids, std::greater(),
+                           [&](int32_t id) { return logits[static_cast<size_t>(id)]; });
+  ids.resize(std::min(ids.size(), static_cast<size_t>(row.top_logprobs)));
+  for (const int32_t id : ids) result.top.push_back({id, logprob_of(logits, id)});
+}
+
 void fake_sample(Backend& backend, const SampleParams& params) {
   const int64_t vocabulary = params.logits.shape[1];
   for (size_t r = 0; r < params.rows.size(); ++r) {
     const SampleRow& row = params.rows[r];
     const float* logits = params.logits.as<float>() + static_cast<int64_t>(r) * vocabulary;
     SampleResult& result = params.results[r];
+    if (row.given >= 0) {
+      score({logits, static_cast<size_t>(vocabulary)}, row, result);
+      continue;
+    }
     result.token = pick(logits, vocabulary, *row.params, row.draw, row.history, row.allowed);
     result.logprob = -1;
     for (int32_t i = 0; i < row.top_logprobs; ++i) result.top.push_back({i, -1.0f});
@@ -191,6 +217,17 @@ std::vector<float> FakeModel::hidden_state(std::span<const int32_t> tokens) {
   return state;
 }
 
+SampleResult FakeModel::score(std::span<const int32_t> tokens, int32_t given, int32_t top) const {
+  uint64_t hash = kSeed;
+  for (size_t p = 0; p < tokens.size(); ++p) hash = fold(hash, tokens[p], static_cast<int64_t>(p));
+  std::vector<float> logits;
+  for (int64_t j = 0; j < options_.vocabulary; ++j)
+    logits.push_back(logit(source(hash, tokens.back(), options_), j));
+  SampleResult result;
+  fake::score(logits, {.top_logprobs = top, .given = given}, result);
+  return result;
+}
+
 Tensor FakeModel::hidden(const Batch& batch, KvCache& cache, Arena& arena) {
   const std::span<const int32_t> ids(batch.token_ids.as<int32_t>(),
                                      static_cast<size_t>(batch.tokens()));
@@ -236,14 +273,15 @@ Tensor FakeModel::forward(const Batch& batch, KvCache& cache, Arena& arena) {
     const int32_t row = batch.logit_rows.as<int32_t>()[r];
     while (batch.query_start.as<int32_t>()[s + 1] <= row) ++s;
     const int32_t length = batch.kv_lengths.as<int32_t>()[s];
-    // Logits of an inner token only for drafts, whose rows reach up to the sequence's last.
+    // Logits of an inner token only where they reach up to the sequence's last: drafts, scores.
     const bool last = row + 1 == batch.query_start.as<int32_t>()[s + 1];
     if (!last && (r + 1 == rows || batch.logit_rows.as<int32_t>()[r + 1] != row + 1))
       broken("logits of an inner token");
     const int32_t seen = batch.positions.as<int32_t>()[row] + 1;
     if (last != (seen == length)) broken("a position of another token");
     const uint64_t hash = read_back(batch, cache, s, seen);
-    if (options_.hybrid && hash != states[static_cast<size_t>(s)]) broken("a state of others");
+    if (options_.hybrid && last && hash != states[static_cast<size_t>(s)])
+      broken("a state of others");
     const uint64_t made_of = source(hash, batch.token_ids.as<int32_t>()[row], options_);
     for (int64_t j = 0; j < options_.vocabulary; ++j)
       logits.as<float>()[r * options_.vocabulary + j] = logit(made_of, j);

@@ -45,7 +45,7 @@ struct FakeOptions {
   int32_t wrong = 0;    // percent of the tokens after which the logits are others: a draft model
 };
 
-class FakeModel final : public Model {
+class FakeModel : public Model {
  public:
   explicit FakeModel(const FakeOptions& options = {});
   std::vector<CacheSpec> cache_layers() const override;
@@ -54,6 +54,8 @@ class FakeModel final : public Model {
   // Each row is `hidden_state` of its sequence up to there.
   Tensor hidden(const Batch& batch, KvCache& cache, Arena& arena) override;
   static std::vector<float> hidden_state(std::span<const int32_t> tokens);
+  // What the token `given` after these must report, with the `top` likeliest ones.
+  SampleResult score(std::span<const int32_t> tokens, int32_t given, int32_t top) const;
   size_t bytes_per_step(int64_t) const override { return 1; }
   int64_t weights_per_token() const override { return 1; }
   size_t weight_bytes() const override { return 1; }

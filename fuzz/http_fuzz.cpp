@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine/embedder.h"
 #include "engine/fake_model.h"
+#include "engine/prompt_scorer.h"
 #include "http/test_text.h"
 #include "server/anthropic_request.h"
 #include "server/embeddings_endpoint.h"
@@ -23,9 +24,11 @@ struct World {
       : text(mica::test::test_text_model()),
         model(options()),
         engine(backend, model, small()),
-        embedder(backend, model, engine, {.pooling = {.pooling = mica::Pooling::kLast}}) {
+        embedder(backend, model, engine, {.pooling = {.pooling = mica::Pooling::kLast}}),
+        scorer(backend, model, engine, {}) {
     served.engine = &engine;
     served.embedder = &embedder;
+    served.scorer = &scorer;
     served.text = text.get();
     served.vocabulary = mica::test::kVocabulary;
     served.id = "fake";
@@ -46,6 +49,7 @@ struct World {
   mica::fake::FakeModel model;
   mica::Engine engine;
   mica::Embedder embedder;
+  mica::PromptScorer scorer;
   mica::ServedModel served;
   std::shared_ptr<mica::ResponseStore> store = std::make_shared<mica::ResponseStore>();
 };

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/engine.h"
+#include "engine/prompt_scorer.h"
 #include "engine/single.h"
 #include "golden_model.h"
 #include "test_devices.h"
@@ -203,6 +205,41 @@ TEST_P(Adapters, TheEngineKeepsThemApart) {
   EXPECT_EQ(answers(engine, {a, b})[0], std::vector<int32_t>());
   EXPECT_EQ(engine.stats().failed, 1u);
   EXPECT_THROW(engine.call([] { throw Error(ErrorKind::kUsage, "no"); }), Error);
+}
+
+// The likeliest token after kTokens, and how likely it is.
+TokenLogprob best(std::span<const float> logits) {
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit});
+  const auto first = std::ranges::max_element(logits);
+  return {static_cast<int32_t>(first - logits.begin()),
+          static_cast<float>(double{*first} - std::log(sum))};
+}
+
+TEST_P(Adapters, PromptsAreScoredThroughThem) {
+  AdapterSet set(*backend_, *model_, kMaxRank);
+  EngineOptions options;
+  options.max_context = 128;
+  options.adapters = &set;
+  Engine engine(*backend_, *model_, options);
+  PromptScorer scorer(*backend_, *model_, engine, {.piece_tokens = 5, .adapters = &set});
+  const Adapter adapter = make_adapter(*model_, 20, "o_proj", 1000000);
+  AdapterId id = 0;
+  engine.call([&] { id = set.add(adapter); });
+  std::vector<int32_t> tokens = kTokens;
+  tokens.push_back(0);
+  const auto scored = [&](AdapterId through) {
+    return scorer.score({{tokens}}, 1, {}, through)[0].back().top[0];
+  };
+  const TokenLogprob plain = best(alone(*model_));
+  const TokenLogprob merged = best(alone(*load_merged(golden_, adapter, *backend_)));
+  EXPECT_EQ(scored(0).token, plain.token);
+  EXPECT_NEAR(scored(0).logprob, plain.logprob, 1e-4);
+  EXPECT_EQ(scored(id).token, merged.token);
+  EXPECT_NEAR(scored(id).logprob, merged.logprob, 1e-3);
+  EXPECT_GT(std::abs(merged.logprob - plain.logprob), 1e-2);
+  engine.call([&] { set.remove(id); });
+  EXPECT_THROW((void)scored(id), Error);
 }
 
 std::vector<std::tuple<ModelDevice, std::string>> cases() {

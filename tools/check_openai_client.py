@@ -92,13 +92,11 @@ def text_checks(client, model):
     best = client.completions.create(model=model, prompt="Once upon", max_tokens=4, best_of=4, n=2,
                                      temperature=1.0, seed=2)
     check("best_of", len(best.choices) == 2 and best.usage.completion_tokens >= 8)
-    for name, fields in {"suffix": {"suffix": "end"}, "echo with logprobs":
-                         {"echo": True, "logprobs": 1}}.items():
-        try:
-            client.completions.create(model=model, prompt="x", **fields)
-            check(name + " refused", False)
-        except openai.BadRequestError as error:
-            check(name + " refused", True, error.message)
+    try:
+        client.completions.create(model=model, prompt="x", suffix="end")
+        check("suffix refused", False)
+    except openai.BadRequestError as error:
+        check("suffix refused", True, error.message)
     check("completions stream", "Once upon" + "".join(
         c.choices[0].text for c in stream if c.choices) == answer.choices[0].text)
 
@@ -227,14 +225,12 @@ def ending_checks(client, model):
     answer = ask(client, model, max_tokens=4, messages=HELLO + [
         {"role": "assistant", "content": "Once"}], extra_body={"continue_final_message": True})
     check("continue_final_message", answer.usage.completion_tokens > 0, repr(content(answer)))
-    for name, fields in {"image": {"messages": [{"role": "user", "content": [
-            {"type": "image_url", "image_url": {"url": "http://x/y.png"}}]}]},
-            "prompt_logprobs": {"extra_body": {"prompt_logprobs": 1}}}.items():
-        try:
-            ask(client, model, **fields)
-            check(name + " refused", False)
-        except openai.BadRequestError as error:
-            check(name + " refused", True, error.message)
+    try:
+        ask(client, model, messages=[{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "http://x/y.png"}}]}])
+        check("image refused", False)
+    except openai.BadRequestError as error:
+        check("image refused", True, error.message)
 
 
 def responses_checks(client, model):

@@ -86,6 +86,7 @@ BOTH = {
     "no_such_field": ([1], []),
     "use_beam_search": ([False], [True]),
     "stream_options": ([], [5]),
+    "prompt_logprobs": ([0, 3, False], [21, -1]),
     "adapters": ([""], ["no-such-adapter"]),
 }
 CHAT = {
@@ -106,7 +107,6 @@ CHAT = {
     "separate_reasoning": ([False], ["x"]),
     "logprobs": ([True], ["x"]),
     "top_logprobs": ([], [21]),
-    "prompt_logprobs": ([], [1]),
 }
 TEXT = {
     "best_of": ([2], [17]),
@@ -168,7 +168,8 @@ def field_checks(client, dialect, table):
             whole, streamed = (None, None)
             try:
                 whole = create(client, dialect, fields, False)
-                streamed = None if name == "best_of" else create(client, dialect, fields, True)
+                if name not in ("best_of", "prompt_logprobs"):
+                    streamed = create(client, dialect, fields, True)
             except openai.APIError as error:
                 check(f"{dialect} {name}={value!r}", False, error.message)
                 continue
@@ -184,6 +185,46 @@ def field_checks(client, dialect, table):
                 check(f"{dialect} {name}={value!r} refused", error.status_code in (400, 404) and
                       (named == name or name in error.message),
                       f"{error.status_code} {error.param}: {error.message}"[:150])
+
+
+def prompt_score_checks(client):
+    """Prompts have the log-probabilities that their tokens had when they were generated."""
+    def text(prompt, **fields):
+        return client.completions.create(**{"model": "default_model", "prompt": prompt,
+                                            "temperature": 0, "logprobs": 2, **fields})
+
+    def ids(choice):
+        return [int(t.removeprefix("token_id:")) for t in choice.logprobs.tokens]
+
+    named = {"return_tokens_as_token_ids": True}
+    made = text("Once upon a time", max_tokens=12, echo=True, extra_body=named)
+    first = made.choices[0]
+    again = text([ids(first)[:-1]], max_tokens=0, echo=True, extra_body=named).choices[0]
+    pairs = list(zip(first.logprobs.token_logprobs[1:-1], again.logprobs.token_logprobs[1:]))
+    check("echo with logprobs", first.logprobs.token_logprobs[0] is None and
+          first.logprobs.top_logprobs[0] is None and first.logprobs.text_offset[0] == 0 and
+          len(ids(first)) == made.usage.total_tokens, len(ids(first)))
+    check("scores are those of generated tokens", len(pairs) > 8 and
+          all(abs(a - b) < 0.01 for a, b in pairs), max(abs(a - b) for a, b in pairs))
+    end = made.usage.prompt_tokens
+    greedy = list(zip(again.logprobs.token_logprobs[end:], again.logprobs.top_logprobs[end:]))
+    check("the likeliest token is the first alternative",
+          all(value == max(top.values()) for value, top in greedy), len(greedy))
+    chunks = list(text("Once upon", max_tokens=3, echo=True, stream=True))
+    check("a stream begins with the prompt", chunks[0].choices[0].text.startswith("Once upon") and
+          chunks[0].choices[0].logprobs.token_logprobs[0] is None)
+    several = text(["One", "Two three"], max_tokens=0, n=2, echo=True)
+    check("scores of several prompts", [c.text for c in several.choices] ==
+          ["One", "One", "Two three", "Two three"] and
+          several.choices[2].logprobs == several.choices[3].logprobs)
+    listed = text("Once upon", max_tokens=1, extra_body={"prompt_logprobs": 1}).choices[0]
+    chat = client.chat.completions.create(model="default_model", messages=HELLO, max_tokens=1,
+                                          extra_body={"prompt_logprobs": 0})
+    entries = listed.model_extra["prompt_logprobs"]
+    check("prompt_logprobs", entries[0] is None and all(
+        e["logprob"] <= 0 and "rank" in e and "decoded_token" in e
+        for entry in entries[1:] for e in entry.values()) and
+        len(chat.model_extra["prompt_logprobs"]) == chat.usage.prompt_tokens)
 
 
 def embedding_checks(client):
@@ -278,6 +319,10 @@ def adapter_checks(client, url, folder):
     body = {"lora_name": "later", "lora_path": str(folder)}
     check("load_lora_adapter", post(url, "/v1/load_lora_adapter", body)[0] == 200 and
           text(model="later") == adapted)
+    scores = [client.completions.create(model=name, prompt="a longer text", max_tokens=0, echo=True,
+                                        logprobs=0).choices[0].logprobs.token_logprobs
+              for name in ("later", "default_model")]
+    check("scores with an adapter", scores[0] != scores[1])
     vector = client.embeddings.create(model="later", input="a longer text").data[0].embedding
     check("embeddings with an adapter",
           vector != client.embeddings.create(model="default_model",
@@ -348,6 +393,7 @@ def main():
                                max_retries=0)
         field_checks(client, "chat", {**BOTH, **CHAT})
         field_checks(client, "text", {**BOTH, **TEXT})
+        prompt_score_checks(client)
         embedding_checks(client)
         model_checks(client, server.url, str(second))
         adapter_checks(client, server.url, folder / "tuned")

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "checkpoint/adapter.h"
 #include "engine/embedder.h"
+#include "engine/prompt_scorer.h"
 #include "model/adapters.h"
 #include "server/adapter_table.h"
 
@@ -27,6 +28,7 @@ struct Loaded {
   std::unique_ptr<AdapterSet> adapter_set;  // the engine reads it; null: no adapters
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Embedder> embedder;
+  std::unique_ptr<PromptScorer> scorer;
   ServedModel served;
 };
 
@@ -95,6 +97,7 @@ ServedModel served_model(const ServedModelFlags& flags, const std::string& model
   served.engine = loaded.engine.get();
   served.text = parts.text.get();
   served.embedder = loaded.embedder.get();
+  served.scorer = loaded.scorer.get();
   served.generates = parts.model->generates();
   served.vocabulary = static_cast<int32_t>(parts.model->config().vocab_size);
   served.layers = parts.model->config().num_hidden_layers;
@@ -199,6 +202,11 @@ std::shared_ptr<const ServedModel> load_served(const ServedModelFlags& flags,
       EmbedderOptions{.pooling = load_pooling(loaded->parts.directory, encoder),
                       .piece_tokens = options.prefill_step_tokens,
                       .adapters = options.adapters});
+  loaded->scorer = std::make_unique<PromptScorer>(
+      *loaded->parts.backend, *loaded->parts.model, *loaded->engine,
+      PromptScorerOptions{.piece_tokens = options.prefill_step_tokens,
+                          .kv_quant = options.kv_quant,
+                          .adapters = options.adapters});
   if (encoder)
     self_test(*loaded->embedder, *loaded->parts.text);
   else

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,11 +13,11 @@
 
 namespace mica {
 
-// A generated token with its log-probability, for answers that show them.
+// A token with its log-probability, for answers that show them.
 struct ScoredToken {
   int32_t id = 0;
-  std::string bytes;  // may be no valid UTF-8
-  float logprob = 0;
+  std::string bytes;             // may be no valid UTF-8
+  std::optional<float> logprob;  // none: a prompt begins with it
   struct Alternative {
     int32_t id = 0;
     std::string bytes;
@@ -28,13 +29,14 @@ struct ScoredToken {
 
 struct AnswerChoice {
   int32_t index = 0;
-  std::vector<AnswerPart> parts;  // neighbours of one kind are one part
-  std::vector<ScoredToken> tokens;
-  std::vector<int32_t> ids;   // all tokens, where the request asked for them
-  std::string finish_reason;  // "stop", "length", "tool_calls"
-  std::string stop_text;      // the stop string that ended it
-  int32_t stop_token = -1;    // the token of stop_token_ids that ended it
-  std::string warning;        // what was malformed and what was made of it
+  std::vector<AnswerPart> parts;        // neighbours of one kind are one part
+  std::span<const ScoredToken> prompt;  // where it was scored; lives as long as the request
+  std::vector<ScoredToken> tokens;      // generated
+  std::vector<int32_t> ids;             // all tokens, where the request asked for them
+  std::string finish_reason;            // "stop", "length", "tool_calls"
+  std::string stop_text;                // the stop string that ended it
+  int32_t stop_token = -1;              // the token of stop_token_ids that ended it
+  std::string warning;                  // what was malformed and what was made of it
 
   // All text of one kind, and the JSON text of call `tool`.
   std::string text(AnswerPart::Kind kind) const;

@@ -1,17 +1,13 @@
 #include "server/answer_text.h"
 
-#include <algorithm>
 #include <iterator>
+
+#include "server/scored_prompt.h"
 
 namespace mica {
 namespace {
 
 using Kind = AnswerPart::Kind;
-
-size_t code_points(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
 
 bool joins(const AnswerPart& last, const AnswerPart& next) {
   return last.kind == next.kind && last.tool == next.tool && next.kind != Kind::kToolBegin &&
@@ -44,14 +40,12 @@ void AnswerText::echo(const std::string& text) {
 void AnswerText::add(const SampleResult& token) {
   if (parser_ && parser_->in_reasoning()) ++reasoning_tokens_;
   if (keep_ids_) answer.ids.push_back(token.token);
-  if (logprobs_) {
-    ScoredToken scored{
-        token.token, tokenizer_.token_bytes(token.token), token.logprob, {}, decoded_};
-    for (const TokenLogprob& top : token.top)
-      scored.top.push_back({top.token, tokenizer_.token_bytes(top.token), top.logprob});
-    held_.push_back(std::move(scored));
-  }
+  hold(token);
   add_text(detokenizer_.add(token.token));
+}
+
+void AnswerText::hold(const SampleResult& token) {
+  if (logprobs_) held_.push_back(scored_token(tokenizer_, token, decoded_));
 }
 
 void AnswerText::finish(bool complete) {

@@ -18,6 +18,8 @@ class AnswerText {
 
   void echo(const std::string& text);  // before any token
   void add(const SampleResult& token);
+  // The token that ended the answer: it has no text, and its log-probability is shown.
+  void add_end(const SampleResult& token) { hold(token); }
   // The answer is over: what was held back. `complete`: the model ended it itself.
   void finish(bool complete);
 
@@ -29,6 +31,7 @@ class AnswerText {
   AnswerChoice answer;  // parts and tokens that have not been taken
 
  private:
+  void hold(const SampleResult& token);
   void add_text(const std::string& piece);
   void release(const std::string& text);
   void read(const std::string& text);

@@ -121,7 +121,7 @@ void App::stop() {
   models_.refuse_waiting();
   http_.stop();
   workers_.stop();
-  embedding_.stop();
+  side_work_.stop();
   models_.stop();
 }
 
@@ -226,6 +226,13 @@ const ServedModel& App::loaded_model(const HttpRequest& request) const {
   return model;
 }
 
+void send_json(const std::shared_ptr<Exchange>& exchange, std::string body) {
+  HttpResponse response;
+  response.body = std::move(body);
+  auto shared = std::make_shared<HttpResponse>(std::move(response));
+  exchange->post([exchange, shared] { exchange->respond(std::move(*shared)); });
+}
+
 void App::web_file(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
   const WebFile* file = options_.webui ? find_web_file(request.path) : nullptr;
   if (!file) throw RequestError(ApiError{404, "there is no " + request.path.substr(0, 200)});
@@ -259,6 +266,7 @@ void App::start(CompletionJob job, const HttpRequest& request, const ServedModel
   job.timeout = time_left(request);
   job.adapter = request.use->adapter ? request.use->adapter->id : 0;
   auto shared = std::make_shared<CompletionJob>(std::move(job));
+  if (shared->prompt_logprobs) return start_scored(std::move(shared), request, exchange);
   exchange->post(
       [shared, &model, exchange] { start_completion(std::move(*shared), model, exchange); });
 }

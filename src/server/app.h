@@ -95,6 +95,9 @@ class App {
   void generate_token(const std::shared_ptr<Exchange>& exchange);
   void start(CompletionJob job, const HttpRequest& request, const ServedModel& model,
              const std::shared_ptr<Exchange>& exchange);
+  // The same once its prompts are scored.
+  void start_scored(std::shared_ptr<CompletionJob> job, const HttpRequest& request,
+                    const std::shared_ptr<Exchange>& exchange);
 
   // Inline: on the I/O thread.
   void health(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
@@ -111,7 +114,7 @@ class App {
   void unload_adapter(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void chat_completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void completions(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
-  // app_dialects.cpp; those of single responses are inline.
+  // app_dialects.cpp, app_side_work.cpp; those of single responses are inline.
   void messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void count_messages(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
   void responses(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange);
@@ -133,7 +136,8 @@ class App {
   HealthProbe probe_;
   HttpServer http_;
   WorkerPool workers_;
-  WorkerPool embedding_{2};  // these wait for vectors: one computes, one writes its answer
+  // These wait for pieces of work in the engine: one computes, one prepares its answer.
+  WorkerPool side_work_{2};
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;

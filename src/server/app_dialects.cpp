@@ -1,5 +1,4 @@
 // Handlers of the API dialects beside OpenAI's completions.
-#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "server/anthropic_request.h"
@@ -7,22 +6,12 @@
 #include "server/app.h"
 #include "server/app_route.h"
 #include "server/completion.h"
-#include "server/embeddings_endpoint.h"
 #include "server/json_text.h"
-#include "server/requested_model.h"
 #include "server/responses_request.h"
 #include "server/token_endpoints.h"
 
 namespace mica {
 namespace {
-
-// From a worker's thread.
-void send_json(const std::shared_ptr<Exchange>& exchange, std::string body) {
-  HttpResponse response;
-  response.body = std::move(body);
-  auto shared = std::make_shared<HttpResponse>(std::move(response));
-  exchange->post([exchange, shared] { exchange->respond(std::move(*shared)); });
-}
 
 // The id in "/v1/responses/ID" or, with `tail`, in "/v1/responses/ID/input_items".
 std::string response_id(const std::string& path, std::string_view tail = "") {
@@ -83,33 +72,6 @@ void App::delete_response(const HttpRequest& request, const std::shared_ptr<Exch
   HttpResponse response;
   response.body = to_text({{"id", id}, {"object", "response"}, {"deleted", true}});
   exchange->respond(std::move(response));
-}
-
-void App::embeddings(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-  const ServedModel& model = loaded_model(request);
-  const auto asked = std::make_shared<EmbeddingsRequest>(parse_embeddings(request.body, model));
-  asked->adapter = request.use->adapter ? request.use->adapter->id : 0;
-  const auto gone = std::make_shared<std::atomic<bool>>(false);
-  exchange->post([exchange, gone, timeout = timeout_of(request), path = request.path] {
-    const auto give_up = [exchange, gone, path](const ApiError& error) {
-      *gone = true;
-      exchange->respond(dialect_error(path, error));
-    };
-    exchange->on_closed([gone] { *gone = true; });
-    exchange->on_abort(give_up);
-    if (timeout.count() == 0) return;
-    // The time in queues and that of loading the model count.
-    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - exchange->record().arrived);
-    exchange->after(timeout - passed, [give_up, timeout] { give_up(too_late(timeout)); });
-  });
-  // Holds the model's lease until it is done.
-  embedding_.add([asked, gone, exchange, use = request.use, path = request.path] {
-    guarded(path, exchange, [&] {
-      std::string body = answer_embeddings(*asked, use->model(), [gone] { return gone->load(); });
-      if (!body.empty()) send_json(exchange, std::move(body));
-    });
-  });
 }
 
 void App::count_chat(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {

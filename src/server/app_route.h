@@ -20,6 +20,9 @@ struct App::Route {
   Access access = Access::kWithKey;
 };
 
+// Answers with it; from a worker's thread.
+void send_json(const std::shared_ptr<Exchange>& exchange, std::string body);
+
 // The route wrapper: whatever a handler throws becomes an answer.
 template <typename Work>
 void guarded(const std::string& path, const std::shared_ptr<Exchange>& exchange, Work&& work) {

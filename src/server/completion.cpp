@@ -129,6 +129,7 @@ void Completion::submit(size_t prompt, int32_t choice_of_prompt) {
       model_.text->tokenizer(), job_, job_.sampling.seed + choices_.size(),
       std::make_unique<AnswerObserver>(model_.metrics, exchange_, job_.max_tokens));
   choice.answer().index = static_cast<int32_t>(choices_.size()) - 1;
+  if (prompt < job_.scored_prompts.size()) choice.answer().prompt = job_.scored_prompts[prompt];
   if (prompt < job_.echoes.size()) choice.text.echo(job_.echoes[prompt]);
   if (job_.max_tokens == 0) return finish(choice, "length", /*complete=*/false);
   choice.events =
@@ -229,6 +230,7 @@ void Completion::add_token(Choice& choice, const Event& event) {
     const auto& asked = job_.stop_token_ids;
     if (std::find(asked.begin(), asked.end(), event.token.token) != asked.end())
       choice.answer().stop_token = event.token.token;
+    if (job_.score_end) choice.text.add_end(event.token);
     return;
   }
   choice.text.add(event.token);
@@ -266,8 +268,10 @@ void Completion::send(Choice& choice) {
   quiet_ = false;
   begin_stream();
   std::string out;
-  if (!news.parts.empty() || !news.tokens.empty()) out = job_.format->delta(news, account());
+  if (!news.parts.empty() || !news.tokens.empty() || !news.prompt.empty())
+    out = job_.format->delta(news, account());
   news.parts.clear();
+  news.prompt = {};
   news.tokens.clear();
   news.ids.clear();
   if (choice.finished()) out += job_.format->finish(news, account());

@@ -41,6 +41,11 @@ struct CompletionJob {
   bool stream = false;
   bool logprobs = false;
   int32_t top_logprobs = 0;
+  // So many alternatives of each token of the prompts, which are scored before the completion
+  // starts; none: they are not.
+  std::optional<int32_t> prompt_logprobs;
+  std::vector<std::vector<ScoredToken>> scored_prompts;
+  bool score_end = false;                // the token that ends an answer has a log-probability too
   bool keep_ids = false;                 // AnswerChoice::ids is wanted
   bool skip_special_tokens = true;       // in plain text
   std::optional<AnswerReading> reading;  // none: all text is content

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "server/json_text.h"
 #include "server/openai_response.h"
@@ -12,8 +13,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // JSON has no infinity; OpenAI writes -9999 for what is impossible.
-Json number(float logprob) {
-  return std::isfinite(logprob) ? Json(logprob) : Json(-9999.0);
+Json number(std::optional<float> logprob) {
+  if (!logprob) return nullptr;
+  return std::isfinite(*logprob) ? Json(*logprob) : Json(-9999.0);
 }
 
 // The name of a token where it must be one text and tell tokens apart.
@@ -38,6 +40,23 @@ Json chat_token(const Token& token, bool as_ids) {
           {"bytes", byte_list(token.bytes)}};
 }
 
+// The first `top`, by name; of two with one name the likelier.
+Json alternatives(const ScoredToken& token, int32_t top, bool as_ids) {
+  Json out = Json::object();
+  for (size_t i = 0; i < token.top.size() && i < static_cast<size_t>(top); ++i) {
+    Json& slot = out[token_name(token.top[i].id, token.top[i].bytes, as_ids)];
+    if (slot.is_null()) slot = number(token.top[i].logprob);
+  }
+  return out;
+}
+
+template <typename Token>
+Json prompt_entry(const Token& token, Json rank) {
+  return {{"logprob", number(token.logprob)},
+          {"rank", std::move(rank)},
+          {"decoded_token", token.bytes}};
+}
+
 }  // namespace
 
 Json chat_logprobs(std::span<const ScoredToken> tokens, bool as_ids) {
@@ -51,25 +70,38 @@ Json chat_logprobs(std::span<const ScoredToken> tokens, bool as_ids) {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-Json text_logprobs(std::span<const ScoredToken> tokens, bool with_top, bool as_ids) {
+Json text_logprobs(std::span<const ScoredToken> prompt, std::span<const ScoredToken> tokens,
+                   int32_t top, bool as_ids) {
   Json names = Json::array(), logprobs = Json::array(), offsets = Json::array();
-  Json tops = with_top ? Json::array() : Json(nullptr);
-  for (const ScoredToken& token : tokens) {
+  Json tops = top > 0 ? Json::array() : Json(nullptr);
+  const auto add = [&](const ScoredToken& token) {
     names.push_back(token_name(token.id, token.bytes, as_ids));
     logprobs.push_back(number(token.logprob));
     offsets.push_back(token.offset);
-    if (!with_top) continue;
-    Json top = Json::object();
-    for (const auto& other : token.top) {
-      Json& slot = top[token_name(other.id, other.bytes, as_ids)];
-      if (slot.is_null()) slot = number(other.logprob);  // the likelier of two with one text
-    }
-    tops.push_back(std::move(top));
-  }
+    if (top > 0) tops.push_back(token.logprob ? alternatives(token, top, as_ids) : Json(nullptr));
+  };
+  for (const ScoredToken& token : prompt) add(token);
+  for (const ScoredToken& token : tokens) add(token);
   return {{"tokens", std::move(names)},
           {"token_logprobs", std::move(logprobs)},
           {"top_logprobs", std::move(tops)},
           {"text_offset", std::move(offsets)}};
+}
+
+Json prompt_logprobs(std::span<const ScoredToken> prompt, int32_t top) {
+  Json list = Json::array();
+  for (const ScoredToken& token : prompt) {
+    if (!token.logprob) {
+      list.push_back(nullptr);
+      continue;
+    }
+    Json entries = Json::object();
+    entries[std::to_string(token.id)] = prompt_entry(token, nullptr);
+    for (size_t i = 0; i < token.top.size() && i < static_cast<size_t>(top); ++i)
+      entries[std::to_string(token.top[i].id)] = prompt_entry(token.top[i], i + 1);
+    list.push_back(std::move(entries));
+  }
+  return list;
 }
 
 }  // namespace mica

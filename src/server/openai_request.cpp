@@ -30,9 +30,17 @@ void stream_fields(const Fields& f, CompletionJob& job, OpenAiShape& shape) {
 void refuse(const Fields& f) {
   if (f.boolean("use_beam_search", false))
     throw RequestError("use_beam_search", "use_beam_search: beam search is not supported");
-  if (const Json* logprobs = f.find("prompt_logprobs"); logprobs && *logprobs != false)
-    throw RequestError("prompt_logprobs",
-                       "prompt_logprobs: log-probabilities of the prompt are not supported");
+}
+
+// vLLM's.
+void prompt_logprobs_field(const Fields& f, const ServedModel& model, CompletionJob& job,
+                           OpenAiShape& shape) {
+  const Json* value = f.find("prompt_logprobs");
+  if (!value || *value == false) return;
+  if (job.stream) throw RequestError("prompt_logprobs", "prompt_logprobs: not in a stream");
+  shape.prompt_logprobs =
+      static_cast<int32_t>(whole_number("prompt_logprobs", *value, 0, limits::kTopLogprobs));
+  score_prompts("prompt_logprobs", *shape.prompt_logprobs, model, job);
 }
 
 void thinking_fields(const Fields& f, ChatInput& input) {
@@ -67,6 +75,13 @@ void common_fields(const Fields& f, const ServedModel& model, CompletionJob& job
   shape.tokens_as_ids = f.boolean("return_tokens_as_token_ids", false);
   job.keep_ids = shape.token_ids;
   refuse(f);
+  prompt_logprobs_field(f, model, job, shape);
+}
+
+void score_prompts(const char* field, int32_t top, const ServedModel& model, CompletionJob& job) {
+  if (!model.scorer)
+    throw RequestError(field, fmt::format("{}: this server scores no prompts", field));
+  job.prompt_logprobs = std::max(top, job.prompt_logprobs.value_or(0));
 }
 
 bool knows_developer(const ServedModel& model) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "server/chat_input.h"
@@ -18,8 +19,10 @@ struct OpenAiShape {
   std::string model;         // as the request names it
   int32_t top_logprobs = 0;  // alternatives per token
   bool logprobs = false;
-  bool include_usage = false;     // a last chunk with it
-  bool continuous_usage = false;  // in every chunk
+  bool echo = false;                       // logprobs begin with those of the prompt
+  std::optional<int32_t> prompt_logprobs;  // alternatives per token of the prompt; none: not shown
+  bool include_usage = false;              // a last chunk with it
+  bool continuous_usage = false;           // in every chunk
   bool timings_per_token = false;
   bool token_ids = false;
   bool tokens_as_ids = false;  // "token_id:5" in logprobs
@@ -28,6 +31,9 @@ struct OpenAiShape {
 // Fields that chat and text completions share.
 void common_fields(const Fields& fields, const ServedModel& model, CompletionJob& job,
                    OpenAiShape& shape);
+
+// The job's prompts get log-probabilities with `top` alternatives, as `field` asks.
+void score_prompts(const char* field, int32_t top, const ServedModel& model, CompletionJob& job);
 
 // Messages, tools and template of a chat request. `fields` is also the body of /apply-template and
 // of token counts.

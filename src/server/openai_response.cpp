@@ -55,6 +55,7 @@ class OpenAiFormat : public AnswerFormat {
     Json body = envelope(object(false), std::move(list));
     body["usage"] = usage_json(account.usage);
     body["timings"] = timings_json(account);
+    add_prompts(body, choices);
     if (!warnings.empty()) body["warnings"] = std::move(warnings);
     return to_text(body);
   }
@@ -63,7 +64,8 @@ class OpenAiFormat : public AnswerFormat {
     const std::vector<Json> pieces = pieces_of(news);
     for (size_t i = 0; i < pieces.size(); ++i) {
       Json choice = pieces[i];
-      choice["logprobs"] = i == 0 && !news.tokens.empty() ? logprobs(news.tokens) : Json(nullptr);
+      const bool scored = !news.tokens.empty() || !news.prompt.empty();
+      choice["logprobs"] = i == 0 && scored ? logprobs(news) : Json(nullptr);
       choice["finish_reason"] = nullptr;
       if (i == 0 && shape_.token_ids) choice["token_ids"] = news.ids;
       Json body = chunk(std::move(choice), account);
@@ -100,7 +102,9 @@ class OpenAiFormat : public AnswerFormat {
   // The objects of `choices` that say what is new, without logprobs and finish_reason.
   virtual std::vector<Json> pieces_of(const AnswerChoice& news) const = 0;
   virtual Json empty_piece(int32_t index) const = 0;
-  virtual Json logprobs(std::span<const ScoredToken> tokens) const = 0;
+  virtual Json logprobs(const AnswerChoice& choice) const = 0;
+  // vLLM's log-probabilities of the prompts, where the request asked for them.
+  virtual void add_prompts(Json& body, std::span<const AnswerChoice> choices) const = 0;
 
   Json chunk(Json choice, const Account& account) const {
     Json body = envelope(object(true), Json::array({std::move(choice)}));
@@ -167,7 +171,7 @@ class ChatFormat final : public OpenAiFormat {
     }
     return {{"index", choice.index},
             {"message", std::move(message)},
-            {"logprobs", shape_.logprobs ? logprobs(choice.tokens) : Json(nullptr)}};
+            {"logprobs", shape_.logprobs ? logprobs(choice) : Json(nullptr)}};
   }
   std::vector<Json> pieces_of(const AnswerChoice& news) const override {
     std::vector<Json> out;
@@ -180,8 +184,12 @@ class ChatFormat final : public OpenAiFormat {
   Json empty_piece(int32_t index) const override {
     return {{"index", index}, {"delta", Json::object()}};
   }
-  Json logprobs(std::span<const ScoredToken> tokens) const override {
-    return chat_logprobs(tokens, shape_.tokens_as_ids);
+  Json logprobs(const AnswerChoice& choice) const override {
+    return chat_logprobs(choice.tokens, shape_.tokens_as_ids);
+  }
+  void add_prompts(Json& body, std::span<const AnswerChoice> choices) const override {
+    if (shape_.prompt_logprobs)
+      body["prompt_logprobs"] = prompt_logprobs(choices.front().prompt, *shape_.prompt_logprobs);
   }
 
  private:
@@ -213,14 +221,21 @@ class TextFormat final : public OpenAiFormat {
   Json whole_choice(const AnswerChoice& choice) const override {
     return {{"index", choice.index},
             {"text", choice.text(Kind::kContent)},
-            {"logprobs", shape_.logprobs ? logprobs(choice.tokens) : Json(nullptr)}};
+            {"logprobs", shape_.logprobs ? logprobs(choice) : Json(nullptr)}};
   }
   std::vector<Json> pieces_of(const AnswerChoice& news) const override {
     return {{{"index", news.index}, {"text", news.text(Kind::kContent)}}};
   }
   Json empty_piece(int32_t index) const override { return {{"index", index}, {"text", ""}}; }
-  Json logprobs(std::span<const ScoredToken> tokens) const override {
-    return text_logprobs(tokens, shape_.top_logprobs > 0, shape_.tokens_as_ids);
+  Json logprobs(const AnswerChoice& choice) const override {
+    const auto prompt = shape_.echo ? choice.prompt : std::span<const ScoredToken>();
+    return text_logprobs(prompt, choice.tokens, shape_.top_logprobs, shape_.tokens_as_ids);
+  }
+  void add_prompts(Json& body, std::span<const AnswerChoice> choices) const override {
+    if (!shape_.prompt_logprobs) return;
+    for (size_t i = 0; i < choices.size(); ++i)
+      body["choices"][i]["prompt_logprobs"] =
+          prompt_logprobs(choices[i].prompt, *shape_.prompt_logprobs);
   }
 };
 

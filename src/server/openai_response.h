@@ -16,8 +16,12 @@ std::unique_ptr<AnswerFormat> text_format(const OpenAiShape& shape, const Served
 
 // openai_logprobs.cpp: log-probabilities in the two shapes. `as_ids`: tokens read "token_id:5".
 nlohmann::ordered_json chat_logprobs(std::span<const ScoredToken> tokens, bool as_ids);
-nlohmann::ordered_json text_logprobs(std::span<const ScoredToken> tokens, bool with_top,
-                                     bool as_ids);
+// Of a prompt, may be empty, and of what follows; with `top` alternatives at most.
+nlohmann::ordered_json text_logprobs(std::span<const ScoredToken> prompt,
+                                     std::span<const ScoredToken> tokens, int32_t top, bool as_ids);
+// vLLM's list, an object for each token of the prompt: the token itself first. Ranks are known of
+// the `top` likeliest.
+nlohmann::ordered_json prompt_logprobs(std::span<const ScoredToken> prompt, int32_t top);
 
 // llama.cpp's object of speeds.
 nlohmann::ordered_json timings_json(const Account& account);

@@ -68,13 +68,11 @@ void logprob_fields(const Fields& fields, CompletionJob& job, OpenAiShape& shape
   shape.top_logprobs = job.top_logprobs;
 }
 
-void choice_fields(const Fields& fields, size_t prompts, bool echo, CompletionJob& job) {
+void choice_fields(const Fields& fields, size_t prompts, CompletionJob& job) {
   job.best_of = static_cast<int32_t>(
       fields.integer("best_of", job.choices, job.choices, limits::kChoicesPerPrompt));
   if (job.best_of > job.choices && job.stream)
     throw RequestError("best_of", "best_of: a stream can't choose among answers");
-  if (echo && job.logprobs)
-    throw RequestError("logprobs", "logprobs: not together with echo, as prompts are not scored");
   if (prompts * static_cast<size_t>(job.best_of) > limits::kChoices)
     throw RequestError(
         "n", fmt::format("n: {} prompts with {} choices each, at most {} answers in all", prompts,
@@ -100,13 +98,13 @@ void add_prompt(const Fields& fields, const ServedModel& model, bool echo, TextP
     prompt.tokens = fields.boolean("add_special_tokens", true)
                         ? model.text->encode(prompt.text)
                         : tokenizer.encode(prompt.text, /*add_special_tokens=*/false);
+  const int64_t last = fields.integer("truncate_prompt_tokens", -1, -1, INT32_MAX);
+  const bool cut = last > 0 && prompt.tokens.size() > static_cast<size_t>(last);
+  if (cut) prompt.tokens.erase(prompt.tokens.begin(), prompt.tokens.end() - last);
   if (echo)
-    job.echoes.push_back(prompt.is_tokens
+    job.echoes.push_back(prompt.is_tokens || cut
                              ? tokenizer.decode(prompt.tokens, /*skip_special_tokens=*/true)
                              : std::move(prompt.text));
-  if (const int64_t last = fields.integer("truncate_prompt_tokens", -1, -1, INT32_MAX); last > 0)
-    if (prompt.tokens.size() > static_cast<size_t>(last))
-      prompt.tokens.erase(prompt.tokens.begin(), prompt.tokens.end() - last);
   job.prompts.push_back(std::move(prompt.tokens));
 }
 
@@ -122,7 +120,12 @@ CompletionJob text_job(std::string_view body, const ServedModel& model) {
   job.skip_special_tokens = f.boolean("skip_special_tokens", true);
   std::vector<TextPrompt> prompts = prompts_of(f, model.vocabulary);
   const bool echo = f.boolean("echo", false);
-  choice_fields(f, prompts.size(), echo, job);
+  choice_fields(f, prompts.size(), job);
+  shape.echo = echo;
+  if (echo && job.logprobs) {
+    score_prompts("logprobs", job.top_logprobs, model, job);
+    job.score_end = true;  // clients tell prompt and answer apart by the number of tokens
+  }
   if (const auto tokens = InfillTokens::find(model.text->tokenizer());
       tokens && !f.text("suffix", "").empty())
     job.stop_token_ids.insert(job.stop_token_ids.end(), tokens->ends.begin(), tokens->ends.end());

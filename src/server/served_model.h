@@ -16,6 +16,7 @@ namespace mica {
 
 class AdapterTable;
 class Embedder;
+class PromptScorer;
 
 // What requests that leave a field out get; flags of `serve`.
 struct RequestDefaults {
@@ -32,8 +33,9 @@ struct RequestDefaults {
 struct ServedModel {
   Engine* engine = nullptr;
   const TextModel* text = nullptr;
-  Embedder* embedder = nullptr;  // null: no embeddings
-  bool generates = true;         // false: an encoder, whose engine refuses every request
+  Embedder* embedder = nullptr;    // null: no embeddings
+  PromptScorer* scorer = nullptr;  // null: prompts have no log-probabilities
+  bool generates = true;           // false: an encoder, whose engine refuses every request
   int32_t vocabulary = 0;
   int64_t layers = 0;                // 0: not known
   std::string id;                    // as /v1/models lists it

@@ -26,6 +26,8 @@ TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults, AppOpti
   embedder = std::make_unique<Embedder>(backend, *model, *engine,
                                         EmbedderOptions{.pooling = {.pooling = Pooling::kLast}});
   served.embedder = embedder.get();
+  scorer = std::make_unique<PromptScorer>(backend, *model, *engine, PromptScorerOptions{});
+  served.scorer = scorer.get();
   served.vocabulary = kVocabulary;
   served.id = "org/fake-model";
   served.aliases = {"fake-model"};
@@ -72,6 +74,7 @@ void TestApp::speak(const std::string& text_to_speak) {
     const std::lock_guard script_lock(mutex_);
     for (size_t i = 0; i < params.rows.size(); ++i) {
       const SampleRow& row = params.rows[i];
+      if (row.given >= 0) continue;
       const int32_t token = row.draw < script_.size() ? script_[row.draw] : kEnd;
       const auto word = static_cast<size_t>(token / 32);
       if (row.allowed.empty() || (row.allowed[word] >> (token % 32) & 1) != 0)

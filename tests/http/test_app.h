@@ -15,6 +15,7 @@
 #include "engine/embedder.h"
 #include "engine/engine.h"
 #include "engine/fake_model.h"
+#include "engine/prompt_scorer.h"
 #include "http/http_client.h"
 #include "http/test_text.h"
 #include "server/app.h"
@@ -67,6 +68,7 @@ struct TestApp {
   std::unique_ptr<fake::FakeModel> model;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Embedder> embedder;
+  std::unique_ptr<PromptScorer> scorer;
   ServedModel served;
   std::unique_ptr<App> app;
 

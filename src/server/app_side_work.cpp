@@ -23,7 +23,7 @@ Milliseconds passed(Exchange& exchange) {
                                                   exchange.record().arrived);
 }
 
-// False once told that nobody waits any more. Any thread.
+// Whether somebody still waits for the answer.
 class Wanted {
  public:
   // Ends the request with 504 after `timeout` (0: never) unless something else was answered.
@@ -43,7 +43,7 @@ class Wanted {
     });
     return wanted;
   }
-  bool gone() const { return gone_; }
+  bool gone() const { return gone_; }  // any thread
 
  private:
   std::atomic<bool> gone_{false};

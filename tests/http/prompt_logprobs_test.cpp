@@ -215,15 +215,14 @@ TEST_F(PromptLogprobs, WrongFieldsAreNamed) {
                "stream");
 }
 
-TEST_F(PromptLogprobs, AServerWithoutThemSaysSo) {
-  app.app->stop();
-  TestApp other;
-  other.served.scorer = nullptr;
-  other.make_ready();
-  const Reply reply = other.post("/v1/completions", echo("abc"));
+TEST(NoPromptLogprobs, AServerWithoutThemSaysSo) {
+  TestApp app;
+  app.served.scorer = nullptr;
+  app.make_ready();
+  const Reply reply = app.post("/v1/completions", echo("abc"));
   EXPECT_EQ(reply.status, 400);
   EXPECT_EQ(Json::parse(reply.body)["error"]["param"], "logprobs");
-  EXPECT_EQ(other.post("/v1/completions", echo("abc", {{"logprobs", nullptr}})).status, 200);
+  EXPECT_EQ(app.post("/v1/completions", echo("abc", {{"logprobs", nullptr}})).status, 200);
 }
 
 // A model whose logits are no numbers, an engine that has failed.

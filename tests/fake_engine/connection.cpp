@@ -136,7 +136,9 @@ void FakeConnection::watch() {
   socket_.async_wait(asio::ip::tcp::socket::wait_read,
                      [self = shared_from_this()](ErrorCode error) {
                        self->watching_ = false;
-                       if (error || self->closed_ || !self->on_gone_) return;
+                       if (error || self->closed_) return;
+                       if (std::exchange(self->read_when_readable_, false)) return self->read();
+                       if (!self->on_gone_) return;
                        const auto gone = std::exchange(self->on_gone_, nullptr);
                        self->shut();
                        gone();

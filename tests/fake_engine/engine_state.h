@@ -39,6 +39,7 @@ struct Reply {
 class FakeConnection : public std::enable_shared_from_this<FakeConnection> {
  public:
   FakeConnection(FakeEngine::Impl& engine, boost::asio::ip::tcp::socket socket);
+  ~FakeConnection();
   void run();
 
   void write(std::string bytes);  // in order, at once where the kernel takes it

@@ -220,7 +220,7 @@ TEST(KnownFailures, EveryOneHasASample) {
 
 TEST(KnownFailures, ThoseOfTheScriptedEngineAreRecognised) {
   for (const std::string& name : fake::failure_names()) {
-    FailureWatch watch("vllm");
+    FailureWatch watch(name.starts_with("llama_") ? "llamacpp" : "vllm");
     for (const std::string& line : fake::failure_log(name)) watch.look(line);
     EXPECT_TRUE(watch.best()) << name;
   }

@@ -327,7 +327,6 @@ TEST_F(LaunchTest, AnInterruptionStopsAllInEveryPhase) {
     const LaunchFailure failure = failure_of(process_plan(flags), interruptible);
     user.join();
     EXPECT_EQ(failure.problem, LaunchProblem::kInterrupted) << flags[0];
-    EXPECT_EQ(exit_status(failure.kind), 130);
     EXPECT_LT(steady_seconds() - begin, 15);
     expect_nothing_left();
   }
@@ -404,8 +403,8 @@ TEST_F(LaunchTest, AttachToWhatIsNoHttp) {
   const EngineProcess greeter(
       {.argv = {"/usr/bin/python3", "-c",
                 fmt::format("import socket\ns = socket.create_server(('127.0.0.1', {}))\n"
-                            "while True:\n c = s.accept()[0]\n c.sendall(b'SSH-2.0-x\\r\\n')\n"
-                            " c.recv(1)\n c.close()\n",
+                            "while True:\n c = s.accept()[0]\n try:\n  c.sendall(b'SSH-2.0-x\\r\\n')\n"
+                            "  c.recv(1)\n except OSError:\n  pass\n c.close()\n",
                             port)}},
       pump);
   for (int i = 0; i < 1000 && !is_open(port); ++i) ::usleep(10000);

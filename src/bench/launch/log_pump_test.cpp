@@ -1,4 +1,5 @@
 // What is kept of an engine's output, and that nothing holds the engine up.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -45,6 +45,8 @@ class GoldenPlan : public testing::Test {
     const std::string from = fs::canonical(folder_.path()).string();
     for (size_t at = text.find(from); at != text.npos; at = text.find(from, at))
       text.replace(at, from.size(), "$MODELS");
+    // Columns are as wide as the folder's name was: two spaces stand for all.
+    for (size_t at = text.find("   "); at != text.npos; at = text.find("   ", at)) text.erase(at, 1);
     return text;
   }
   TempFolder folder_;
@@ -215,7 +217,7 @@ TEST_F(GoldenPlan, DockerLinesAreTheProjectsOwnAndWhatIsExplained) {
   facts.environment["HF_TOKEN"] = "secret";
   const std::string models = fs::canonical(folder_.path()).string();
   for (const Documented& d : documented(models)) {
-    model_for(d.backend);
+    if (d.model.starts_with("/")) model_for(d.backend);  // the others are to be downloaded
     PlanRequest request;
     request.model = d.model;
     request.backend = d.backend;

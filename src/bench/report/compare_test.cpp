@@ -177,7 +177,7 @@ TEST(Compare, Texts) {
   const Comparison c = compare_runs(sample_run("vllm"), sample_run("sglang", 1.25, 4));
   const auto path = source_path("tests/golden/report/compare.txt");
   const std::string text = to_text(c, CompareFormat::kTable);
-  if (std::getenv("MICA_WRITE_GOLDEN")) write_text_file(path, text);
+  if (std::getenv("MICA_REGENERATE_GOLDENS")) write_text_file(path, text);
   EXPECT_EQ(text, read_text_file(path));
   EXPECT_NE(to_text(c, CompareFormat::kMarkdown).find("|---"), std::string::npos);
   const auto json = nlohmann::json::parse(to_text(c, CompareFormat::kJson));

@@ -1,4 +1,6 @@
 // What keeps two runs from being compared.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 

@@ -17,10 +17,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-// With MICA_WRITE_GOLDEN set the files are written instead: then read their differences.
+// With MICA_REGENERATE_GOLDENS set the files are written instead: then read their differences.
 void expect_golden(const std::string& text, const std::string& name) {
   const auto path = source_path("tests/golden/report/" + name);
-  if (std::getenv("MICA_WRITE_GOLDEN")) write_text_file(path, text);
+  if (std::getenv("MICA_REGENERATE_GOLDENS")) write_text_file(path, text);
   EXPECT_EQ(text, read_text_file(path)) << name;
 }
 

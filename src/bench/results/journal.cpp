@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -100,7 +101,9 @@ std::optional<Journal> Journal::create(const fs::path& folder, const RunRecord& 
   std::error_code ignored;
   if (fs::exists(folder / (head.id + ".json"), ignored)) return std::nullopt;
   // It gets its name when it is locked and has its first line: recovery never sees it otherwise.
-  const fs::path unnamed = path.string() + fmt::format(".{}.new", ::getpid());
+  // Two threads may begin runs of one id; the later one is told by the name.
+  static std::atomic<uint64_t> count = 0;
+  const fs::path unnamed = path.string() + fmt::format(".{}.{}.new", ::getpid(), ++count);
   const int fd = ::open(unnamed.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0)
     throw Error(ErrorKind::kUsage, "[results] {}: can't be made: {}", unnamed.string(),

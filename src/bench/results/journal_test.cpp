@@ -82,7 +82,9 @@ TEST(Journal, KilledAtTwentyMomentsNoFinishedRequestIsLost) {
                 to_json(streamed(static_cast<int64_t>(i),
                                  {.sent = 0.1 * static_cast<double>(i), .tokens = 200})));
     interrupted += run.state == RunState::kInterrupted;
-    if (run.state == RunState::kInterrupted) EXPECT_FALSE(run.error.empty());
+    if (run.state == RunState::kInterrupted) {
+      EXPECT_FALSE(run.error.empty());
+    }
     EXPECT_TRUE(store.recover().empty());
     EXPECT_FALSE(fs::exists(store.folder() / "runs" / (run.id + ".journal")));
   }

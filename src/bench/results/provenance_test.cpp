@@ -73,7 +73,7 @@ TEST(RecordModel, LargeFilesAreSampled) {
   const std::string first = hash();
   EXPECT_TRUE(first.starts_with("sampled-sha256:"));
   EXPECT_EQ(hash(), first);
-  for (const size_t place : {size_t{5}, (9u << 20) / 65 * 7 + 3, (size_t{9} << 20) - 1}) {
+  for (const size_t place : {size_t{5}, (size_t{9} << 20) / 65 * 7 + 3, (size_t{9} << 20) - 1}) {
     weights[place] = 'y';
     EXPECT_NE(hash(), first) << place;
     weights[place] = 'x';

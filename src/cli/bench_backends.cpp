@@ -246,7 +246,7 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
   option("--shared-groups", flags->shared_groups, "Groups of prompts with the same beginning")
       ->check(CLI::PositiveNumber);
   option("--spread", flags->spread, "Lengths vary by this share downwards, 0 to below 1");
-  option("--seed", flags->seed, "Of texts, lengths and arrivals");
+  option("--load-seed", flags->seed, "Of texts, lengths and arrivals");
   option("--limits", flags->limits,
          "For goodput: ttft:2000,tpot:100,e2e:30000 in ms, or a preset as llama-3.1-8b");
   option("--precise", flags->precise, "End a point when its median is known to, say, 2%");

@@ -19,7 +19,7 @@ TEST(Match, Texts) {
 }
 
 TEST(Match, Numbers) {
-  Expected number{.match = MatchKind::kNumber, .number = *parse_number("18")};
+  Expected number{.match = MatchKind::kNumber, .number = *parse_decimal("18")};
   EXPECT_TRUE(match_answer(number, "So 18.00 dollars").right);
   EXPECT_EQ(match_answer(number, "#### 18").why, "18 (after ####)");
   EXPECT_EQ(match_answer(number, "It is 20").why, "found 20 (last number), expected 18");
@@ -95,7 +95,7 @@ TEST(AnswerText, ReasoningIsNoAnswer) {
 
 TEST(EvalRecord, KnowsItsOutcome) {
   Question question{.id = "q", .prompt_hash = "h"};
-  question.expected = Expected{.match = MatchKind::kNumber, .number = *parse_number("18")};
+  question.expected = Expected{.match = MatchKind::kNumber, .number = *parse_decimal("18")};
   RequestSample request{.sent = 1, .first_token = 1.5, .ended = 3, .status = RequestStatus::kOk};
   request.answer = "#### 18";
   request.reasoning = "9 * 2";

@@ -224,7 +224,7 @@ std::optional<FoundNumber> next_number(std::string_view text, size_t from) {
   return std::nullopt;
 }
 
-std::optional<Decimal> parse_number(std::string_view text) {
+std::optional<Decimal> parse_decimal(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
   text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
   text = text.substr(0, text.find_last_not_of(kBlank) + 1);

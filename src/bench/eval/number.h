@@ -30,7 +30,7 @@ struct FoundNumber {
 std::optional<FoundNumber> next_number(std::string_view text, size_t from);
 
 // The text, without blanks around it, is one number, maybe with '%' or '.' behind it.
-std::optional<Decimal> parse_number(std::string_view text);
+std::optional<Decimal> parse_decimal(std::string_view text);
 
 // Where an answer says its number.
 enum class NumberPlace {

@@ -93,12 +93,12 @@ TEST(Number, IsReadAsItIsWritten) {
 }
 
 TEST(Number, OfAWholeText) {
-  EXPECT_EQ(parse_number(" $1,000 ")->text(), "1000");
-  EXPECT_EQ(parse_number("50%")->text(), "50");
-  EXPECT_EQ(parse_number("-1.5.")->text(), "-1.5");
-  EXPECT_EQ(parse_number("-1.5")->value(), -1.5);
+  EXPECT_EQ(parse_decimal(" $1,000 ")->text(), "1000");
+  EXPECT_EQ(parse_decimal("50%")->text(), "50");
+  EXPECT_EQ(parse_decimal("-1.5.")->text(), "-1.5");
+  EXPECT_EQ(parse_decimal("-1.5")->value(), -1.5);
   for (const char* text : {"", "x", "18 eggs", "about 18", "1 2", "-", "$"})
-    EXPECT_FALSE(parse_number(text)) << text;
+    EXPECT_FALSE(parse_decimal(text)) << text;
 }
 
 TEST(Number, MarksAloneCostLittle) {

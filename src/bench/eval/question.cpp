@@ -81,7 +81,7 @@ Question gsm8k_question(const JsonNode& node, int32_t shots) {
   const size_t mark = text.rfind("####");
   const auto number = mark == std::string::npos
                           ? std::nullopt
-                          : parse_number(std::string_view(text).substr(mark + 4));
+                          : parse_decimal(std::string_view(text).substr(mark + 4));
   if (!number) answer.wrong("a text that ends with '#### ' and a number");
   question.expected = Expected{.match = MatchKind::kNumber, .number = *number};
   return question;
@@ -223,7 +223,7 @@ MatchKind match_of(const JsonNode& node, bool choices) {
 
 Decimal number_of(const JsonNode& node) {
   const std::string text = node.json().is_number() ? dump(node.json()) : node.text();
-  const auto number = parse_number(text);
+  const auto number = parse_decimal(text);
   if (!number) node.wrong("a number");
   return *number;
 }

@@ -34,8 +34,11 @@ std::string figure_with_interval(const RunRecord& run, const char* metric) {
   const Distribution* distribution = run.summary.figure(metric);
   if (!distribution) return "";
   std::string text = milliseconds_text(distribution->median);
-  if (distribution->median_interval)
-    text += " ±" + milliseconds_text(distribution->median_interval->width() / 2);
+  if (distribution->median_interval) {
+    const double half = distribution->median_interval->width() / 2;
+    const bool rounding = half < 1e-9 * distribution->median;  // of sums of equal times
+    text += " ±" + milliseconds_text(rounding ? 0 : half);
+  }
   return text;
 }
 

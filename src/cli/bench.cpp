@@ -58,17 +58,34 @@ Subject open_random(BenchFlags& flags, OfflineReport& report) {
   return subject;
 }
 
-void run(BenchFlags& flags) {
+// A flag of the other kind of measurement would be read and then mean nothing.
+void refuse_flags_of_the_other_kind(const CLI::App& command, bool servers) {
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() == 0 || name == "--model" || name == "model" || name == "--kv-bits") continue;
+    const bool of_servers =
+        option->get_group() == kServersGroup || option->get_group() == kLaunchGroup;
+    if (of_servers != servers)
+      throw Error(ErrorKind::kUsage, "bench: {} is for {}", name,
+                  servers ? "--offline, without servers (a setting of a backend: --set NAME=VALUE)"
+                          : "servers: --backend mica,vllm,…");
+  }
+}
+
+void run(BenchFlags& flags, const CLI::App& command) {
   if (names_backends(*flags.backends)) {
     if (flags.offline) throw Error(ErrorKind::kUsage, "bench: give either --offline or --backend");
-    if (const int status = run_bench_backends(*flags.backends, flags.model.model); status != 0)
-      throw Ending{status};
+    refuse_flags_of_the_other_kind(command, true);
+    const int status = run_bench_backends(*flags.backends, flags.model.model,
+                                          flags.options.kv_quant.bits);
+    if (status != 0) throw Ending{status};
     return;
   }
   if (!flags.offline)
     throw Error(ErrorKind::kUsage,
                 "bench: give --backend mica,vllm,… to measure servers, or --offline to measure "
                 "Mica in this process");
+  refuse_flags_of_the_other_kind(command, false);
   if (flags.synth.like.empty() == flags.model.model.empty())
     throw Error(ErrorKind::kUsage, "bench: give either --model or --synth");
   OfflineReport report;
@@ -129,7 +146,7 @@ void add_bench_command(CLI::App& app) {
       ->check(CLI::IsMember({"md", "json"}))
       ->capture_default_str();
   add_device_flags(*command, flags->model.backend);
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] { run(*flags, *command); });
 }
 
 }  // namespace mica

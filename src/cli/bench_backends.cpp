@@ -205,9 +205,8 @@ void print_report(const MatrixReport& report, ResultStore& store) {
 
 std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) {
   auto flags = std::make_shared<BenchBackendsFlags>();  // lives as long as the callback
-  const std::string group = "Against servers";
   const auto option = [&](const char* name, auto& value, const char* help) {
-    return command.add_option(name, value, help)->group(group);
+    return command.add_option(name, value, help)->group(kServersGroup);
   };
   const auto list = [&](const char* name, auto& value, const char* help) {
     return option(name, value, help)->delimiter(',');
@@ -258,14 +257,16 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
       ->check(CLI::PositiveNumber);
   option("--group", flags->group, "Name of the matrix: the same again goes on where it ended");
   option("--results", flags->results, "Folder (default: ~/.local/share/mica/results)");
-  command.add_flag("--text", flags->text, "Plain completions in place of chats")->group(group);
+  command.add_flag("--text", flags->text, "Plain completions in place of chats")->group(kServersGroup);
   command.add_flag("--warm-cache", flags->warm_cache, "The same prompts again: measures the cache")
-      ->group(group);
+      ->group(kServersGroup);
   command.add_flag("--sweep", flags->sweep, "Then twice the concurrency until it brings nothing")
-      ->group(group);
+      ->group(kServersGroup);
   command.add_flag("--no-output-check", flags->no_output_check, "Don't compare greedy answers")
-      ->group(group);
-  add_shared_plan_flags(command, flags->inputs, "How they are started (mica plan shows it)");
+      ->group(kServersGroup);
+  command.option_defaults()->group(kLaunchGroup);
+  add_shared_plan_flags(command, flags->inputs);
+  command.option_defaults()->group("Options");
   return flags;
 }
 
@@ -273,7 +274,11 @@ bool names_backends(const BenchBackendsFlags& flags) {
   return !flags.backends.empty();
 }
 
-int run_bench_backends(const BenchBackendsFlags& flags, const std::string& model) {
+int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits) {
+  if (model.empty())
+    throw Error(ErrorKind::kUsage, "bench: which model? A folder, org/name or a name of the models "
+                "file goes before --backend");
+  if (kv_bits != 0) flags.inputs.request.settings["kv_bits"] = std::to_string(kv_bits);
   recover_launches();
   ResultStore store(flags.results.empty() ? default_results_folder()
                                           : std::filesystem::path(flags.results));

@@ -107,7 +107,6 @@ void add_engine_flags(CLI::App& command, PlanInputs& inputs) {
   };
   number("--context", "context", "Tokens of a sequence, prompt and answer");
   number("--tensor-parallel", "tensor_parallel", "GPUs that share each layer (default: all found)");
-  number("--kv-bits", "kv_bits", "Bits of keys and values: 16, 8 or 4");
   command.add_option_function<std::string>(
       "--memory-fraction",
       [&settings](const std::string& value) { settings["memory_fraction"] = value; },
@@ -171,13 +170,13 @@ void add_plan_flags(CLI::App& command, PlanInputs& inputs) {
   command.add_option("--backend-version", request.version, "Version, in the image's tag");
   command.add_option("--image", request.image, "Docker image");
   add_number(command, inputs, "--concurrency", "concurrency", "Sequences at one time");
-  add_shared_plan_flags(command, inputs, "");
+  add_shared_plan_flags(command, inputs);
+  add_number(command, inputs, "--kv-bits", "kv_bits", "Bits of keys and values: 16, 8 or 4");
 }
 
-void add_shared_plan_flags(CLI::App& app, PlanInputs& inputs, const std::string& group) {
+void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs) {
   PlanRequest& request = inputs.request;
-  CLI::App& command = group.empty() ? app : *app.add_option_group(group);
-  command.add_option("--mode", inputs.mode, "docker, process or attach")
+  command.add_option("--launch", inputs.mode, "docker, process or attach")
       ->check(CLI::IsMember({"docker", "process", "attach"}));
   command.add_option("--models-file,--config", inputs.models_file,
                      "Models file (default: config/models.yaml, else ~/.config/mica/models.yaml)");
@@ -250,7 +249,7 @@ PlanRequest plan_request(const PlanInputs& inputs) {
   if (inputs.mode == "process") request.mode = LaunchMode::kProcess;
   if (inputs.mode == "attach") request.mode = LaunchMode::kAttach;
   if (!request.url.empty() && request.mode && request.mode != LaunchMode::kAttach)
-    throw Error(ErrorKind::kUsage, "[plan] --url is of a running server, and --mode {} starts one",
+    throw Error(ErrorKind::kUsage, "[plan] --url is of a running server, and --launch {} starts one",
                 inputs.mode);
   for (const std::string& text : inputs.settings)
     request.own_settings.insert(name_and_value(text, "--set"));

@@ -24,9 +24,9 @@ struct PlanInputs {
 
 // Declares the flags; `inputs` lives as long as the command.
 void add_plan_flags(CLI::App& command, PlanInputs& inputs);
-// Of these the ones that hold for several backends at once, all in `group` of the help: none of
-// model, backend, url, host, port, image and concurrency.
-void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs, const std::string& group);
+// Of these the ones that hold for several backends at once: none of model, backend, url, host,
+// port, image, concurrency and kv-bits.
+void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs);
 
 // The built-in descriptors, then those of ~/.config/mica/backends, then --backends-dir.
 BackendTable backend_table(const PlanInputs& inputs);

@@ -433,7 +433,7 @@ TEST(HttpProbe, APortThatClosesAtOnceIsNotOpen) {  // Docker's proxy
   ::usleep(100000);
   EXPECT_FALSE(is_open(port));
   closing = false;
-  EXPECT_FALSE(is_open(port));  // lets the thread look
+  is_open(port);  // lets the thread look
   proxy.join();
   ::close(fd);
   EXPECT_FALSE(is_open(port));

@@ -115,8 +115,8 @@ TEST(LogPump, ADiskThatHangsDoesNotStopTheEngine) {
     pump_all(pump, numbered_lines(4 << 20));  // 32 MiB
     EXPECT_EQ(pump.last_line(), fmt::format("{:07}", (4 << 20) - 1));
     EXPECT_GT(pump.dropped(), 8u << 20);
-    ::close(reader);  // lets the writer go, with an error
     ::signal(SIGPIPE, SIG_IGN);
+    ::close(reader);  // lets the writer go, with an error
   }
 }
 

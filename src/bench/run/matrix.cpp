@@ -127,16 +127,14 @@ class Matrix {
 
   std::vector<Mark> check(const MatrixBackend& backend, RunningEngine& engine) {
     if (!options_.check_outputs) return {};
-    const auto known = std::find_if(
-        report_.outputs.begin(), report_.outputs.end(),
-        [&](const OutputCheck& check) { return check.backend == backend.plan.backend; });
-    if (known == report_.outputs.end()) {
+    size_t at = 0;
+    while (at < report_.outputs.size() && report_.outputs[at].backend != backend.plan.backend) ++at;
+    if (at == report_.outputs.size()) {
       say(MatrixProgress::Kind::kStep, backend, "output check");
       Client client({.url = engine.url(), .api_key = backend.key});
       report_.outputs.push_back(check_outputs(client, backend.plan));
     }
-    const OutputCheck& mine = known == report_.outputs.end() ? report_.outputs.back() : *known;
-    return marks_of(mine, &report_.outputs.front());
+    return marks_of(report_.outputs[at], &report_.outputs.front());
   }
 
   RunRecord head(const MatrixBackend& backend, RunningEngine& engine,

@@ -113,7 +113,7 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
   pid_t pid() const { return pid_; }
 
   // One that was free a moment ago.
-  static uint16_t fake_port() { return fake::FakeProcess({{"dialect", "vllm"}}).port(); }
+  static uint16_t fake_port() { return fake::FakeProcess(nlohmann::json{{"dialect", "vllm"}}).port(); }
 
  private:
   TempFolder folder_;
@@ -157,7 +157,7 @@ TEST_F(ServeBackendTest, TestOnlyEndsOnceItHasAnswered) {
 }
 
 TEST_F(ServeBackendTest, AttachesToARunningServer) {
-  const fake::FakeProcess server({{"model", "demo"}});
+  const fake::FakeProcess server(nlohmann::json{{"model", "demo"}});
   run({"serve", MICA_SOURCE_DIR "/models/demo", "--backend", "vllm", "--url", server.url(),
        "--force", "--served-name", "demo", "--test-only"});
   EXPECT_EQ(status(), 0) << output();

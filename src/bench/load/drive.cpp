@@ -130,6 +130,7 @@ class Drive {
   void take(const std::shared_ptr<Talk>& talk, RequestSample record) {
     ++result_.requests;
     const bool ok = record.ok();
+    result_.stopped |= record.status == RequestStatus::kCancelled;  // all are, by Client::stop()
     if (!ok) ++result_.failed;
     talk->answers.push_back(record.answer);
     sink_(std::move(record));
@@ -184,13 +185,14 @@ WarmUpResult warm_up(Client& client, const PlanDialect& dialect, const Workload&
     std::vector<Conversation> conversations =
         workload.conversations(-(result.rounds + 1) * count, count);
     for (Conversation& conversation : conversations) conversation.time = -1;  // not as a trace
-    drive(client, dialect, conversations, options, next_id, [&](RequestSample record) {
+    const auto take = [&](RequestSample record) {
       if (record.ok())
         times.push_back(record.ended - record.sent);
       else
         error = fmt::format("{}: {}", name(record.status), record.error);
       sink(std::move(record));
-    });
+    };
+    if (drive(client, dialect, conversations, options, next_id, take).stopped) return result;
     ++result.rounds;
     if (times.empty())
       throw Error(ErrorKind::kBackend,

@@ -1,6 +1,7 @@
 #include "bench/run/measure.h"
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "base/error.h"
@@ -17,15 +18,18 @@ class Watch {
   Watch(Client& client, const MeasureTarget& target, std::stop_token interrupt)
       : thread_([this, &client, &target, interrupt](const std::stop_token& end) {
           while (!end.stop_requested()) {
-            if (interrupt.stop_requested()) return client.stop();
-            if (target.failure)
+            if (!cut_ && target.failure)
               if (auto failure = target.failure()) {
                 failure_ = std::move(*failure);
-                return client.stop();
+                cut_ = true;
               }
+            if (interrupt.stop_requested()) cut_ = true;
+            if (cut_) client.stop();  // again and again: it ends what is asked at this moment
             std::this_thread::sleep_for(kLook);
           }
         }) {}
+
+  bool cut() const { return cut_; }
 
   // Ends the watching; why the engine died, or empty.
   const std::string& end() {
@@ -36,6 +40,7 @@ class Watch {
 
  private:
   std::string failure_;
+  std::atomic<bool> cut_ = false;
   std::jthread thread_;  // last: it uses the rest
 };
 
@@ -61,7 +66,7 @@ class Measuring {
       step("warm-up");
       warm();
       step(point_.name());
-      load();
+      if (!watch.cut()) load();
     } catch (const Error& caught) {
       error = caught.what();
     }

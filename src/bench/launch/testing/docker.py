@@ -71,8 +71,16 @@ def pid_of(folder):
     return int(path.read_text() or 0) if path.exists() else 0
 
 
+def lives(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# The shim that writes `exit` may have been killed.
 def is_running(folder):
-    return pid_of(folder) > 0 and not (folder / "exit").exists()
+    return pid_of(folder) > 0 and not (folder / "exit").exists() and lives(pid_of(folder))
 
 
 def send(folder, number):

@@ -31,6 +31,8 @@ int run_command(Words words) {
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  } catch (const Ending& ending) {
+    return ending.status;
   } catch (const Error& error) {
     std::fprintf(stderr, "mica: %s\n", error.what());
     return exit_status(error.kind());
@@ -56,8 +58,10 @@ process:
   arguments: [port]
   port: 8000
 settings:
+  model: {{words: [--model, "{{}}"]}}
+  host: {{words: [--host, "{{}}"]}}
   port: {{words: [--port, "{{}}"]}}
-  served_name: {{words: [--set, "model={{}}"]}}
+  served_name: {{words: [--model-name, "{{}}"]}}
 probes: {{health: /health, models: /v1/models, identity: '"vllm"', version: /version}}
 dialect: {{stream_usage: true}}
 deadlines: {{start: 30, ready: 30, first_token: 30}}
@@ -75,7 +79,7 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
   void start(const Words& script, const Words& flags = {}) {
     Words words = {"serve",          MICA_SOURCE_DIR "/models/demo",
                    "--backend",      "fake",
-                   "--mode",         "process",
+                   "--launch",         "process",
                    "--backends-dir", (folder_.path() / "backends").string(),
                    "--served-name",  "demo",
                    "--port",         std::to_string(fake_port())};
@@ -107,7 +111,12 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
   void until(const std::string& text) const {
-    for (int i = 0; i < 12000 && output().find(text) == std::string::npos; ++i) ::usleep(5000);
+    siginfo_t ended{};  // whose output can't change any more
+    for (int i = 0; i < 12000 && ended.si_pid == 0; ++i) {
+      if (output().find(text) != std::string::npos) return;
+      ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT);
+      ::usleep(5000);
+    }
     ASSERT_NE(output().find(text), std::string::npos) << output();
   }
   pid_t pid() const { return pid_; }

@@ -53,6 +53,8 @@ Script script_of(const std::vector<std::string>& argv) {
       changes.push_back(value);
     } else if (takes(argv, i, "--port", value)) {
       changes.push_back("port=" + value);
+    } else if (takes(argv, i, "--model-name", value)) {
+      changes.push_back("model=\"" + value + "\"");
     } else if (takes(argv, i, "--host", value)) {
       if (value != "localhost") changes.push_back("host=\"" + value + "\"");
     }

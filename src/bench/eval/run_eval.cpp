@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -39,13 +40,18 @@ class Asker {
           ErrorKind::kBackend,
           "[eval] {} requests in a row failed, the last: {}; {} questions are not answered, "
           "the same command goes on with them",
-          streak_.size(), streak_.back().why, waiting_.size() + streak_.size());
+          streak_.size(), streak_.back().record.why, waiting_.size() + streak_.size());
     write_failures();
     file_.sync();
     return std::move(run_);
   }
 
  private:
+  struct Failure {
+    EvalRecord record;
+    double sent;
+  };
+
   void take_earlier() {
     std::unordered_map<std::string, size_t> places;
     for (size_t i = 0; i < questions_.size(); ++i) places.emplace(questions_[i].id, i);
@@ -103,10 +109,10 @@ class Asker {
     }
     EvalRecord record = make_record(questions_[index], request);
     if (record.outcome == Outcome::kFailed) {
-      streak_.push_back(record);
+      streak_.push_back({record, request.sent});
       if (static_cast<int32_t>(streak_.size()) >= most_failures()) give_up();
     } else {
-      write_failures();
+      write_failures(request.sent);
       file_.append(record);
     }
     count(record);
@@ -124,10 +130,13 @@ class Asker {
     client_.cancel_all();
   }
 
-  // They are kept back until another request has succeeded, or all have ended.
-  void write_failures() {
-    for (const EvalRecord& record : streak_) file_.append(record);
-    streak_.clear();
+  // They are kept back until a request that was sent later has succeeded, or all have ended.
+  void write_failures(double before = std::numeric_limits<double>::infinity()) {
+    std::erase_if(streak_, [&](const Failure& failure) {
+      if (failure.sent >= before) return false;
+      file_.append(failure.record);
+      return true;
+    });
   }
 
   Client& client_;
@@ -139,7 +148,7 @@ class Asker {
   EvalRun run_;
   EvalProgress counts_;
   std::deque<size_t> waiting_;
-  std::vector<EvalRecord> streak_;  // failures in a row that are not written yet
+  std::vector<Failure> streak_;  // in a row, not written yet
   bool hopeless_ = false;
 };
 

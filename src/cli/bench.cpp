@@ -62,7 +62,8 @@ Subject open_random(BenchFlags& flags, OfflineReport& report) {
 void refuse_flags_of_the_other_kind(const CLI::App& command, bool servers) {
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();
-    if (option->count() == 0 || name == "--model" || name == "model" || name == "--kv-bits") continue;
+    if (option->count() == 0 || name == "--model" || name == "model" || name == "--kv-bits")
+      continue;
     const bool of_servers =
         option->get_group() == kServersGroup || option->get_group() == kLaunchGroup;
     if (of_servers != servers)
@@ -76,8 +77,8 @@ void run(BenchFlags& flags, const CLI::App& command) {
   if (names_backends(*flags.backends)) {
     if (flags.offline) throw Error(ErrorKind::kUsage, "bench: give either --offline or --backend");
     refuse_flags_of_the_other_kind(command, true);
-    const int status = run_bench_backends(*flags.backends, flags.model.model,
-                                          flags.options.kv_quant.bits);
+    const int status =
+        run_bench_backends(*flags.backends, flags.model.model, flags.options.kv_quant.bits);
     if (status != 0) throw Ending{status};
     return;
   }

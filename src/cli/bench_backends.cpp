@@ -257,7 +257,8 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
       ->check(CLI::PositiveNumber);
   option("--group", flags->group, "Name of the matrix: the same again goes on where it ended");
   option("--results", flags->results, "Folder (default: ~/.local/share/mica/results)");
-  command.add_flag("--text", flags->text, "Plain completions in place of chats")->group(kServersGroup);
+  command.add_flag("--text", flags->text, "Plain completions in place of chats")
+      ->group(kServersGroup);
   command.add_flag("--warm-cache", flags->warm_cache, "The same prompts again: measures the cache")
       ->group(kServersGroup);
   command.add_flag("--sweep", flags->sweep, "Then twice the concurrency until it brings nothing")
@@ -276,7 +277,8 @@ bool names_backends(const BenchBackendsFlags& flags) {
 
 int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits) {
   if (model.empty())
-    throw Error(ErrorKind::kUsage, "bench: which model? A folder, org/name or a name of the models "
+    throw Error(ErrorKind::kUsage,
+                "bench: which model? A folder, org/name or a name of the models "
                 "file goes before --backend");
   if (kv_bits != 0) flags.inputs.request.settings["kv_bits"] = std::to_string(kv_bits);
   recover_launches();

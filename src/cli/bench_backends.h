@@ -23,8 +23,8 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command);
 // Whether the command line names a backend.
 bool names_backends(const BenchBackendsFlags& flags);
 
-// Measures and prints; the exit status of the program. `kv_bits`: 8, 4, or 0 for what a backend does
-// by itself.
+// Measures and prints; the exit status of the program. `kv_bits`: 8, 4, or 0 for what a backend
+// does by itself.
 int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits);
 
 }  // namespace mica

@@ -249,8 +249,8 @@ PlanRequest plan_request(const PlanInputs& inputs) {
   if (inputs.mode == "process") request.mode = LaunchMode::kProcess;
   if (inputs.mode == "attach") request.mode = LaunchMode::kAttach;
   if (!request.url.empty() && request.mode && request.mode != LaunchMode::kAttach)
-    throw Error(ErrorKind::kUsage, "[plan] --url is of a running server, and --launch {} starts one",
-                inputs.mode);
+    throw Error(ErrorKind::kUsage,
+                "[plan] --url is of a running server, and --launch {} starts one", inputs.mode);
   for (const std::string& text : inputs.settings)
     request.own_settings.insert(name_and_value(text, "--set"));
   for (const std::string& text : inputs.variables)

@@ -79,7 +79,7 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
   void start(const Words& script, const Words& flags = {}) {
     Words words = {"serve",          MICA_SOURCE_DIR "/models/demo",
                    "--backend",      "fake",
-                   "--launch",         "process",
+                   "--launch",       "process",
                    "--backends-dir", (folder_.path() / "backends").string(),
                    "--served-name",  "demo",
                    "--port",         std::to_string(fake_port())};
@@ -122,7 +122,9 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
   pid_t pid() const { return pid_; }
 
   // One that was free a moment ago.
-  static uint16_t fake_port() { return fake::FakeProcess(nlohmann::json{{"dialect", "vllm"}}).port(); }
+  static uint16_t fake_port() {
+    return fake::FakeProcess(nlohmann::json{{"dialect", "vllm"}}).port();
+  }
 
  private:
   TempFolder folder_;

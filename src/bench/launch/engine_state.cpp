@@ -45,7 +45,11 @@ std::filesystem::path state_folder(const LaunchOptions& options) {
 }  // namespace
 
 EngineState::EngineState(const LaunchPlan& plan, const LaunchOptions& options)
-    : plan_(plan), options_(options), record_(new_ownership(plan.backend)), watch_(plan.backend), teller_(options_.progress) {
+    : plan_(plan),
+      options_(options),
+      record_(new_ownership(plan.backend)),
+      watch_(plan.backend),
+      teller_(options_.progress) {
   warnings = plan_.warnings;
   sampler_ = std::make_unique<GpuSampler>(
       [source = options_.gpu_source] { return open_gpu_source(source); }, options_.sample_interval);

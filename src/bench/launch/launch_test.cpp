@@ -402,10 +402,11 @@ TEST_F(LaunchTest, AttachToWhatIsNoHttp) {
   LogPump pump({});
   const EngineProcess greeter(
       {.argv = {"/usr/bin/python3", "-c",
-                fmt::format("import socket\ns = socket.create_server(('127.0.0.1', {}))\n"
-                            "while True:\n c = s.accept()[0]\n try:\n  c.sendall(b'SSH-2.0-x\\r\\n')\n"
-                            "  c.recv(1)\n except OSError:\n  pass\n c.close()\n",
-                            port)}},
+                fmt::format(
+                    "import socket\ns = socket.create_server(('127.0.0.1', {}))\n"
+                    "while True:\n c = s.accept()[0]\n try:\n  c.sendall(b'SSH-2.0-x\\r\\n')\n"
+                    "  c.recv(1)\n except OSError:\n  pass\n c.close()\n",
+                    port)}},
       pump);
   for (int i = 0; i < 1000 && !is_open(port); ++i) ::usleep(10000);
   const LaunchFailure failure = failure_of(attach_plan(port), options());

@@ -46,7 +46,8 @@ class GoldenPlan : public testing::Test {
     for (size_t at = text.find(from); at != text.npos; at = text.find(from, at))
       text.replace(at, from.size(), "$MODELS");
     // Columns are as wide as the folder's name was: two spaces stand for all.
-    for (size_t at = text.find("   "); at != text.npos; at = text.find("   ", at)) text.erase(at, 1);
+    for (size_t at = text.find("   "); at != text.npos; at = text.find("   ", at))
+      text.erase(at, 1);
     return text;
   }
   TempFolder folder_;

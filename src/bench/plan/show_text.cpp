@@ -140,7 +140,8 @@ std::string fit_to_text(const MemoryFit& fit) {
       gibibytes(fit.overhead), gibibytes(fit.needed), fit.gpus, fit.gpus == 1 ? "GPU" : "GPUs");
   if (!fit.known) return text + "; how much memory there is, is not known\n";
   text += fmt::format(", which {} {} to use: it {}\n", fit.gpus == 1 ? "has" : "have",
-                      gibibytes(fit.available), fit.fits ? "fits" : "does not fit. Any of these would help:");
+                      gibibytes(fit.available),
+                      fit.fits ? "fits" : "does not fit. Any of these would help:");
   for (const std::string& advice : fit.advice) text += "  - " + advice + "\n";
   return text;
 }

@@ -9,7 +9,7 @@ packages=(
   build-essential cmake ninja-build ccache git ca-certificates pkg-config
   libfmt-dev nlohmann-json3-dev libsimdjson-dev libpcre2-dev libutf8proc-dev
   libcurl4-openssl-dev libssl-dev zlib1g-dev libboost-dev libboost-system-dev libcli11-dev libyaml-cpp-dev
-  libedit-dev libgtest-dev clang-format python3 patchelf
+  libedit-dev libsqlite3-dev libjs-chart.js libgtest-dev clang-format python3 patchelf
 )
 [ "${1:-}" = "--fuzz" ] && packages+=(clang lld libclang-rt-14-dev)
 

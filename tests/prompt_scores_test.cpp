@@ -60,7 +60,9 @@ void expect_same(const SampleResult& found, const SampleResult& wanted, double t
   ASSERT_EQ(found.top.size(), wanted.top.size());
   for (size_t t = 0; t < found.top.size(); ++t) {
     EXPECT_NEAR(found.top[t].logprob, wanted.top[t].logprob, tolerance);
-    if (tolerance == 0) EXPECT_EQ(found.top[t].token, wanted.top[t].token);
+    if (tolerance == 0) {
+      EXPECT_EQ(found.top[t].token, wanted.top[t].token);
+    }
   }
 }
 
@@ -115,7 +117,9 @@ TEST_P(PromptScores, AreWhatGeneratedTokensReport) {
     SCOPED_TRACE(i);
     const SampleResult& found = scores[request.prompt.size() - 1 + i];
     expect_same(found, generated[i], between_batches(GetParam(), golden));
-    if (found.top[0].token == found.token) EXPECT_EQ(found.top[0].logprob, found.logprob);
+    if (found.top[0].token == found.token) {
+      EXPECT_EQ(found.top[0].logprob, found.logprob);
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include "bench/device_draw.h"
 #include "bench/offline_report.h"
 #include "bench/timed_weights.h"
+#include "cli/bench_backends.h"
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/synth_spec.h"
@@ -21,6 +22,7 @@ struct BenchFlags {
   SynthFlags synth;
   bool offline = false;
   std::string format = "md";
+  std::shared_ptr<BenchBackendsFlags> backends;
 };
 
 // What is measured; the model goes before its backend.
@@ -56,10 +58,35 @@ Subject open_random(BenchFlags& flags, OfflineReport& report) {
   return subject;
 }
 
-void run(BenchFlags& flags) {
+// A flag of the other kind of measurement would be read and then mean nothing.
+void refuse_flags_of_the_other_kind(const CLI::App& command, bool servers) {
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() == 0 || name == "--model" || name == "model" || name == "--kv-bits")
+      continue;
+    const bool of_servers =
+        option->get_group() == kServersGroup || option->get_group() == kLaunchGroup;
+    if (of_servers != servers)
+      throw Error(ErrorKind::kUsage, "bench: {} is for {}", name,
+                  servers ? "--offline, without servers (a setting of a backend: --set NAME=VALUE)"
+                          : "servers: --backend mica,vllm,…");
+  }
+}
+
+void run(BenchFlags& flags, const CLI::App& command) {
+  if (names_backends(*flags.backends)) {
+    if (flags.offline) throw Error(ErrorKind::kUsage, "bench: give either --offline or --backend");
+    refuse_flags_of_the_other_kind(command, true);
+    const int status =
+        run_bench_backends(*flags.backends, flags.model.model, flags.options.kv_quant.bits);
+    if (status != 0) throw Ending{status};
+    return;
+  }
   if (!flags.offline)
     throw Error(ErrorKind::kUsage,
-                "bench: this version measures without a server only; give --offline");
+                "bench: give --backend mica,vllm,… to measure servers, or --offline to measure "
+                "Mica in this process");
+  refuse_flags_of_the_other_kind(command, false);
   if (flags.synth.like.empty() == flags.model.model.empty())
     throw Error(ErrorKind::kUsage, "bench: give either --model or --synth");
   OfflineReport report;
@@ -80,9 +107,12 @@ void run(BenchFlags& flags) {
 
 void add_bench_command(CLI::App& app) {
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* command = app.add_subcommand("bench", "Measure prefill and decode speed");
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure engines side by side, or Mica alone without a server");
   command->add_flag("--offline", flags->offline, "Without a server, in this process");
-  command->add_option("--model", flags->model.model, "Folder of a checkpoint, or a repository id");
+  command->add_option("model,--model", flags->model.model,
+                      "Folder of a checkpoint, or a repository id");
+  flags->backends = add_bench_backends_flags(*command);
   command->add_option("--synth", flags->synth.like,
                       "Random weights in the shape of a built-in model (Qwen3-0.6B, …), a "
                       "config.json or a folder with one");
@@ -117,7 +147,7 @@ void add_bench_command(CLI::App& app) {
       ->check(CLI::IsMember({"md", "json"}))
       ->capture_default_str();
   add_device_flags(*command, flags->model.backend);
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] { run(*flags, *command); });
 }
 
 }  // namespace mica

@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/spelling.h"
 
 namespace mica {
 namespace {
@@ -34,22 +34,6 @@ std::optional<std::string> config_path(const std::vector<std::string>& given) {
     if (given[i].rfind(with_value, 0) == 0) return given[i].substr(with_value.size());
   }
   return std::nullopt;
-}
-
-// Levenshtein's distance.
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
 }
 
 // Values inside of a flag that takes JSON; a quoted scalar is a string.
@@ -103,7 +87,7 @@ class ConfigFile {
   }
   YAML::Node read();
   const CLI::Option& option(const std::string& key, const YAML::Mark& mark);
-  std::string nearest(const std::string& key) const;
+  std::vector<std::string> known() const;
   bool is_given(const CLI::Option& option) const;
   void add(const CLI::Option& option, const YAML::Node& key, const YAML::Node& value);
 
@@ -126,19 +110,15 @@ YAML::Node ConfigFile::read() {
   }
 }
 
-std::string ConfigFile::nearest(const std::string& key) const {
-  std::string best;
-  size_t least = key.size() / 2 + 1;  // further away it is no misspelling
+std::vector<std::string> ConfigFile::known() const {
+  std::vector<std::string> names;
   for (const CLI::App* app : {&command_, static_cast<const CLI::App*>(command_.get_parent())}) {
     if (!app) continue;
     for (const CLI::Option* option : app->get_options())
       for (const std::string& name : option->get_lnames())
-        if (const size_t d = distance(key, name); d < least && !is_excluded(name)) {
-          least = d;
-          best = name;
-        }
+        if (!is_excluded(name)) names.push_back(name);
   }
-  return best;
+  return names;
 }
 
 const CLI::Option& ConfigFile::option(const std::string& key, const YAML::Mark& mark) {
@@ -146,9 +126,7 @@ const CLI::Option& ConfigFile::option(const std::string& key, const YAML::Mark& 
     const CLI::Option* found = app ? app->get_option_no_throw("--" + key) : nullptr;
     if (found && !is_excluded(key)) return *found;
   }
-  const std::string meant = nearest(key);
-  fail(mark, "'{}' is no flag of `{}`{}", key, command_.get_name(),
-       meant.empty() ? "" : fmt::format("; is {} meant?", meant));
+  fail(mark, "'{}' is no flag of `{}`{}", key, command_.get_name(), meant_instead(key, known()));
 }
 
 bool ConfigFile::is_given(const CLI::Option& option) const {
@@ -205,7 +183,9 @@ std::vector<std::string> ConfigFile::arguments() {
 
 std::vector<std::string> with_config_file(const CLI::App& app, std::vector<std::string> given) {
   const CLI::App* command = chosen_command(app, given);
-  if (!command || !command->get_option_no_throw(kFlag)) return given;
+  const CLI::Option* option = command ? command->get_option_no_throw(kFlag) : nullptr;
+  // Elsewhere --config is another name of a flag for files of another kind.
+  if (!option || option->get_lnames().front() != kFlag + 2) return given;
   const auto path = config_path(given);
   if (!path) return given;
   for (std::string& argument : ConfigFile(*path, *command, given).arguments())

@@ -9,6 +9,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/hub/hub.h"
+#include "cli/module_kind.h"
 #include "model/config.h"
 
 namespace mica {
@@ -29,20 +30,6 @@ struct Group {
   size_t bytes = 0;
   std::map<std::string, int64_t> kinds;  // "model.layers.*.mlp.gate" -> how many
 };
-
-// The path with "*" for its numbers.
-std::string kind_of(const std::string& path) {
-  std::string kind;
-  size_t at = 0;
-  while (at <= path.size()) {
-    const size_t end = std::min(path.find('.', at), path.size());
-    const std::string part = path.substr(at, end - at);
-    const bool number = !part.empty() && part.find_first_not_of("0123456789") == part.npos;
-    kind += (at ? "." : "") + (number ? std::string("*") : part);
-    at = end + 1;
-  }
-  return kind;
-}
 
 std::vector<Group> group_modules(const std::vector<ModuleSummary>& modules) {
   std::map<std::string, Group> groups;

@@ -30,10 +30,10 @@ int run(int argc, char** argv) {
                             : level == "error"   ? LogLevel::kError
                                                  : LogLevel::kInfo);
       });
-  mica::add_commands(app);
+  const std::vector<std::string> given(argv + 1, argv + argc);
+  mica::add_commands(app, given);
   try {
-    std::vector<std::string> arguments =
-        mica::with_config_file(app, std::vector<std::string>(argv + 1, argv + argc));
+    std::vector<std::string> arguments = mica::with_config_file(app, given);
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
@@ -48,6 +48,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const mica::Ending& ending) {
+    return ending.status;
   } catch (const mica::Error& error) {
     std::fprintf(stderr, "mica: %s\n", error.what());
     return mica::exit_status(error.kind());

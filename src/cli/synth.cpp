@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/disk_space.h"
 #include "base/error.h"
 #include "checkpoint/synthetic_files.h"
+#include "cli/null_backend.h"
 #include "cli/synth_spec.h"
 #include "model/model.h"
 
@@ -19,29 +21,6 @@ struct SynthCommand {
   SynthFlags spec;
   std::string out;
   int threads = 0;
-};
-
-// A backend that keeps nothing: the loader of an architecture runs against it to say what it needs.
-class NullBackend : public Backend {
- public:
-  const Ops& ops() const override { return ops_; }
-  DeviceInfo info() const override { return {"nothing", "null", 0, 0}; }
-  Buffer allocate(size_t bytes) override { return allocate_host(bytes); }
-  void upload(void*, const void*, size_t) override {}
-  void download(void*, const void*, size_t) override {}
-  void synchronize() override {}
-  DType activation_dtype(DType checkpoint) const override { return checkpoint; }
-  std::unique_ptr<PreparedLinear> prepare(const LinearWeights& weights) override {
-    auto prepared = std::make_unique<PreparedLinear>();
-    prepared->experts = weights.experts;
-    prepared->rows = weights.rows;
-    prepared->columns = weights.columns;
-    prepared->scheme = weights.scheme;
-    return prepared;
-  }
-
- private:
-  Ops ops_;
 };
 
 void check_target(const fs::path& out) {
@@ -66,15 +45,11 @@ void copy_text_files(const fs::path& from, const fs::path& to) {
   }
 }
 
-// Bytes that the checkpoint takes, against what the disk has.
+// Makes the folder and asks for the room that the checkpoint takes.
 void check_space(const fs::path& out, size_t bytes) {
   std::error_code failed;
   fs::create_directories(out, failed);
-  const fs::space_info space = fs::space(out, failed);
-  if (!failed && space.available < bytes)
-    throw Error(ErrorKind::kUsage,
-                "[synth] --out {}: expected {:.1f} GB of free space, found {:.1f}", out.string(),
-                static_cast<double>(bytes) / 1e9, static_cast<double>(space.available) / 1e9);
+  check_disk_space(out, bytes, fmt::format("[synth] --out {}", out.string()));
 }
 
 size_t planned_bytes(const std::vector<WeightRequest>& requests, const SyntheticWeights& weights) {

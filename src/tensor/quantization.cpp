@@ -54,6 +54,17 @@ void unpack_row(const LinearWeights& w, int64_t expert, int64_t row, uint8_t* ou
   const int64_t row_bytes = w.columns * w.scheme.bits / 8;
   const auto* packed =
       static_cast<const uint8_t*>(w.weight.data) + (expert * w.rows + row) * row_bytes;
+  if (w.scheme.bits == 8) {
+    std::memcpy(out, packed, static_cast<size_t>(w.columns));
+    return;
+  }
+  if (w.scheme.bits == 4) {
+    for (int64_t i = 0; i < row_bytes; ++i) {
+      out[2 * i] = packed[i] & 15;
+      out[2 * i + 1] = packed[i] >> 4;
+    }
+    return;
+  }
   for (int64_t i = 0; i < w.columns; ++i)
     out[i] = static_cast<uint8_t>(packed_element(packed, i, w.scheme.bits, row_bytes));
 }

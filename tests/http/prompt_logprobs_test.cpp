@@ -31,7 +31,9 @@ struct PromptLogprobs : testing::Test {
       const SampleResult wanted = app.model->score(std::span(prompt).first(i), prompt[i], top);
       EXPECT_EQ(logprobs["token_logprobs"][i].get<float>(), wanted.logprob);
       const Json& tops = logprobs["top_logprobs"][i];
-      if (top == 0) EXPECT_TRUE(logprobs["top_logprobs"].is_null());
+      if (top == 0) {
+        EXPECT_TRUE(logprobs["top_logprobs"].is_null());
+      }
       std::vector<float> found, expected;
       for (const auto& [name, value] : tops.items()) found.push_back(value.get<float>());
       for (const TokenLogprob& one : wanted.top) expected.push_back(one.logprob);
@@ -103,7 +105,9 @@ TEST_F(PromptLogprobs, OfTokenIdsOfSeveralPrompts) {
       const Json& found = body["choices"][p]["logprobs"];
       EXPECT_EQ(found["tokens"].size(), prompts[p].size() + 1);
       EXPECT_EQ(found["top_logprobs"].size(), prompts[p].size() + 1);
-      if (ends) EXPECT_EQ(found["tokens"].back(), "<|im_end|>");
+      if (ends) {
+        EXPECT_EQ(found["tokens"].back(), "<|im_end|>");
+      }
       expect_scores(found, prompts[p], 1);
     }
   }

@@ -18,7 +18,10 @@ TestApp::TestApp(EngineOptions engine_options, RequestDefaults defaults, AppOpti
   model->on_forward = [this](auto) {
     ++arrived;
     std::unique_lock lock(mutex_);
+    ++waiting_;
     changed_.wait(lock, [&] { return !held_; });
+    --waiting_;
+    changed_.notify_all();
   };
   engine = std::make_unique<Engine>(backend, *model, engine_options);
   served.engine = engine.get();
@@ -89,9 +92,10 @@ void TestApp::hold() {
 }
 
 void TestApp::open() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   held_ = false;
   changed_.notify_all();
+  changed_.wait(lock, [&] { return waiting_ == 0; });  // or a hold() that follows would keep them
 }
 
 bool TestApp::engine_is_idle() const {

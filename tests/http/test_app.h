@@ -76,6 +76,7 @@ struct TestApp {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool held_ = false;
+  int waiting_ = 0;  // steps that hold() keeps
   std::vector<int32_t> script_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/mix.h"
@@ -38,6 +39,21 @@ Interval middle_of(std::vector<double>& estimates, double confidence) {
   std::sort(estimates.begin(), estimates.end());
   const double outside = 50 * (1 - confidence);
   return {percentile(estimates, outside), percentile(estimates, 100 - outside)};
+}
+
+// Places in the order of size; equal values share the mean of theirs.
+std::vector<double> ranks_of(const std::vector<double>& values) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+  std::vector<double> ranks(values.size());
+  for (size_t begin = 0; begin < order.size();) {
+    size_t end = begin;
+    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+    for (size_t i = begin; i < end; ++i) ranks[order[i]] = static_cast<double>(begin + end - 1) / 2;
+    begin = end;
+  }
+  return ranks;
 }
 
 }  // namespace
@@ -119,6 +135,15 @@ double permutation_p(std::span<const double> a, std::span<const double> b, Stati
     as_far += distance() >= seen;
   }
   return (as_far + 1.0) / (rounds + 1.0);
+}
+
+double rank_p(std::span<const double> a, std::span<const double> b,
+              const BootstrapOptions& options) {
+  std::vector<double> all(a.begin(), a.end());
+  all.insert(all.end(), b.begin(), b.end());
+  const std::vector<double> ranks = ranks_of(all);
+  const std::span<const double> both = ranks;
+  return permutation_p(both.first(a.size()), both.subspan(a.size()), mean_statistic, options);
 }
 
 }  // namespace mica

@@ -38,6 +38,12 @@ Interval bootstrap_ratio(std::span<const double> a, std::span<const double> b, S
 double permutation_p(std::span<const double> a, std::span<const double> b, Statistic statistic,
                      const BootstrapOptions& options = {});
 
+// The same of ranks (Mann and Whitney's test): whether values of one sample tend to be larger,
+// whatever their distribution. Medians would not do: those of two relabelled groups jump between
+// two separate heaps of values.
+double rank_p(std::span<const double> a, std::span<const double> b,
+              const BootstrapOptions& options = {});
+
 double mean_statistic(std::span<double> values);
 double median_statistic(std::span<double> values);
 

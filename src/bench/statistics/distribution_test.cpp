@@ -89,10 +89,21 @@ TEST(Bootstrap, RatiosAndPermutationsSeeADifference) {
   const Interval ratio = bootstrap_ratio(a, b, median_statistic);
   EXPECT_GT(ratio.low, 1.03);
   EXPECT_LT(ratio.high, 1.07);
-  EXPECT_LT(permutation_p(a, b, median_statistic), 0.001);
+  EXPECT_LT(permutation_p(a, b, mean_statistic), 0.001);
+  EXPECT_LT(rank_p(a, b), 0.001);
   const std::vector<double> same = noise(80, 10, 0.3, 5);
-  EXPECT_GT(permutation_p(a, same, median_statistic), 0.05);
+  EXPECT_GT(permutation_p(a, same, mean_statistic), 0.05);
+  EXPECT_GT(rank_p(a, same), 0.05);
   EXPECT_EQ(permutation_p(a, a, mean_statistic), 1);
+  EXPECT_EQ(rank_p(a, a), 1);
+}
+
+TEST(Bootstrap, RanksSeparateTwoHeapsOfEqualValues) {
+  const std::vector<double> low(40, 1), high(40, 1.05);
+  EXPECT_LT(rank_p(low, high), 0.001);
+  // All 20 ways to relabel 3 and 3: two are as far apart.
+  const std::vector<double> a = {1, 2, 3}, b = {4, 5, 6};
+  EXPECT_NEAR(rank_p(a, b), 0.1, 0.02);
 }
 
 TEST(Drift, SeesATrendAndNotNoise) {

@@ -53,9 +53,8 @@ struct Block {
   uint8_t codes[kBlock] = {};
 };
 
-bool in_f16(const Block& block) {
-  const auto same = [](float value) { return f16_to_f32(f32_to_f16(value)) == value; };
-  return same(block.d) && same(block.m);
+bool in_f16(float value) {
+  return f16_to_f32(f32_to_f16(value)) == value;
 }
 
 bool all_equal(std::span<const float> values) {
@@ -197,52 +196,72 @@ GgufRowEncoder::GgufRowEncoder(const LinearWeights& weights, GgufType type)
   biases_.resize(scales_.size());
 }
 
-void GgufRowEncoder::read_row(int64_t expert, int64_t row) {
-  dequantize_row(weights_, expert, row, values_.data());
-  if (!codes_.empty()) unpack_row(weights_, expert, row, codes_.data());
+void GgufRowEncoder::read_groups(int64_t expert, int64_t row) {
   const auto groups = static_cast<int64_t>(scales_.size());
   const auto from = static_cast<size_t>((expert * weights_.rows + row) * groups);
-  for (const auto& [tensor, out] :
-       {std::pair(&weights_.scales, &scales_), {&weights_.biases, &biases_}})
-    if (groups > 0)
-      to_f32(static_cast<const std::byte*>(tensor->data) + from * size_of(tensor->dtype),
-             tensor->dtype, groups, out->data());
+  const auto read = [&](const Tensor& tensor, std::vector<float>& out) {
+    to_f32(static_cast<const std::byte*>(tensor.data) + from * size_of(tensor.dtype), tensor.dtype,
+           groups, out.data());
+  };
+  if (groups == 0) return;
+  read(weights_.scales, scales_);
+  read(weights_.biases, biases_);
 }
 
-bool GgufRowEncoder::encode_block(size_t at, std::byte* out) const {
+bool GgufRowEncoder::is_exact(int64_t expert, int64_t row) {
+  const std::optional<BlockKind> kind = block_kind(type_);
+  if (scales_.empty() || !kind || !kind->offset || weights_.scheme.bits > kind->bits) return false;
+  read_groups(expert, row);
+  return std::all_of(scales_.begin(), scales_.end(), in_f16) &&
+         std::all_of(biases_.begin(), biases_.end(), in_f16);
+}
+
+const std::vector<float>& GgufRowEncoder::values() {
+  if (!dequantized_) dequantize_row(weights_, expert_, row_, values_.data());
+  dequantized_ = true;
+  return values_;
+}
+
+bool GgufRowEncoder::encode_block(size_t at, std::byte* out) {
   const BlockKind kind = *block_kind(type_);
-  const std::span<const float> values(values_.data() + at, kBlock);
   std::optional<Block> found;
   if (!scales_.empty()) {
     const auto group = at / static_cast<size_t>(weights_.scheme.group);
     found = affine_block(kind, weights_.scheme.bits, scales_[group], biases_[group],
                          codes_.data() + at);
   }
-  if (!(found && in_f16(*found)) && all_equal(values)) found = constant_block(kind, values[0]);
-  if (!found && type_ == GgufType::kQ8_0) found = rounded_block(values);
+  if (!found || !in_f16(found->d) || !in_f16(found->m)) {
+    const std::span<const float> block(values().data() + at, kBlock);
+    if (all_equal(block)) found = constant_block(kind, block[0]);
+    if (!found && type_ == GgufType::kQ8_0) found = rounded_block(block);
+  }
   if (found) pack(kind, *found, out);
   return found.has_value();
 }
 
-bool GgufRowEncoder::encode_mxfp4(int64_t expert, int64_t row, std::byte* out) const {
-  if (weights_.scheme.mode != QuantMode::kMxfp4) return false;
+void GgufRowEncoder::encode_mxfp4(std::byte* out) const {
   const size_t blocks = codes_.size() / kBlock;
-  const auto* scales =
-      weights_.scales.as<std::byte>() + static_cast<size_t>(expert * weights_.rows + row) * blocks;
+  const auto* scales = weights_.scales.as<std::byte>() +
+                       static_cast<size_t>(expert_ * weights_.rows + row_) * blocks;
   for (size_t i = 0; i < blocks; ++i, out += 1 + kBlock / 2) {
     *out = scales[i];
     put_nibbles(out + 1, codes_.data() + i * kBlock);
   }
-  return true;
 }
 
 bool GgufRowEncoder::encode(int64_t expert, int64_t row, std::byte* out) {
-  read_row(expert, row);
+  expert_ = expert;
+  row_ = row;
+  dequantized_ = false;
   if (const std::optional<DType> dtype = float_type(type_)) {
-    from_f32(values_.data(), weights_.columns, *dtype, out);
+    from_f32(values().data(), weights_.columns, *dtype, out);
     return true;
   }
-  if (type_ == GgufType::kMxfp4) return encode_mxfp4(expert, row, out);
+  const bool mxfp4 = type_ == GgufType::kMxfp4;
+  if (mxfp4 && weights_.scheme.mode != QuantMode::kMxfp4) return false;
+  if (!codes_.empty()) unpack_row(weights_, expert, row, codes_.data());
+  if (mxfp4) return encode_mxfp4(out), true;
+  read_groups(expert, row);
   const size_t block_bytes = gguf_type(type_).bytes;
   for (size_t at = 0; at < values_.size(); at += kBlock, out += block_bytes)
     if (!encode_block(at, out)) return false;

@@ -25,20 +25,25 @@ class GgufRowEncoder {
   GgufRowEncoder(const LinearWeights& weights, GgufType type);
 
   size_t row_bytes() const { return row_bytes_; }
+  // Whether the row keeps every value, as its scales and biases alone can tell. False: encode it
+  // and compare.
+  bool is_exact(int64_t expert, int64_t row);
   // False: the type has no place for such a row; true says nothing of how near the values are.
   bool encode(int64_t expert, int64_t row, std::byte* out);
   // Of the row that was encoded last, dequantized: f32 [K].
-  const std::vector<float>& values() const { return values_; }
+  const std::vector<float>& values();
 
  private:
-  void read_row(int64_t expert, int64_t row);
-  bool encode_block(size_t at, std::byte* out) const;
-  bool encode_mxfp4(int64_t expert, int64_t row, std::byte* out) const;
+  void read_groups(int64_t expert, int64_t row);
+  bool encode_block(size_t at, std::byte* out);
+  void encode_mxfp4(std::byte* out) const;
 
   const LinearWeights& weights_;
   GgufType type_;
   size_t row_bytes_ = 0;
-  std::vector<float> values_;           // [K], dequantized
+  int64_t expert_ = 0, row_ = 0;        // encoded last
+  bool dequantized_ = false;            // values_ are of that row
+  std::vector<float> values_;           // [K]
   std::vector<uint8_t> codes_;          // [K], of quantized weights
   std::vector<float> scales_, biases_;  // [K / group], affine
 };

@@ -67,6 +67,7 @@ std::optional<GgufFit> measure_gguf_fit(const LinearWeights& weights, GgufType t
     for (size_t i = begin; i < end && !refused; ++i) {
       const int64_t expert = static_cast<int64_t>(i) / weights.rows;
       const int64_t n = static_cast<int64_t>(i) % weights.rows;
+      if (max_change == 0 && encoder.is_exact(expert, n)) continue;
       if (!encoder.encode(expert, n, row.data())) refused = true;
       decode_gguf_row(type, row.data(), weights.columns, stored.data());
       tally.add(stored, encoder.values());

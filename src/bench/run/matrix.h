@@ -1,0 +1,73 @@
+// Backends times points times rounds, one load of a model for all points of a round.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "bench/launch/launcher.h"
+#include "bench/results/store.h"
+#include "bench/run/measure.h"
+#include "bench/run/output_check.h"
+#include "bench/run/point.h"
+
+namespace mica {
+
+struct MatrixBackend {
+  LaunchPlan plan;
+  ModelRecord model;
+  const TextModel* text = nullptr;  // of this backend's model; outlives the matrix
+  std::string key;
+  GpuExpectation gpu;
+};
+
+struct MatrixOptions {
+  std::string group;   // of all runs; finished ones of the same group are not measured again
+  int32_t rounds = 1;  // odd ones go through the backends backwards, against drift
+  double minutes = 0;  // no point begins later; 0 = no limit
+  bool check_outputs = true;
+  // After the points, of each workload: twice the concurrency again and again, until it brings
+  // less than 5 % more tokens a second, or the limits are not met any more.
+  bool sweep = false;
+  int32_t most_concurrency = 512;  // of the sweep
+  MeasureOptions measure;
+  LaunchOptions launch;
+  Provenance provenance;  // of the machine
+};
+
+struct MatrixProgress {
+  enum class Kind { kStep, kLog, kRequest, kRun, kProblem };
+  Kind kind = Kind::kStep;
+  std::string backend, text;
+  const RequestSample* record = nullptr;  // kRequest
+  const RunRecord* run = nullptr;         // kRun: it has ended
+  int64_t done = 0, total = 0;            // requests of this point
+};
+
+struct MatrixReport {
+  std::vector<std::string> runs;  // ids, those that were there already among them
+  int64_t reused = 0, left = 0;   // runs that were there; points that the time did not allow
+  struct Problem {
+    std::string backend, text;
+    int exit_status = 0;
+  };
+  std::vector<Problem> problems;
+  std::vector<OutputCheck> outputs;
+  bool interrupted = false;
+  // The gravest: 130 interrupted, of a backend 3 or 5, 6 of a measurement; 0 when all is well.
+  int exit_status() const;
+  bool invalid = false;  // a run is marked so
+};
+
+using MatrixSink = std::function<void(const MatrixProgress&)>;
+
+// A backend that does not start or dies is a problem of its own: the others go on.
+MatrixReport run_matrix(const std::vector<MatrixBackend>& backends,
+                        const std::vector<BenchPoint>& points, ResultStore& store,
+                        const MatrixOptions& options, const MatrixSink& sink);
+
+}  // namespace mica

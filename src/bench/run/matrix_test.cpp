@@ -1,0 +1,194 @@
+#include "bench/run/matrix.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "fake_engine/engine.h"
+#include "fake_engine/process.h"
+#include "temp_folder.h"
+
+namespace mica {
+namespace {
+
+// A plan for a server that runs already.
+LaunchPlan attached(const std::string& name, const std::string& url) {
+  LaunchPlan plan;
+  plan.backend = name;
+  plan.mode = LaunchMode::kAttach;
+  plan.url = url;
+  plan.model.value = plan.served_name.value = "fake-model";
+  plan.probes.health = "/health";
+  plan.probes.models = "/v1/models";
+  plan.dialect.ignore_eos = plan.dialect.stream_usage = true;
+  plan.dialect.metrics = "/metrics";
+  plan.dialect.metrics_dialect = "vllm";
+  return plan;
+}
+
+fake::Script quick() {
+  fake::Script script;
+  script.timing.first_token_ms = 4;
+  script.timing.interval_ms = 1;
+  script.answer.text =
+      "The sky is blue because air scatters short waves of light more than long ones.";
+  return script;
+}
+
+BenchPoint small(const std::string& arrivals) {
+  BenchPoint point;
+  point.workload = {.input_tokens = 16, .output_tokens = 5};
+  point.arrivals = parse_arrivals(arrivals);
+  point.requests = 6;
+  return point;
+}
+
+class MatrixTest : public testing::Test {
+ protected:
+  MatrixReport run(const std::vector<MatrixBackend>& backends,
+                   const std::vector<BenchPoint>& points, MatrixOptions options = {}) {
+    options.group = "test";
+    options.launch.state_folder = folder_.path() / "state";
+    options.launch.gpu_source = {.nvml_library = "", .smi = ""};
+    return run_matrix(backends, points, store_, options,
+                      [&](const MatrixProgress& progress) { seen_.push_back(progress.kind); });
+  }
+
+  TempFolder folder_;
+  ResultStore store_{folder_.path() / "results"};
+  std::vector<MatrixProgress::Kind> seen_;
+};
+
+const Mark* mark_of(const RunRecord& run, const std::string& code) {
+  for (const Mark& mark : run.marks)
+    if (mark.code == code) return &mark;
+  return nullptr;
+}
+
+TEST_F(MatrixTest, TwoEnginesTwoPointsTwoRounds) {
+  fake::FakeEngine a(quick()), b(quick());
+  a.start();
+  b.start();
+  const MatrixReport report =
+      run({{.plan = attached("first", a.url())}, {.plan = attached("second", b.url())}},
+          {small("closed:1"), small("poisson:200")}, {.rounds = 2});
+  EXPECT_TRUE(report.problems.empty());
+  ASSERT_EQ(report.runs.size(), 8u);
+  std::string order;
+  for (const std::string& id : report.runs) {
+    const RunRecord run = store_.load(id);
+    order += run.backend()[0];
+    EXPECT_EQ(run.state, RunState::kFinished);
+    EXPECT_EQ(run.summary.finished, 6);
+    EXPECT_GE(run.summary.warmup, 8);  // two rounds of at least four
+    EXPECT_EQ(run.group, "test");
+    EXPECT_EQ(run.workload.prompts_hash.size(), 16u);
+    EXPECT_EQ(run.workload.cache, "cold");
+    EXPECT_TRUE(mark_of(run, "estimated_input"));  // no tokenizer is known
+    if (run.backend() == "second") {
+      EXPECT_TRUE(mark_of(run, "outputs_same"));
+    }
+  }
+  EXPECT_EQ(order, "ffssssff");  // backwards in the second round
+  EXPECT_EQ(store_.load(report.runs[0]).workload.prompts_hash,
+            store_.load(report.runs[2]).workload.prompts_hash);
+}
+
+TEST_F(MatrixTest, AGroupGoesOnWhereItEnded) {
+  fake::FakeEngine engine(quick());
+  engine.start();
+  const std::vector<MatrixBackend> backends = {{.plan = attached("first", engine.url())}};
+  const MatrixReport first = run(backends, {small("closed:1")});
+  const MatrixReport second = run(backends, {small("closed:1"), small("closed:2")});
+  EXPECT_EQ(first.reused, 0);
+  EXPECT_EQ(second.reused, 1);
+  ASSERT_EQ(second.runs.size(), 2u);
+  EXPECT_EQ(second.runs[0], first.runs[0]);
+}
+
+TEST_F(MatrixTest, ABrokenEngineIsMarked) {
+  fake::Script broken = quick();
+  broken.answer.text.clear();
+  broken.answer.same_word = true;
+  fake::FakeEngine good(quick()), bad(broken);
+  good.start();
+  bad.start();
+  const MatrixReport report =
+      run({{.plan = attached("good", good.url())}, {.plan = attached("bad", bad.url())}},
+          {small("closed:1")});
+  ASSERT_EQ(report.runs.size(), 2u);
+  const RunRecord run = store_.load(report.runs[1]);
+  const Mark* mark = mark_of(run, "broken_output");
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->severity, Severity::kInvalid);
+  EXPECT_TRUE(report.invalid);
+  EXPECT_EQ(report.exit_status(), 6);
+}
+
+TEST_F(MatrixTest, AnEngineThatIsNotThereLeavesTheOthersAlone) {
+  fake::FakeEngine engine(quick());
+  engine.start();
+  const MatrixReport report = run(
+      {{.plan = attached("gone", "http://127.0.0.1:9")}, {.plan = attached("here", engine.url())}},
+      {small("closed:1")});
+  ASSERT_EQ(report.problems.size(), 1u);
+  EXPECT_EQ(report.problems[0].backend, "gone");
+  EXPECT_EQ(report.exit_status(), 5);
+  ASSERT_EQ(report.runs.size(), 1u);
+  EXPECT_EQ(store_.load(report.runs[0]).backend(), "here");
+}
+
+TEST_F(MatrixTest, AnEngineThatDiesKeepsItsFinishedRequests) {
+  fake::FakeProcess engine({{"timing", {{"first_token_ms", 2}, {"interval_ms", 1}}},
+                            {"faults", {{{"kind", "crash"}, {"first", 24}}}}});
+  const MatrixReport report = run({{.plan = attached("mortal", engine.url())}}, {small("closed:1")},
+                                  {.check_outputs = false});
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord run = store_.load(report.runs[0]);
+  EXPECT_GE(run.requests.size(), 8u);
+}
+
+TEST_F(MatrixTest, AnInterruptKeepsWhatWasMeasured) {
+  fake::Script slow = quick();
+  slow.timing.first_token_ms = 100;
+  fake::FakeEngine engine(slow);
+  engine.start();
+  std::stop_source stop;
+  BenchPoint point = small("closed:1");
+  point.requests = 1000;
+  MatrixOptions options;
+  options.check_outputs = false;
+  options.launch.interrupt = stop.get_token();
+  std::jthread later([&] {
+    while (engine.truths().size() < 12) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    stop.request_stop();
+  });
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {point}, options);
+  EXPECT_TRUE(report.interrupted);
+  EXPECT_EQ(report.exit_status(), 130);
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord run = store_.load(report.runs[0]);
+  EXPECT_EQ(run.state, RunState::kInterrupted);
+  EXPECT_GE(run.requests.size(), 8u);
+}
+
+TEST_F(MatrixTest, ASweepEndsWhereMoreBringsNothing) {
+  fake::Script script = quick();
+  script.timing.first_token_ms = 40;
+  script.timing.interval_ms = 10;  // far above the noise of a busy machine
+  script.timing.slots = 2;
+  fake::FakeEngine engine(script);
+  engine.start();
+  MatrixOptions options;
+  options.check_outputs = false;
+  options.sweep = true;
+  options.most_concurrency = 64;
+  const MatrixReport report =
+      run({{.plan = attached("first", engine.url())}}, {small("closed:1")}, options);
+  // The point itself, then 1, 2, and 4, which brings no more; noise may allow one more.
+  EXPECT_GE(report.runs.size(), 4u);
+  EXPECT_LE(report.runs.size(), 6u);
+}
+
+}  // namespace
+}  // namespace mica

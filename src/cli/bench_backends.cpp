@@ -1,0 +1,326 @@
+#include "cli/bench_backends.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "bench/client/image.h"
+#include "bench/plan/resolver.h"
+#include "bench/results/provenance.h"
+#include "bench/results/store.h"
+#include "bench/run/live_view.h"
+#include "bench/run/matrix.h"
+#include "cli/plan_inputs.h"
+
+namespace mica {
+
+struct BenchBackendsFlags {
+  PlanInputs inputs;
+  std::vector<std::string> backends, urls;  // urls: NAME=URL
+  std::vector<int64_t> input_tokens = {512}, output_tokens = {128};
+  std::vector<std::string> arrivals = {"closed:1"};
+  std::vector<std::string> prompts, images;
+  std::string dataset, system, limits, group, results, precise;
+  int64_t requests = 0, shared_tokens = 0, limit_items = 0;
+  int32_t turns = 1, shared_groups = 1, rounds = 1, warm_up_rounds = 5;
+  double seconds = 0, minutes = 0, spread = 0, timeout = 3600, first_token = 300;
+  uint64_t seed = 0;
+  bool text = false, warm_cache = false, sweep = false, no_output_check = false;
+};
+
+namespace {
+
+// The tokenizers of the models, by folder.
+class Texts {
+ public:
+  const TextModel* of(const ModelPlace& place) {
+    if (!place.is_here() || !std::filesystem::exists(place.folder / "tokenizer.json"))
+      return nullptr;
+    std::unique_ptr<TextModel>& text = texts_[place.folder.string()];
+    if (!text) text = std::make_unique<TextModel>(place.folder, std::vector<int32_t>{});
+    return text.get();
+  }
+
+ private:
+  std::map<std::string, std::unique_ptr<TextModel>> texts_;
+};
+
+std::optional<std::string> url_of(const BenchBackendsFlags& flags, const std::string& backend) {
+  for (const std::string& text : flags.urls) {
+    const size_t equals = text.find('=');
+    if (equals == text.npos && flags.backends.size() == 1) return text;
+    if (equals == text.npos || text.find("://") < equals)
+      throw Error(ErrorKind::kUsage, "[bench] --url: expected BACKEND=URL, found '{}'", text);
+    if (text.substr(0, equals) == backend) return text.substr(equals + 1);
+  }
+  return std::nullopt;
+}
+
+std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
+                                            const std::string& model, Texts& texts) {
+  const BackendTable table = backend_table(flags.inputs);
+  const ModelsFile models = models_file(flags.inputs, table);
+  const PlanFacts facts = plan_facts(flags.inputs);
+  const TextModel* common = nullptr;
+  std::vector<MatrixBackend> out;
+  for (const std::string& name : flags.backends) {
+    PlanRequest request = plan_request(flags.inputs);
+    // "llamacpp:FOLDER": this backend has the weights in another file.
+    const size_t colon = name.find(':');
+    request.backend = name.substr(0, colon);
+    request.model = colon == name.npos ? model : name.substr(colon + 1);
+    if (const auto url = url_of(flags, request.backend)) {
+      request.url = *url;
+      request.mode = LaunchMode::kAttach;
+    }
+    ResolvedPlan resolved = resolve_plan(request, table, models, facts);
+    for (const std::string& warning : resolved.plan.warnings)
+      log_warning("[{}] {}", request.backend, warning);
+    MatrixBackend& backend = out.emplace_back();
+    backend.text = texts.of(resolved.place);
+    if (!common) common = backend.text;
+    if (resolved.place.is_here()) backend.model = record_model(resolved.place.path());
+    if (resolved.model) backend.model.parameters = resolved.model->parameters;
+    backend.gpu.gpus = facts.gpus.empty() ? 0 : -1;
+    backend.plan = std::move(resolved.plan);
+  }
+  // The same texts for all: a backend whose file has no tokenizer gets the first one's.
+  for (MatrixBackend& backend : out)
+    if (!backend.text) backend.text = common;
+  return out;
+}
+
+std::vector<std::string> image_urls(const std::vector<std::string>& sources) {
+  std::vector<std::string> urls;
+  for (const std::string& source : sources) urls.push_back(image_url(source));
+  return urls;
+}
+
+std::vector<BenchPoint> points_of(const BenchBackendsFlags& flags) {
+  std::vector<BenchPoint> workloads;
+  const bool made = flags.prompts.empty() && flags.dataset.empty();
+  BenchPoint point;
+  point.requests = flags.requests;
+  point.seconds = flags.seconds;
+  point.workload = {.chat = !flags.text,
+                    .spread = flags.spread,
+                    .turns = flags.turns,
+                    .shared_tokens = flags.shared_tokens,
+                    .shared_groups = flags.shared_groups,
+                    .system = flags.system,
+                    .prompts = flags.prompts,
+                    .images = image_urls(flags.images),
+                    .warm_cache = flags.warm_cache,
+                    .seed = flags.seed};
+  if (!flags.dataset.empty()) {
+    point.items = std::make_shared<const std::vector<DatasetItem>>(
+        read_dataset(flags.dataset, static_cast<size_t>(flags.limit_items)));
+    point.items_name = std::filesystem::path(flags.dataset).filename().string();
+  }
+  for (const int64_t input : flags.input_tokens) {
+    for (const int64_t output : flags.output_tokens) {
+      point.workload.input_tokens = input;
+      point.workload.output_tokens = output;
+      workloads.push_back(point);
+    }
+    if (!made) break;  // lengths of inputs are the texts' own
+  }
+  std::vector<ArrivalOptions> arrivals;
+  for (const std::string& text : flags.arrivals) {
+    arrivals.push_back(parse_arrivals(text.find(':') == text.npos ? "closed:" + text : text));
+    arrivals.back().seed = flags.seed;
+  }
+  return grid(workloads, arrivals);
+}
+
+double parse_share(const std::string& text, const char* flag) {
+  char* end = nullptr;
+  const double percent = std::strtod(text.c_str(), &end);
+  const std::string unit = end;
+  if (end == text.c_str() || (!unit.empty() && unit != "%") || !(percent > 0) || percent > 50)
+    throw Error(ErrorKind::kUsage, "[bench] {}: expected a percentage such as 2%, found '{}'", flag,
+                text);
+  return percent / 100;
+}
+
+// Ctrl-C ends the run well: what was measured is kept, what was started is stopped.
+class InterruptWatch {
+ public:
+  InterruptWatch() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    thread_ = std::jthread([this](const std::stop_token& end) {
+      while (!end.stop_requested()) {
+        const timespec patience{0, 200'000'000};
+        if (sigtimedwait(&signals_, nullptr, &patience) < 0) continue;
+        if (source_.stop_requested()) std::_Exit(130);  // asked twice
+        log_warning("[bench] interrupted: ending what runs; once more to leave at once");
+        source_.request_stop();
+      }
+    });
+  }
+  ~InterruptWatch() {
+    thread_.request_stop();
+    thread_.join();
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  sigset_t signals_, before_;
+  std::stop_source source_;
+  std::jthread thread_;
+};
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+void print_report(const MatrixReport& report, ResultStore& store) {
+  std::printf("%zu runs in %s", report.runs.size(), store.folder().c_str());
+  if (report.reused) std::printf(", %ld of them measured before", static_cast<long>(report.reused));
+  std::printf("\n");
+  for (const std::string& id : report.runs)
+    std::printf("%s  %s\n", id.c_str(), one_line(store.load(id)).c_str());
+  if (report.left)
+    std::printf("%ld points were left: the time was over. The same command goes on with them.\n",
+                static_cast<long>(report.left));
+  for (const MatrixReport::Problem& problem : report.problems)
+    std::printf("%s failed: %s\n", problem.backend.c_str(), problem.text.c_str());
+}
+
+}  // namespace
+
+std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) {
+  auto flags = std::make_shared<BenchBackendsFlags>();  // lives as long as the callback
+  const auto option = [&](const char* name, auto& value, const char* help) {
+    return command.add_option(name, value, help)->group(kServersGroup);
+  };
+  const auto list = [&](const char* name, auto& value, const char* help) {
+    return option(name, value, help)->delimiter(',');
+  };
+  list("--backend", flags->backends,
+       "Engines: mica, mlx-lm, vllm, sglang, llamacpp, trtllm, exllamav3, ktransformers; "
+       "NAME:MODEL where one has the weights in another file");
+  option("--url", flags->urls, "BACKEND=URL of a running server; repeatable")
+      ->allow_extra_args(false);
+  list("--input-tokens", flags->input_tokens, "Tokens of prompts, a chat template's included")
+      ->capture_default_str();
+  list("--output-tokens", flags->output_tokens, "Tokens of answers")->capture_default_str();
+  list("--concurrency,--arrivals", flags->arrivals,
+       "Requests in flight, as 1,8,64; or closed:N, constant:RATE, poisson:RATE, "
+       "gamma:RATE:BURSTINESS, RATE as 1-10 for a ramp")
+      ->capture_default_str();
+  option("--requests", flags->requests, "Of a point (default: ten times the concurrency)")
+      ->check(CLI::PositiveNumber);
+  option("--seconds", flags->seconds, "No request of a point begins later")
+      ->check(CLI::PositiveNumber);
+  option("--minutes", flags->minutes, "No point begins later")->check(CLI::PositiveNumber);
+  option("--rounds", flags->rounds, "Starts of each engine, in turn, every other one backwards")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  option("--prompt", flags->prompts, "A prompt of your own; repeatable")->allow_extra_args(false);
+  option("--dataset", flags->dataset, "JSON lines, ShareGPT, BurstGPT or Mooncake file")
+      ->check(CLI::ExistingFile);
+  option("--dataset-limit", flags->limit_items, "Take its first requests only")
+      ->check(CLI::PositiveNumber);
+  option("--picture", flags->images, "Image for each request: a file or URL; repeatable")
+      ->allow_extra_args(false);
+  option("--system", flags->system, "System prompt");
+  option("--turns", flags->turns, "Of each conversation")->check(CLI::Range(1, 1000));
+  option("--shared-prefix", flags->shared_tokens, "Tokens that prompts of a group begin with")
+      ->check(CLI::NonNegativeNumber);
+  option("--shared-groups", flags->shared_groups, "Groups of prompts with the same beginning")
+      ->check(CLI::PositiveNumber);
+  option("--spread", flags->spread, "Lengths vary by this share downwards, 0 to below 1");
+  option("--load-seed", flags->seed, "Of texts, lengths and arrivals");
+  option("--limits", flags->limits,
+         "For goodput: ttft:2000,tpot:100,e2e:30000 in ms, or a preset as llama-3.1-8b");
+  option("--precise", flags->precise, "End a point when its median is known to, say, 2%");
+  option("--warm-up-rounds", flags->warm_up_rounds, "At most, until times stay the same")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  option("--timeout", flags->timeout, "Seconds of a request")->check(CLI::PositiveNumber);
+  option("--first-token-timeout", flags->first_token, "Seconds until a request's first token")
+      ->check(CLI::PositiveNumber);
+  option("--group", flags->group, "Name of the matrix: the same again goes on where it ended");
+  option("--results", flags->results, "Folder (default: ~/.local/share/mica/results)");
+  command.add_flag("--text", flags->text, "Plain completions in place of chats")
+      ->group(kServersGroup);
+  command.add_flag("--warm-cache", flags->warm_cache, "The same prompts again: measures the cache")
+      ->group(kServersGroup);
+  command.add_flag("--sweep", flags->sweep, "Then twice the concurrency until it brings nothing")
+      ->group(kServersGroup);
+  command.add_flag("--no-output-check", flags->no_output_check, "Don't compare greedy answers")
+      ->group(kServersGroup);
+  command.option_defaults()->group(kLaunchGroup);
+  add_shared_plan_flags(command, flags->inputs);
+  command.option_defaults()->group("Options");
+  return flags;
+}
+
+bool names_backends(const BenchBackendsFlags& flags) {
+  return !flags.backends.empty();
+}
+
+int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits) {
+  if (model.empty())
+    throw Error(ErrorKind::kUsage,
+                "bench: which model? A folder, org/name or a name of the models "
+                "file goes before --backend");
+  if (kv_bits != 0) flags.inputs.request.settings["kv_bits"] = std::to_string(kv_bits);
+  recover_launches();
+  ResultStore store(flags.results.empty() ? default_results_folder()
+                                          : std::filesystem::path(flags.results));
+  for (const RecoveredRun& run : store.recover())
+    log_warning("[bench] {}: {} requests of an interrupted run were kept", run.id, run.requests);
+
+  Texts texts;
+  const std::vector<MatrixBackend> backends = resolve_backends(flags, model, texts);
+  const std::vector<BenchPoint> points = points_of(flags);
+  InterruptWatch interrupt;
+  MatrixOptions options;
+  options.group = flags.group.empty() ? utc_now() : flags.group;
+  options.rounds = flags.rounds;
+  options.minutes = flags.minutes;
+  options.check_outputs = !flags.no_output_check;
+  options.sweep = flags.sweep;
+  options.measure.warm_up_rounds = flags.warm_up_rounds;
+  options.measure.deadlines.total = flags.timeout;
+  options.measure.deadlines.first_token = flags.first_token;
+  if (!flags.limits.empty()) options.measure.limits = parse_limits(flags.limits);
+  if (!flags.precise.empty()) {
+    options.measure.precise = true;
+    options.measure.precision.precision = parse_share(flags.precise, "--precise");
+  }
+  options.launch.interrupt = interrupt.token();
+  options.provenance = gather_provenance(MICA_VERSION);
+
+  MatrixReport report;
+  {
+    LiveView view({.terminal = isatty(STDERR_FILENO) == 1,
+                   .width = terminal_width(),
+                   .write = [](const std::string& text) { std::fputs(text.c_str(), stderr); },
+                   .runs = flags.sweep ? 0
+                                       : static_cast<int64_t>(points.size() * backends.size()) *
+                                             flags.rounds});
+    report = run_matrix(backends, points, store, options,
+                        [&](const MatrixProgress& progress) { view.take(progress); });
+  }
+  print_report(report, store);
+  return report.exit_status();
+}
+
+}  // namespace mica

@@ -165,6 +165,7 @@ Start read_start(const Json& json, const std::string& place) {
   members.take("listen_ms", out.listen_ms);
   members.take("health_ms", out.health_ms);
   members.take("models_ms", out.models_ms);
+  members.take("models_text", out.models_text);
   members.take("generate_ms", out.generate_ms);
   members.take("identity", out.identity);
   members.take_list("log", out.log, read_text);

@@ -57,6 +57,7 @@ struct Answer {
 struct Start {
   double listen_ms = 0;          // before, connections are refused
   double health_ms = 0;          // before, /health is 503
+  std::string models_text;       // in place of the list of models
   double models_ms = 0;          // before, the list of models is empty
   double generate_ms = 0;        // before, requests wait
   std::string identity;          // "" = the dialect's; "web", "silent", "ssh": another service

@@ -154,7 +154,7 @@ Answer read_answer(const Json& json, const std::string& place) {
   members.nothing_else();
   one_of(place + ".role_chunk", out.role_chunk, {"at_once", "first", "none"});
   one_of(place + ".usage", out.usage, {"asked", "always", "never"});
-  one_of(place + ".framing", out.framing, {"chunked", "close"});
+  one_of(place + ".framing", out.framing, {"chunked", "close", "chunked_once"});
   if (out.tokens_per_chunk < 1) wrong(place + ".tokens_per_chunk", "at least 1");
   return out;
 }

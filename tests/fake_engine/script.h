@@ -46,7 +46,8 @@ struct Answer {
   int64_t split_bytes = 0;  // each event is written in pieces of so many bytes; 0 = whole
   double split_ms = 0;      // between these pieces
   std::string content_type = "text/event-stream; charset=utf-8";
-  std::string framing = "chunked";  // or "close": the body ends with the connection
+  // Or "close": the body ends with the connection; "chunked_once": which ends behind it unsaid.
+  std::string framing = "chunked";
   std::string text;                 // instead of made-up words
   std::vector<CannedText> texts;    // … by the prompt
   bool same_word = false;           // one word for ever

@@ -164,6 +164,11 @@ class Measuring {
                                    100 * rule_.reached(), 100 * options_.precision.precision)});
     if (target_.observe) target_.observe(writer_, client_.epoch(), result.began, result.ended);
     const ClientCost cost = client_.cost();
+    if (cost.sent_again > 0)
+      writer_.add(Mark{Severity::kNote, "sent_again",
+                       fmt::format("{} requests were sent twice: the server had just ended the "
+                                   "connection that it had kept open",
+                                   cost.sent_again)});
     writer_.add_telemetry(
         {.name = "client.cpu", .unit = "s", .source = "mica", .values = {cost.cpu_seconds}});
     writer_.add_telemetry(

@@ -75,7 +75,7 @@ IN_LOAD = {
     "invalid JSON": ([during("invalid_json")], 7, "2 malformed", 1),
     "partial JSON": ([during("partial_json")], 7, "2 dropped", 1),
     "oversized event": ([during("oversized")], 7, "2 malformed", 1),
-    "no [DONE]": ([during("no_done")], 7, "2 dropped", 1),
+    "no [DONE]": ([during("no_done")], 7, "2 malformed", 1),
     "short": ([during("short")], 6, "tokens", 1),
     "endless": ([during("endless")], 7, "2 timeout", 1),
     "empty": ([during("empty")], 6, "empty", 1),

@@ -75,7 +75,8 @@ void size_for_points(const BenchBackendsFlags& flags, const BackendDescriptor& b
                      PlanRequest& request) {
   constexpr int64_t kLeast = 1024, kSpare = 64;  // the output check's prompts fit as well
   int32_t most = 1;
-  for (const std::string& text : flags.arrivals) most = std::max(most, arrivals_of(text).concurrency);
+  for (const std::string& text : flags.arrivals)
+    most = std::max(most, arrivals_of(text).concurrency);
   const auto set = [&](const char* name, int64_t value) {
     if (backend.setting(name)) request.settings.try_emplace(name, std::to_string(value));
   };

@@ -48,10 +48,10 @@ struct Answer {
   std::string content_type = "text/event-stream; charset=utf-8";
   // Or "close": the body ends with the connection; "chunked_once": which ends behind it unsaid.
   std::string framing = "chunked";
-  std::string text;                 // instead of made-up words
-  std::vector<CannedText> texts;    // … by the prompt
-  bool same_word = false;           // one word for ever
-  bool vary = false;                // the same prompt gets another answer each time
+  std::string text;               // instead of made-up words
+  std::vector<CannedText> texts;  // … by the prompt
+  bool same_word = false;         // one word for ever
+  bool vary = false;              // the same prompt gets another answer each time
 };
 
 // From the program's start.

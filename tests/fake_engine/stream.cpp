@@ -134,7 +134,7 @@ void FakeStream::open_stream() {
   std::string head = "HTTP/1.1 200 OK\r\nServer: fake_engine\r\nCache-Control: no-cache\r\n";
   if (!answer.content_type.empty()) head += "Content-Type: " + answer.content_type + "\r\n";
   head += answer.framing != "close" ? "Transfer-Encoding: chunked\r\n\r\n"
-                                      : "Connection: close\r\n\r\n";
+                                    : "Connection: close\r\n\r\n";
   engine_.truths.change(asked_.number, [](Truth& truth) { truth.head = seconds(Clock::now()); });
   connection_->write(std::move(head));
   if (answer.role_chunk == "at_once") event(text_.role());

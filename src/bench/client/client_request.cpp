@@ -120,8 +120,8 @@ void ClientRequest::feed() {
 }
 
 // A server may end a connection between two requests, as llama.cpp's does behind each stream, and
-// its word of that cross a request on its way (RFC 9112, 9.3.1). The request was not answered and is
-// sent again, once, on a connection of its own; its times begin there. What ends later was the
+// its word of that cross a request on its way (RFC 9112, 9.3.1). The request was not answered and
+// is sent again, once, on a connection of its own; its times begin there. What ends later was the
 // server's choice.
 bool ClientRequest::begin_anew() {
   constexpr double kCrossing = 0.25;  // seconds

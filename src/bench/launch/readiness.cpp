@@ -258,12 +258,15 @@ void Readiness::wait_for_model() {
     const auto served = list.ok() ? served_names(list.body) : std::nullopt;
     names = served.value_or(std::vector<std::string>());
     // Of mlx-lm without a folder of the hub's cache: 200 and nothing.
-    if (!list.ok() || served) unreadable_since = 0;
-    else if (unreadable_since == 0) unreadable_since = steady_seconds();
+    if (!list.ok() || served)
+      unreadable_since = 0;
+    else if (unreadable_since == 0)
+      unreadable_since = steady_seconds();
     if (unreadable_since > 0 && steady_seconds() - unreadable_since >= kNoListSeconds) {
-      engine_.warnings.push_back(fmt::format("{} is no list of models ({}): the first token alone "
-                                             "shows that it serves '{}'",
-                                             probes.models, words_of(list), wanted));
+      engine_.warnings.push_back(
+          fmt::format("{} is no list of models ({}): the first token alone "
+                      "shows that it serves '{}'",
+                      probes.models, words_of(list), wanted));
       return true;
     }
     if (!names.empty() && !is_identified(list) && !is_identified(health)) wrong_service(list);

@@ -81,7 +81,8 @@ std::map<std::string, Json> truths(const std::string& url) {
   const RequestSample page = fetch({.url = url}, "GET", "/fake/timeline", "", 60);
   if (!page.ok()) throw Error(ErrorKind::kMeasurement, "[accuracy] no timeline: {}", page.error);
   std::map<std::string, Json> out;
-  for (Json& request : Json::parse(page.body)["requests"]) {
+  Json timeline = Json::parse(page.body);  // outlives the loop
+  for (Json& request : timeline["requests"]) {
     const std::string question = request["body"]["messages"][0]["content"];
     out[question] = std::move(request);
   }

@@ -49,7 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const mica::RequestSample parts = read(bytes, form, 1 + data[0] / 3 % 40);
   check(whole);
   check(parts);
-  MICA_CHECK(whole.status == parts.status && whole.http_status == parts.http_status);
+  // Of a head that never ended it is chance whether its fault or its end is told.
+  MICA_CHECK(whole.ok() == parts.ok() && whole.http_status == parts.http_status);
+  MICA_CHECK(whole.http_status == 0 || whole.status == parts.status);
   MICA_CHECK(whole.answer == parts.answer && whole.reasoning == parts.reasoning);
   MICA_CHECK(whole.tool_calls == parts.tool_calls && whole.finish_reason == parts.finish_reason);
   MICA_CHECK(whole.body == parts.body && whole.chunks.size() == parts.chunks.size());

@@ -20,6 +20,7 @@ def parse():
     parser.add_argument("-t", "--threads", type=int, default=-1)
     parser.add_argument("-fa", "--flash-attn", choices=["on", "off", "auto"], default="auto")
     parser.add_argument("--metrics", action="store_true")
+    parser.add_argument("--jinja", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args()
 
 
@@ -38,6 +39,7 @@ def main():
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = flags.threads
     params.flash_attn_type = {"auto": -1, "off": 0, "on": 1}[flags.flash_attn]
     params.endpoint_metrics = flags.metrics
+    params.use_jinja = flags.jinja
     params.ui = False
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -54,6 +54,10 @@ class Texts {
   std::map<std::string, std::unique_ptr<TextModel>> texts_;
 };
 
+ArrivalOptions arrivals_of(const std::string& text) {
+  return parse_arrivals(text.find(':') == text.npos ? "closed:" + text : text);
+}
+
 std::optional<std::string> url_of(const BenchBackendsFlags& flags, const std::string& backend) {
   for (const std::string& text : flags.urls) {
     const size_t equals = text.find('=');
@@ -63,6 +67,24 @@ std::optional<std::string> url_of(const BenchBackendsFlags& flags, const std::st
     if (text.substr(0, equals) == backend) return text.substr(equals + 1);
   }
   return std::nullopt;
+}
+
+// What the points need of an engine, where the user says nothing else: room for their sequences and
+// lengths. Engines differ in what they do by themselves: one slot, four, hundreds.
+void size_for_points(const BenchBackendsFlags& flags, const BackendDescriptor& backend,
+                     PlanRequest& request) {
+  constexpr int64_t kLeast = 1024, kSpare = 64;  // the output check's prompts fit as well
+  int32_t most = 1;
+  for (const std::string& text : flags.arrivals)
+    most = std::max(most, arrivals_of(text).concurrency);
+  const auto set = [&](const char* name, int64_t value) {
+    if (backend.setting(name)) request.settings.try_emplace(name, std::to_string(value));
+  };
+  if (most > 1 && !flags.sweep) set("concurrency", most);
+  if (!flags.prompts.empty() || !flags.dataset.empty() || flags.turns > 1) return;
+  const int64_t length = *std::ranges::max_element(flags.input_tokens) +
+                         *std::ranges::max_element(flags.output_tokens) + kSpare;
+  set("context", std::max(kLeast, length));
 }
 
 std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
@@ -82,6 +104,7 @@ std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
       request.url = *url;
       request.mode = LaunchMode::kAttach;
     }
+    size_for_points(flags, table.get(request.backend), request);
     ResolvedPlan resolved = resolve_plan(request, table, models, facts);
     for (const std::string& warning : resolved.plan.warnings)
       log_warning("[{}] {}", request.backend, warning);
@@ -136,7 +159,7 @@ std::vector<BenchPoint> points_of(const BenchBackendsFlags& flags) {
   }
   std::vector<ArrivalOptions> arrivals;
   for (const std::string& text : flags.arrivals) {
-    arrivals.push_back(parse_arrivals(text.find(':') == text.npos ? "closed:" + text : text));
+    arrivals.push_back(arrivals_of(text));
     arrivals.back().seed = flags.seed;
   }
   return grid(workloads, arrivals);

@@ -101,7 +101,10 @@ std::optional<Reply> page(FakeEngine::Impl& engine, const std::string& method,
     return Reply{200, "<!DOCTYPE html><title>Welcome</title><p>It works!", "text/html"};
   if (path == "/fake/timeline") return Reply{200, timeline(engine).dump()};
   if (path == "/health") return health(engine);
-  if (path == "/v1/models") return Reply{200, models(engine).dump()};
+  if (path == "/v1/models") {
+    const std::string& text = engine.script.start.models_text;
+    return Reply{200, text.empty() ? models(engine).dump() : text};
+  }
   if (path == "/metrics" || path == "/prometheus/metrics") return metrics(engine, path);
   if (method == "POST") return reset(engine, path);
   return version(engine, path);

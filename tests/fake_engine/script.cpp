@@ -154,7 +154,7 @@ Answer read_answer(const Json& json, const std::string& place) {
   members.nothing_else();
   one_of(place + ".role_chunk", out.role_chunk, {"at_once", "first", "none"});
   one_of(place + ".usage", out.usage, {"asked", "always", "never"});
-  one_of(place + ".framing", out.framing, {"chunked", "close"});
+  one_of(place + ".framing", out.framing, {"chunked", "close", "chunked_once"});
   if (out.tokens_per_chunk < 1) wrong(place + ".tokens_per_chunk", "at least 1");
   return out;
 }
@@ -165,6 +165,7 @@ Start read_start(const Json& json, const std::string& place) {
   members.take("listen_ms", out.listen_ms);
   members.take("health_ms", out.health_ms);
   members.take("models_ms", out.models_ms);
+  members.take("models_text", out.models_text);
   members.take("generate_ms", out.generate_ms);
   members.take("identity", out.identity);
   members.take_list("log", out.log, read_text);

@@ -46,17 +46,19 @@ struct Answer {
   int64_t split_bytes = 0;  // each event is written in pieces of so many bytes; 0 = whole
   double split_ms = 0;      // between these pieces
   std::string content_type = "text/event-stream; charset=utf-8";
-  std::string framing = "chunked";  // or "close": the body ends with the connection
-  std::string text;                 // instead of made-up words
-  std::vector<CannedText> texts;    // … by the prompt
-  bool same_word = false;           // one word for ever
-  bool vary = false;                // the same prompt gets another answer each time
+  // Or "close": the body ends with the connection; "chunked_once": which ends behind it unsaid.
+  std::string framing = "chunked";
+  std::string text;               // instead of made-up words
+  std::vector<CannedText> texts;  // … by the prompt
+  bool same_word = false;         // one word for ever
+  bool vary = false;              // the same prompt gets another answer each time
 };
 
 // From the program's start.
 struct Start {
   double listen_ms = 0;          // before, connections are refused
   double health_ms = 0;          // before, /health is 503
+  std::string models_text;       // in place of the list of models
   double models_ms = 0;          // before, the list of models is empty
   double generate_ms = 0;        // before, requests wait
   std::string identity;          // "" = the dialect's; "web", "silent", "ssh": another service

@@ -133,8 +133,8 @@ void FakeStream::open_stream() {
   const Answer& answer = engine_.script.answer;
   std::string head = "HTTP/1.1 200 OK\r\nServer: fake_engine\r\nCache-Control: no-cache\r\n";
   if (!answer.content_type.empty()) head += "Content-Type: " + answer.content_type + "\r\n";
-  head += answer.framing == "chunked" ? "Transfer-Encoding: chunked\r\n\r\n"
-                                      : "Connection: close\r\n\r\n";
+  head += answer.framing != "close" ? "Transfer-Encoding: chunked\r\n\r\n"
+                                    : "Connection: close\r\n\r\n";
   engine_.truths.change(asked_.number, [](Truth& truth) { truth.head = seconds(Clock::now()); });
   connection_->write(std::move(head));
   if (answer.role_chunk == "at_once") event(text_.role());
@@ -250,7 +250,7 @@ void FakeStream::event(const std::string& data) {
 void FakeStream::body(const std::string& bytes) {
   const Answer& answer = engine_.script.answer;
   const std::string framed =
-      answer.framing == "chunked" ? fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes) : bytes;
+      answer.framing != "close" ? fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes) : bytes;
   if (answer.split_bytes <= 0) return connection_->write(framed);
   const bool idle = pieces_.empty();
   const auto size = static_cast<size_t>(answer.split_bytes);
@@ -277,8 +277,9 @@ void FakeStream::close_stream(bool done) {
     });
     return;
   }
-  if (engine_.script.answer.framing == "chunked") {
-    connection_->write("0\r\n\r\n");
+  const std::string& framing = engine_.script.answer.framing;
+  if (framing != "close") connection_->write("0\r\n\r\n");
+  if (framing == "chunked") {
     connection_->answered();
   } else {
     connection_->close();

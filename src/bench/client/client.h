@@ -67,6 +67,7 @@ struct ClientCost {
   int64_t chunks = 0;       // pieces of streams read
   int64_t bytes = 0;        // received
   int64_t connections = 0;  // made
+  int64_t sent_again = 0;   // requests that met the end of a kept connection
   double worst_lag = 0;     // seconds that a timer came too late, at most
 };
 

@@ -54,9 +54,14 @@ void ClientRequest::start() {
   if (client_.endpoints.empty()) return end(RequestStatus::kRefused, client_.unresolved);
   connection_ = client_.take_idle();
   if (connection_) {
+    reused_ = true;
     connection_->receiver(this);
     return send();
   }
+  connect();
+}
+
+void ClientRequest::connect() {
   connection_ = client_.new_connection();
   connection_->receiver(this);
   connection_->connect(client_.endpoints, client_.url.host,
@@ -114,8 +119,28 @@ void ClientRequest::feed() {
   inbox_.clear();
 }
 
+// A server may end a connection between two requests, as llama.cpp's does behind each stream, and
+// its word of that cross a request on its way (RFC 9112, 9.3.1). The request was not answered and
+// is sent again, once, on a connection of its own; its times begin there. What ends later was the
+// server's choice.
+bool ClientRequest::begin_anew() {
+  constexpr double kCrossing = 0.25;  // seconds
+  if (!reused_ || gone_.empty() || !inbox_.empty() || known(record_.first_byte) ||
+      client_.now() - record_.sent > kCrossing)
+    return false;
+  reused_ = false;
+  ++client_.cost.sent_again;
+  gone_.clear();
+  queued_ = false;
+  pieces_.clear();
+  last_byte_ = record_.sent = RequestSample::kNever;
+  connection_->close();
+  connect();
+  return true;
+}
+
 void ClientRequest::read_inbox() {
-  if (completed_) return;
+  if (completed_ || begin_anew()) return;
   const bool first = !known(last_byte_);
   feed();
   if (!gone_.empty()) reader_.connection_ended(gone_, last_byte_);

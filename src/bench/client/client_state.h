@@ -35,6 +35,8 @@ class ClientRequest final : public ByteReceiver,
     double time;
   };
   void start();
+  void connect();
+  bool begin_anew();
   void connected(const std::string& failure);
   void send();
   void watch();  // the next deadline
@@ -63,6 +65,7 @@ class ClientRequest final : public ByteReceiver,
   std::vector<Piece> pieces_;
   std::string gone_;  // why the connection ended; empty = it did not
   bool queued_ = false, completed_ = false;
+  bool reused_ = false;  // the connection had requests before, and is not known to be open
   friend struct Client::Impl;
 };
 

@@ -165,6 +165,16 @@ TEST(Client, KeepsConnectionsOrNot) {
   }
 }
 
+TEST(Client, AnEndThatCrossesARequestIsNoAnswer) {
+  fake::Script script = quick();
+  script.answer.framing = "chunked_once";
+  Engine engine(script);
+  Client client({.url = engine->url()});
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(client, chat_request(3)).status, RequestStatus::kOk);
+  EXPECT_EQ(engine->connections(), 20);
+  EXPECT_EQ(engine->truths().size(), 20u);
+}
+
 TEST(Client, SendsWhenDue) {
   Engine engine(quick());
   Client client({.url = engine->url()});

@@ -140,6 +140,14 @@ TEST_F(LaunchTest, DeathWhileTheModelIsNotListed) {
   EXPECT_EQ(failure.phase, LaunchPhase::kModel);
 }
 
+// mlx_lm.server where there is no folder of the hub's cache: 200 and nothing.
+TEST_F(LaunchTest, AListOfModelsThatIsNone) {
+  auto engine = launch_engine(process_plan({"start.models_text=\"\\\"vllm\\\"\""}), options());
+  ASSERT_EQ(engine.warnings().size(), 1u);
+  EXPECT_NE(engine.warnings()[0].find("/v1/models is no list of models"), std::string::npos);
+  EXPECT_TRUE(engine.first_token());
+}
+
 TEST_F(LaunchTest, DeathAtTheFirstToken) {
   const LaunchFailure failure =
       failure_of(process_plan({"faults=[{\"kind\": \"exit\", \"at\": \"head\"}]"}), options());

@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 
 constexpr double kProbeSeconds = 5;      // of one question
 constexpr double kAttachSeconds = 10;    // until a running server must have answered
+constexpr double kNoListSeconds = 5;     // for which a list of models may be something else
 constexpr double kNoHttpSeconds = 3;     // for which a port may speak something else
 constexpr double kLastLooksSeconds = 2;  // after a broken request: has the engine died?
 constexpr size_t kNamesShown = 8;
@@ -241,7 +242,7 @@ void Readiness::wait_for_model() {
   const std::string& wanted = plan_.served_name.value;
   ProbeAnswer health, list;
   std::vector<std::string> names;
-  double lacks_since = 0;
+  double lacks_since = 0, unreadable_since = 0;
   const auto missing = [&] {
     fail(LaunchProblem::kModelMissing,
          fmt::format("{} serves {}, not '{}' ({})", plan_.url, list_text(names), wanted,
@@ -254,8 +255,20 @@ void Readiness::wait_for_model() {
     if (!health.ok()) return false;
     if (probes.models.empty()) return true;
     list = ask(probes.models);
-    names.clear();
-    if (list.ok()) names = served_names(list.body).value_or(names);
+    const auto served = list.ok() ? served_names(list.body) : std::nullopt;
+    names = served.value_or(std::vector<std::string>());
+    // Of mlx-lm without a folder of the hub's cache: 200 and nothing.
+    if (!list.ok() || served)
+      unreadable_since = 0;
+    else if (unreadable_since == 0)
+      unreadable_since = steady_seconds();
+    if (unreadable_since > 0 && steady_seconds() - unreadable_since >= kNoListSeconds) {
+      engine_.warnings.push_back(
+          fmt::format("{} is no list of models ({}): the first token alone "
+                      "shows that it serves '{}'",
+                      probes.models, words_of(list), wanted));
+      return true;
+    }
     if (!names.empty() && !is_identified(list) && !is_identified(health)) wrong_service(list);
     if (!names.empty() &&
         (wanted.empty() || std::find(names.begin(), names.end(), wanted) != names.end()))

@@ -187,6 +187,7 @@ class Matrix {
     const RunRecord run = measure(target, point, head(backend, engine, marks), store_, options);
     report_.runs.push_back(run.id);
     report_.invalid |= run.invalid();
+    report_.requests_failed |= run.summary.finished < run.summary.requests;
     throughput_ = run.summary.rate("output_throughput").value_or(0);
     met_ = !run.summary.goodput || run.summary.goodput->met;
     if (sink_)
@@ -234,7 +235,7 @@ int MatrixReport::exit_status() const {
   int gravest = invalid ? mica::exit_status(ErrorKind::kMeasurement) : 0;
   for (const Problem& problem : problems)
     if (gravest == 0 || problem.exit_status < gravest) gravest = problem.exit_status;
-  return gravest;
+  return gravest == 0 && requests_failed ? kRequestsFailedStatus : gravest;
 }
 
 MatrixReport run_matrix(const std::vector<MatrixBackend>& backends,

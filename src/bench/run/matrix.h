@@ -58,9 +58,12 @@ struct MatrixReport {
   std::vector<Problem> problems;
   std::vector<OutputCheck> outputs;
   bool interrupted = false;
-  // The gravest: 130 interrupted, of a backend 3 or 5, 6 of a measurement; 0 when all is well.
+  bool invalid = false;          // a run is marked so
+  bool requests_failed = false;  // measured ones; the others are good
+  // The gravest: 130 interrupted, of a backend 3 or 5, 6 of a measurement, 7 of requests; 0 when
+  // all is well.
+  static constexpr int kRequestsFailedStatus = 7;
   int exit_status() const;
-  bool invalid = false;  // a run is marked so
 };
 
 using MatrixSink = std::function<void(const MatrixProgress&)>;

@@ -11,6 +11,7 @@ namespace mica {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{200};  // between questions whether the engine lives
+constexpr std::chrono::milliseconds kLastLook{1000};
 
 // Cuts the client's work short when the engine dies or the user interrupts.
 class Watch {
@@ -31,8 +32,12 @@ class Watch {
 
   bool cut() const { return cut_; }
 
-  // Ends the watching; why the engine died, or empty.
-  const std::string& end() {
+  // Ends the watching; why the engine died, or empty. `lost`: it closed connections; its end may
+  // be about to be seen.
+  const std::string& end(bool lost) {
+    const auto until = std::chrono::steady_clock::now() + kLastLook;
+    while (lost && !cut_ && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(kLook / 4);
     thread_.request_stop();
     if (thread_.joinable()) thread_.join();
     return failure_;
@@ -70,7 +75,7 @@ class Measuring {
     } catch (const Error& caught) {
       error = caught.what();
     }
-    if (const std::string& death = watch.end(); !death.empty()) error = death;
+    if (const std::string& death = watch.end(lost_); !death.empty()) error = death;
     if (options_.interrupt.stop_requested()) return writer_.finish(RunState::kInterrupted, error);
     return writer_.finish(error.empty() ? RunState::kFinished : RunState::kFailed, error);
   }
@@ -82,6 +87,7 @@ class Measuring {
 
   void take(const RequestSample& record) {
     writer_.add(record);
+    lost_ |= record.status == RequestStatus::kDropped || record.status == RequestStatus::kRefused;
     if (record.warmup) return;
     if (record.ok() && record.output_tokens() > 0)
       rule_.add((record.ended - record.sent) / static_cast<double>(record.output_tokens()));
@@ -158,6 +164,11 @@ class Measuring {
                                    100 * rule_.reached(), 100 * options_.precision.precision)});
     if (target_.observe) target_.observe(writer_, client_.epoch(), result.began, result.ended);
     const ClientCost cost = client_.cost();
+    if (cost.sent_again > 0)
+      writer_.add(Mark{Severity::kNote, "sent_again",
+                       fmt::format("{} requests were sent twice: the server had just ended the "
+                                   "connection that it had kept open",
+                                   cost.sent_again)});
     writer_.add_telemetry(
         {.name = "client.cpu", .unit = "s", .source = "mica", .values = {cost.cpu_seconds}});
     writer_.add_telemetry(
@@ -174,6 +185,7 @@ class Measuring {
   Client client_;
   StopRule rule_;
   int64_t next_id_ = 0, done_ = 0;
+  bool lost_ = false;  // a connection
 };
 
 WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& point,

@@ -105,6 +105,14 @@ GreedyAnswer read_greedy_answer(const std::string& json) {
       read_list_logprobs(*logprobs, out);
   }
   if (out.tokens.size() != out.logprobs.size()) out.tokens.clear();
+  // Some list the token that ended the answer, as "" or by its name.
+  const Json* reason = member(choice, "finish_reason");
+  const bool stopped = reason && *reason == "stop";
+  if (!out.tokens.empty() &&
+      (out.tokens.back().empty() || (stopped && !out.text.ends_with(out.tokens.back())))) {
+    out.tokens.pop_back();
+    out.logprobs.pop_back();
+  }
   return out;
 }
 

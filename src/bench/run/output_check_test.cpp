@@ -1,5 +1,6 @@
 #include "bench/run/output_check.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace mica {
@@ -12,6 +13,18 @@ TEST(GreedyAnswer, OfAChat) {
   EXPECT_EQ(answer.text, "Hi there");
   EXPECT_EQ(answer.tokens, (std::vector<std::string>{"Hi", " there"}));
   EXPECT_EQ(answer.logprobs, (std::vector<double>{-0.5, -0.25}));
+}
+
+TEST(GreedyAnswer, TheTokenThatEndsItDoesNotCount) {
+  for (const char* end : {"", "<|im_end|>"}) {
+    const GreedyAnswer answer = read_greedy_answer(fmt::format(
+        R"({{"choices": [{{"message": {{"content": "Hi"}}, "finish_reason": "stop", "logprobs":
+            {{"content": [{{"token": "Hi", "logprob": -0.5}},
+                          {{"token": "{}", "logprob": -0.1}}]}}}}]}})",
+        end));
+    EXPECT_EQ(answer.tokens, std::vector<std::string>{"Hi"});
+    EXPECT_EQ(answer.logprobs, std::vector<double>{-0.5});
+  }
 }
 
 TEST(GreedyAnswer, ReasoningUnderBothNamesCountsOnce) {

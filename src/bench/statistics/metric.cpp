@@ -145,9 +145,8 @@ constexpr const char* kMethodNotes[] = {
     "Intervals are 95 % bootstrap percentile intervals over requests, with a fixed seed; of "
     "throughput over 20 equal slices of the run's time. They say how a run of the same kind would "
     "vary, not how another start of the engine would.",
-    "Drift: Mann-Kendall trend test over the requests in order, p < 0.01, and a Theil-Sen change "
-    "of "
-    "more than 2 % from the first to the last.",
+    "Drift: Mann-Kendall trend test over the requests in order, p < 0.01, and a Theil-Sen "
+    "change of more than 2 % from the first to the last.",
     "Outliers: more than 3.5 scaled median absolute deviations and 5 % from the median. They are "
     "flagged, not removed.",
     "Only requests that finished count for latencies; warm-up never counts.",

@@ -196,14 +196,14 @@ size_t tensor_bytes(const Reader& in, const GgufTensor& tensor) {
             static_cast<uint64_t>(row));
   uint64_t elements = 1;
   bool none = false;
-  for (int i = 0; i < tensor.shape.rank(); ++i) none |= tensor.shape[i] == 0;
-  if (none) return 0;
   for (int i = 0; i < tensor.shape.rank(); ++i) {
-    const auto dimension = static_cast<uint64_t>(tensor.shape[i]);
+    none |= tensor.shape[i] == 0;
+    // Also beside a 0: whoever multiplies from the left must not overflow.
+    const uint64_t dimension = std::max<uint64_t>(1, static_cast<uint64_t>(tensor.shape[i]));
     if (elements > (uint64_t{1} << 58) / dimension) in.fail("less than 2^58 elements", "more");
     elements *= dimension;
   }
-  return elements / type.block * type.bytes;
+  return none ? 0 : elements / type.block * type.bytes;
 }
 
 GgufTensor read_tensor(Reader& in) {

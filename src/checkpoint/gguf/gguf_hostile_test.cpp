@@ -111,6 +111,7 @@ TEST(GgufHostile, Tensors) {
   expect_error(one({33}, 2, 0), "rows of a multiple of 32 for Q4_0, found 33");
   expect_error(one({uint64_t{1} << 49}, 0, 0), "expected a dimension");
   expect_error(one({uint64_t{1} << 40, uint64_t{1} << 40}, 0, 0), "less than 2^58 elements");
+  expect_error(one({0, uint64_t{1} << 40, uint64_t{1} << 40}, 0, 0), "less than 2^58 elements");
   expect_error(Bytes(2, 0).tensor("t", {4}, 0, 0).tensor("t", {4}, 0, 32).with_data(64),
                "tensor 't'");
   expect_error(Bytes(2, 0).tensor("a", {16}, 0, 0).tensor("b", {4}, 0, 32).with_data(64),

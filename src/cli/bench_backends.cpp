@@ -8,13 +8,11 @@
 #include <csignal>
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "bench/client/fetch.h"
 #include "bench/client/image.h"
 #include "bench/plan/resolver.h"
 #include "bench/results/provenance.h"
@@ -71,20 +69,6 @@ std::optional<std::string> url_of(const BenchBackendsFlags& flags, const std::st
   return std::nullopt;
 }
 
-// What a running server calls its model, where it has only one.
-std::optional<std::string> only_model_at(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  if (url.ends_with("/v1")) url.resize(url.size() - 3);
-  const RequestSample answer = fetch({.url = url}, "GET", "/v1/models", "", /*seconds=*/5);
-  const auto list = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-  if (!list.is_object() || !list.contains("data") || !list["data"].is_array() ||
-      list["data"].size() != 1 || !list["data"][0].is_object())
-    return std::nullopt;
-  const auto id = list["data"][0].find("id");
-  if (id == list["data"][0].end() || !id->is_string()) return std::nullopt;
-  return id->get<std::string>();
-}
-
 // What the points need of an engine, where the user says nothing else: room for their sequences and
 // lengths. Engines differ in what they do by themselves: one slot, four, hundreds.
 void size_for_points(const BenchBackendsFlags& flags, const BackendDescriptor& backend,
@@ -119,8 +103,7 @@ std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
     if (const auto url = url_of(flags, request.backend)) {
       request.url = *url;
       request.mode = LaunchMode::kAttach;
-      if (const auto served = only_model_at(*url))
-        request.settings.try_emplace("served_name", *served);
+      ask_served_name(request);
     }
     size_for_points(flags, table.get(request.backend), request);
     ResolvedPlan resolved = resolve_plan(request, table, models, facts);

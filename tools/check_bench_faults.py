@@ -3,6 +3,8 @@
 as what it is, the exit status is its own, finished requests are kept, nothing is left running.
 
     tools/check_bench_faults.py [--mica build/mica] [--engine build/fake_engine] [--only NAME]
+    tools/check_bench_faults.py --kills 20      SIGKILL to Mica at random moments instead: the next
+                                                start leaves nothing running, finished requests stay
 
 Prints one line per fault; the exit status is 1 when one is reported as something else.
 """
@@ -10,10 +12,12 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 DESCRIPTOR = """name: fake
 title: Scripted engine
@@ -99,20 +103,68 @@ def left_running(home):
     return found
 
 
-def run(flags, folder, script):
-    (folder / "backends").mkdir(parents=True)
+def command(flags, folder, script, *more):
+    (folder / "backends").mkdir(parents=True, exist_ok=True)
     (folder / "backends/fake.yaml").write_text(
         DESCRIPTOR % pathlib.Path(flags.engine).resolve())
     argv = [flags.mica, "bench", flags.model, "--backend", "fake", "--launch", "process",
             "--backends-dir", str(folder / "backends"), "--served-name", "demo",
             "--input-tokens", "16", "--output-tokens", "8", "--concurrency", "2",
             "--requests", "12", "--warm-up-rounds", "2", "--no-output-check", "--timeout", "3",
-            "--first-token-timeout", "3", "--results", str(folder / "results")]
+            "--first-token-timeout", "3", "--results", str(folder / "results"), *more]
     for change in script + ["timing.first_token_ms=10", "timing.interval_ms=2"]:
         argv += ["--extra-arg=--set", "--extra-arg=" + change]
-    environment = dict(os.environ, XDG_STATE_HOME=str(folder), XDG_CONFIG_HOME=str(folder))
+    return argv, dict(os.environ, XDG_STATE_HOME=str(folder), XDG_CONFIG_HOME=str(folder))
+
+
+def run(flags, folder, script, *more):
+    argv, environment = command(flags, folder, script, *more)
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr
+
+
+def kept_requests(folder):
+    """Of all runs, warm-up included."""
+    return sum(request["status"] == "ok" for file in (folder / "results/runs").glob("*.json")
+               for request in json.loads(file.read_text())["requests"])
+
+
+def answered():
+    """How many requests the engine that still runs has answered, the launch's one left out."""
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:8000/fake/timeline", timeout=5) as page:
+            requests = json.load(page)["requests"]
+    except OSError:
+        return 0
+    return max(0, sum(request["outcome"] == "done" for request in requests) - 1)
+
+
+def check_kill(flags, moment):
+    with tempfile.TemporaryDirectory() as temp:
+        folder = pathlib.Path(temp)
+        argv, environment = command(flags, folder, ["answer.tokens=8"], "--group", "killed")
+        argv[argv.index("--requests") + 1] = "2000"
+        process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+        done = answered()  # up to two of them were on their way to Mica
+        found, output = run(flags, folder, [], "--group", "next")
+        kept = kept_requests(folder) - 12 - 8  # of the second start: its load and its warm-up
+        left = left_running(temp)
+        problems = []
+        if found != 0:
+            problems.append(f"the next start ends with {found}: {output[-300:]}")
+        if kept < done - 2:
+            problems.append(f"{kept} requests are kept")
+        if left:
+            problems.append(f"left running: {left}")
+        print(f"{'ok  ' if not problems else 'FAIL'} killed after {moment:.2f} s: the engine had "
+              f"answered {done}, {max(kept, 0)} are kept; nothing is left running"
+              if not problems else f"FAIL killed after {moment:.2f} s: {'; '.join(problems)}",
+              flush=True)
+        return not problems
 
 
 def check(flags, name, case):
@@ -153,8 +205,14 @@ def main():
     parser.add_argument("--engine", default="build/fake_engine")
     parser.add_argument("--model", default="models/demo")
     parser.add_argument("--only", help="faults whose name has this in it")
+    parser.add_argument("--kills", type=int, default=0, help="so many, in place of the faults")
     parser.add_argument("--verbose", action="store_true")
     flags = parser.parse_args()
+    if flags.kills:
+        moments = random.Random(5)
+        failed = [not check_kill(flags, moments.uniform(0, 4)) for _ in range(flags.kills)]
+        print(f"{flags.kills} kills, {sum(failed)} with a loss")
+        return 1 if any(failed) else 0
     cases = {**AT_START, **IN_LOAD}
     chosen = {name: case for name, case in cases.items() if (flags.only or "") in name}
     failed = [name for name, case in chosen.items() if not check(flags, name, case)]

@@ -103,6 +103,7 @@ std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
     if (const auto url = url_of(flags, request.backend)) {
       request.url = *url;
       request.mode = LaunchMode::kAttach;
+      ask_served_name(request);
     }
     size_for_points(flags, table.get(request.backend), request);
     ResolvedPlan resolved = resolve_plan(request, table, models, facts);

@@ -111,7 +111,9 @@ LaunchPlan resolve(EvalFlags& flags) {
   const BackendTable table = backend_table(flags.inputs);
   const ModelsFile models = models_file(flags.inputs, table);
   const PlanFacts facts = wanted.url.empty() ? plan_facts(flags.inputs) : PlanFacts{};
-  LaunchPlan plan = resolve_plan(plan_request(flags.inputs), table, models, facts).plan;
+  PlanRequest request = plan_request(flags.inputs);
+  ask_served_name(request);
+  LaunchPlan plan = resolve_plan(request, table, models, facts).plan;
   for (const std::string& warning : plan.warnings) log_warning("[eval] {}", warning);
   return plan;
 }

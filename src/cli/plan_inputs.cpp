@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "bench/client/fetch.h"
 #include "bench/plan/numbers.h"
 #include "checkpoint/hub/hub.h"
 #include "ops/cpu/isa.h"
@@ -130,6 +132,20 @@ void add_engine_flags(CLI::App& command, PlanInputs& inputs) {
       .add_option("--docker-option", inputs.request.docker_options,
                   "A word for `docker run`; repeatable")
       ->allow_extra_args(false);
+}
+
+// What a running server calls its model, where it has only one.
+std::optional<std::string> only_model_at(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  if (url.ends_with("/v1")) url.resize(url.size() - 3);
+  const RequestSample answer = fetch({.url = url}, "GET", "/v1/models", "", /*seconds=*/5);
+  const auto list = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+  if (!list.is_object() || !list.contains("data") || !list["data"].is_array() ||
+      list["data"].size() != 1 || !list["data"][0].is_object())
+    return std::nullopt;
+  const auto id = list["data"][0].find("id");
+  if (id == list["data"][0].end() || !id->is_string()) return std::nullopt;
+  return id->get<std::string>();
 }
 
 }  // namespace
@@ -263,6 +279,11 @@ PlanRequest plan_request(const PlanInputs& inputs) {
     request.gpus = indices_of(visible, "CUDA_VISIBLE_DEVICES");
   }
   return request;
+}
+
+void ask_served_name(PlanRequest& request) {
+  if (request.url.empty() || request.settings.contains("served_name")) return;
+  if (const auto served = only_model_at(request.url)) request.settings["served_name"] = *served;
 }
 
 }  // namespace mica

@@ -37,7 +37,8 @@ Served resolve(const PlanInputs& inputs) {
   const BackendTable table = backend_table(inputs);
   const ModelsFile models = models_file(inputs, table);
   const PlanFacts facts = plan_facts(inputs);
-  const PlanRequest request = plan_request(inputs);
+  PlanRequest request = plan_request(inputs);
+  ask_served_name(request);
   Served served{resolve_plan(request, table, models, facts), models.sidecars};
   const auto fit =
       fit_plan(served.resolved, table.get(served.resolved.plan.backend), facts, request.gpus);

@@ -142,7 +142,12 @@ void build_names(PlanBuild& build) {
   const bool given = said != build.merged.settings.end() && said->second;
   const std::string name =
       place.repo_id.empty() && place.is_here() ? place.path().filename().string() : place.repo_id;
-  if (given)
+  // A running server has its names, whatever flags its backend has to set one.
+  const auto& asked = build.request.settings;
+  const auto named = plan.mode == LaunchMode::kAttach ? asked.find("served_name") : asked.end();
+  if (named != asked.end())
+    plan.served_name = {named->second, {"--served-name, or the server's only model"}};
+  else if (given)
     plan.served_name = {said->second->values.front(), said->second->origin};
   else if (plan.mode == LaunchMode::kAttach || build.backend.setting("served_name"))
     plan.served_name = {name, {"derived: the model's name"}};

@@ -69,9 +69,12 @@ TEST_F(MatrixTest, TwoEnginesTwoPointsTwoRounds) {
   fake::FakeEngine a(quick()), b(quick());
   a.start();
   b.start();
+  MatrixOptions options;
+  options.rounds = 2;
+  options.measure.limits = parse_limits("llama-3.1-8b");
   const MatrixReport report =
       run({{.plan = attached("first", a.url())}, {.plan = attached("second", b.url())}},
-          {small("closed:1"), small("poisson:200")}, {.rounds = 2});
+          {small("closed:1"), small("poisson:200")}, options);
   EXPECT_TRUE(report.problems.empty());
   ASSERT_EQ(report.runs.size(), 8u);
   std::string order;
@@ -82,6 +85,8 @@ TEST_F(MatrixTest, TwoEnginesTwoPointsTwoRounds) {
     EXPECT_EQ(run.summary.finished, 6);
     EXPECT_GE(run.summary.warmup, 8);  // two rounds of at least four
     EXPECT_EQ(run.group, "test");
+    EXPECT_EQ(run.workload.limits, "llama-3.1-8b");
+    EXPECT_TRUE(run.summary.goodput);
     EXPECT_EQ(run.workload.prompts_hash.size(), 16u);
     EXPECT_EQ(run.workload.cache, "cold");
     EXPECT_TRUE(mark_of(run, "estimated_input"));  // no tokenizer is known

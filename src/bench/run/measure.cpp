@@ -202,7 +202,7 @@ WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& po
   }
   out.exact_output = target.plan->dialect.ignore_eos || target.plan->dialect.min_tokens;
   out.seed = point.workload.seed;
-  out.limits = options.limits.any() ? to_string(options.limits) : "";
+  out.limits = to_flag(options.limits);
   return out;
 }
 

@@ -93,6 +93,18 @@ std::string to_string(const LatencyLimits& limits) {
   return limits.name.empty() ? text : limits.name + " (" + text + ")";
 }
 
+std::string to_flag(const LatencyLimits& limits) {
+  if (!limits.name.empty()) return limits.name;
+  std::string text;
+  const auto add = [&](const char* name, std::optional<double> seconds) {
+    if (seconds) text += fmt::format("{}{}:{}", text.empty() ? "" : ",", name, *seconds * 1e3);
+  };
+  add("ttft", limits.ttft);
+  add("tpot", limits.tpot);
+  add("e2e", limits.e2e);
+  return text;
+}
+
 bool is_good(const RequestSample& record, const LatencyLimits& limits) {
   if (!record.ok()) return false;
   return (!limits.ttft || value_or_zero("ttft", record) <= *limits.ttft) &&

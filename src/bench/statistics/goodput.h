@@ -31,6 +31,8 @@ std::span<const LimitPreset> limit_presets();
 // Throws Error(kUsage) with what was expected.
 LatencyLimits parse_limits(std::string_view text);
 std::string to_string(const LatencyLimits& limits);  // "ttft 2000 ms, tpot 100 ms"
+// As parse_limits() reads it: a preset's name, or "ttft:2000,tpot:100".
+std::string to_flag(const LatencyLimits& limits);
 
 // A finished request within every limit. TPOT counts as 0 with at most one token.
 bool is_good(const RequestSample& record, const LatencyLimits& limits);

@@ -146,6 +146,9 @@ TEST(Goodput, LimitsAndPresets) {
   EXPECT_EQ(*limits.e2e, 30);
   EXPECT_EQ(to_string(limits), "ttft 2000 ms, tpot 100 ms, e2e 30000 ms");
   const LatencyLimits preset = parse_limits("llama-3.1-405b-interactive");
+  for (const LatencyLimits& each : {limits, preset})
+    EXPECT_EQ(to_string(parse_limits(to_flag(each))), to_string(each));
+  EXPECT_EQ(to_flag({}), "");
   EXPECT_EQ(*preset.ttft, 4.5);
   EXPECT_EQ(*preset.tpot, 0.08);
   EXPECT_EQ(to_string(preset), "llama-3.1-405b-interactive (ttft 4500 ms, tpot 80 ms)");

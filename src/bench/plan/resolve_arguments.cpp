@@ -208,6 +208,8 @@ Layer request_layer(const PlanRequest& request, const BackendDescriptor& backend
   for (const auto& [name, value] : request.settings) {
     std::string flag = "--" + replaced(name, "_", "-");
     if (!backend.setting(name)) {
+      // What a running server calls its model is no setting.
+      if (name == "served_name" && request.mode == LaunchMode::kAttach) continue;
       warnings.push_back(fmt::format("{} has no setting for {}", backend.name, flag));
       continue;
     }

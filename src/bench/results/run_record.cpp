@@ -147,7 +147,7 @@ void conclude(RunRecord& run) {
   if (!run.workload.limits.empty()) summary.limits = parse_limits(run.workload.limits);
   run.summary = summarize(run.requests, summary);
   CheckOptions checks;
-  checks.cold = run.workload.cache != "warm";
+  checks.cold = run.workload.cache != "warm" && run.workload.cache != "shared";
   checks.exact_output = run.workload.exact_output;
   if (!run.workload.arrivals.empty())
     checks.open_loop = parse_arrivals(run.workload.arrivals).kind != ArrivalOptions::Kind::kClosed;

@@ -93,7 +93,7 @@ struct Provenance {
 struct WorkloadRecord {
   std::string name;      // "synthetic 512+128", a data set's file
   std::string arrivals;  // as parse_arrivals() takes it: "closed:8"
-  std::string cache;     // "cold", "warm"
+  std::string cache;     // "cold", "shared" (by turns or prefixes that were asked for), "warm"
   int64_t requests = 0, warmup = 0;
   int64_t input_tokens = 0, output_tokens = 0;  // of each request; 0: they differ or are not set
   bool exact_output = false;                    // the length was to be exact

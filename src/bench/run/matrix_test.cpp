@@ -99,6 +99,21 @@ TEST_F(MatrixTest, TwoEnginesTwoPointsTwoRounds) {
             store_.load(report.runs[2]).workload.prompts_hash);
 }
 
+TEST_F(MatrixTest, ACacheThatWasAskedForIsNoFault) {
+  fake::Script script = quick();
+  script.answer.prefix_cache = true;
+  fake::FakeEngine engine(script);
+  engine.start();
+  BenchPoint turns = small("closed:1");
+  turns.workload.turns = 3;
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {turns}, {});
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord run = store_.load(report.runs[0]);
+  EXPECT_EQ(run.workload.cache, "shared");
+  EXPECT_GT(run.summary.cached_tokens, 0);
+  EXPECT_FALSE(mark_of(run, "cached_in_cold_run"));
+}
+
 TEST_F(MatrixTest, AGroupGoesOnWhereItEnded) {
   fake::FakeEngine engine(quick());
   engine.start();

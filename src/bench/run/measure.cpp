@@ -193,7 +193,8 @@ WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& po
   WorkloadRecord out;
   out.name = point.workload_name();
   out.arrivals = to_string(point.arrivals);
-  out.cache = point.workload.warm_cache ? "warm" : "cold";
+  const bool shared = point.workload.turns > 1 || point.workload.shared_tokens > 0;
+  out.cache = point.workload.warm_cache ? "warm" : shared ? "shared" : "cold";
   out.requests = point.conversations();
   const bool equal = point.workload.spread == 0 && !point.items;
   if (equal) {

@@ -190,8 +190,10 @@ std::optional<ContainerFacts> Docker::container(const std::string& id) const {
   const ProcessResult result =
       ask(program_, {"container", "inspect", "--format", "{{json .}}", id});
   const json value = result.ok() ? json_line(result.output) : json();
-  if (!value.is_object()) return std::nullopt;
-  return container_facts(value);
+  if (value.is_object()) return container_facts(value);
+  // Only the daemon's word is a proof: what could not be asked may run.
+  if (contains(result.output, "o such container")) return std::nullopt;
+  throw no_daemon(result);
 }
 
 std::vector<ContainerFacts> Docker::listed(const Words& arguments) const {

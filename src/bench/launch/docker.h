@@ -68,7 +68,8 @@ class Docker {
   ImageFacts build(const std::string& name, const ImageBuild& build, bool anew,
                    const Line& progress, std::stop_token stop) const;
 
-  // By name or id.
+  // By name or id; nothing when the daemon knows none. Throws LaunchError when it can't be asked,
+  // as do all below.
   std::optional<ContainerFacts> container(const std::string& id) const;
   std::vector<ContainerFacts> labelled(const std::string& run) const;  // also those that ended
   std::vector<ContainerFacts> publishing(uint16_t port) const;

@@ -232,6 +232,18 @@ TEST_F(DockerTest, AnEngineThatIgnoresSignalsIsKilled) {
   expect_nothing_left(engine.run());
 }
 
+TEST_F(DockerTest, WhatTheDaemonDoesNotTellIsNotTakenForGone) {
+  RunningEngine engine = launch_engine(docker_plan(), options());
+  docker_says("inspect_error", "Error response from daemon: context deadline exceeded");
+  const Docker docker_program(docker().string());
+  EXPECT_THROW(docker_program.container("mica-" + engine.run()), LaunchError);
+  EXPECT_THROW(docker_program.stop_labelled(engine.run(), false, {}), LaunchError);
+  std::filesystem::remove(docker_home() / "inspect_error");
+  EXPECT_FALSE(docker_program.container("mica-of-nobody"));
+  EXPECT_TRUE(engine.stop().clean());
+  expect_nothing_left(engine.run());
+}
+
 TEST_F(DockerTest, APortHeldByAContainerNamesIt) {
   const LaunchPlan plan = docker_plan();
   RunningEngine first = launch_engine(plan, options());

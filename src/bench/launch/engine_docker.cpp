@@ -2,7 +2,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 
 #include "bench/launch/container_members.h"
@@ -44,8 +43,7 @@ std::vector<ProcessFacts> ContainerMembers::look(const std::string& id) {
   std::vector<ProcessFacts> members;
   if (id.empty()) return members;
   for (const ProcessFacts& process : all_processes()) {
-    std::ifstream file(fmt::format("/proc/{}/cgroup", process.id.pid));
-    const std::string groups(std::istreambuf_iterator<char>(file), {});
+    const std::string groups = read_proc(fmt::format("/proc/{}/cgroup", process.id.pid));
     if (groups.find(id) != std::string::npos) members.push_back(process);
   }
   if (!members.empty()) return members;
@@ -123,7 +121,13 @@ void EngineState::start_container() {
 }
 
 void EngineState::add_container_facts(LaunchFailure& failure) {
-  const auto container = docker_->container(record_.container->name);
+  std::optional<ContainerFacts> container;
+  try {
+    container = docker_->container(record_.container->name);
+  } catch (const LaunchError& error) {
+    failure.notes.push_back(error.failure().what);
+    return;
+  }
   const int status = failure.end.status;
   if (!container || container->status == "created") {
     const bool refused =

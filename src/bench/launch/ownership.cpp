@@ -83,9 +83,10 @@ Recovery recover_one(const OwnershipRecord& record, OwnerState state,
   if (state == OwnerState::kGone) recovery.report = stop_processes(record.processes, patience);
   if (record.container) {
     try {
-      const bool client_lived = recovery.report.stopped > 0;
+      // Nobody saw it begin: its client, which may be gone, may have asked for it a moment ago.
+      const bool may_come = state == OwnerState::kGone && record.container->id.empty();
       add(recovery.report,
-          Docker(record.container->docker).stop_labelled(record.run, client_lived, patience));
+          Docker(record.container->docker).stop_labelled(record.run, may_come, patience));
     } catch (const Error& error) {
       recovery.report.left.push_back(
           fmt::format("container {}: {}", record.container->name, error.what()));

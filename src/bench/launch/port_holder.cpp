@@ -56,9 +56,10 @@ std::set<std::string> listening_sockets(uint16_t port) {
 }
 
 bool has_socket(pid_t pid, const std::set<std::string>& inodes) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(fmt::format("/proc/{}/fd", pid), ignored)) {
-    const std::string target = fs::read_symlink(entry.path(), ignored).string();
+  std::error_code failed, ignored;  // the process may die meanwhile
+  for (fs::directory_iterator it(fmt::format("/proc/{}/fd", pid), failed), end;
+       !failed && it != end; it.increment(failed)) {
+    const std::string target = fs::read_symlink(it->path(), ignored).string();
     if (target.starts_with("socket:[") && inodes.contains(target.substr(8, target.size() - 9)))
       return true;
   }

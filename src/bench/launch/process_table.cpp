@@ -1,12 +1,13 @@
 #include "bench/launch/process_table.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -14,12 +15,6 @@ namespace mica {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Files of /proc have no size; empty when it can't be read.
-std::string read_proc(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 fs::path folder_of(pid_t pid) {
   return fs::path("/proc") / std::to_string(pid);
@@ -63,6 +58,21 @@ void add_descendants(const std::vector<ProcessFacts>& all, std::set<pid_t>& foun
 
 }  // namespace
 
+std::string read_proc(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "";
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    text.append(buffer.data(), static_cast<size_t>(got));
+  }
+  ::close(fd);
+  return text;
+}
+
 std::optional<ProcessFacts> parse_process_stat(std::string_view text) {
   const size_t open = text.find('('), close = text.rfind(')');
   if (open == std::string_view::npos || close == std::string_view::npos || close < open)
@@ -93,9 +103,10 @@ std::optional<ProcessFacts> read_process(pid_t pid) {
 
 std::vector<ProcessFacts> all_processes() {
   std::vector<ProcessFacts> all;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
-    const std::string name = entry.path().filename();
+  std::error_code failed;
+  for (fs::directory_iterator it("/proc", failed), end; !failed && it != end;
+       it.increment(failed)) {
+    const std::string name = it->path().filename();
     if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }))
       continue;
     if (auto process = read_process(std::atoi(name.c_str()))) all.push_back(std::move(*process));

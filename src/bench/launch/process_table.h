@@ -27,6 +27,10 @@ struct ProcessFacts {
   uint64_t resident_bytes = 0;  // pages in memory
 };
 
+// A file of /proc; they have no size. Empty when it can't be opened, and what was read until then
+// when its process dies meanwhile (read says ESRCH, for which std::ifstream's buffer throws).
+std::string read_proc(const std::filesystem::path& path);
+
 // Nothing when there is no such process or it can't be read.
 std::optional<ProcessFacts> read_process(pid_t pid);
 // Of the text of /proc/PID/stat; the name may hold blanks and parentheses.

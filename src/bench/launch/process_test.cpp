@@ -55,6 +55,13 @@ TEST(ProcessTable, ThisProcess) {
   EXPECT_NE(command_line(self.pid).find("test_bench_launch"), std::string::npos);
 }
 
+// As the files of a process that dies while they are read.
+TEST(ProcessTable, AFileThatCannotBeReadIsEmpty) {
+  EXPECT_EQ(read_proc("/proc/self/mem"), "");  // EIO at address 0
+  EXPECT_EQ(read_proc("/proc/self/no such file"), "");
+  EXPECT_FALSE(read_proc("/proc/self/stat").empty());
+}
+
 TEST(EngineProcess, OutputEnvironmentFolderAndStatus) {
   const TempFolder folder;
   LogPump pump({});

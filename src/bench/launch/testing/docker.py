@@ -4,7 +4,7 @@ the folder $FAKE_DOCKER:
   images.json   name -> {"id", "digest", "program": [...], "here": bool}; a missing one can't be pulled
   info.json     what `docker info` answers, beside its defaults
   broken        text of the daemon's error: no command works
-  pull_error, run_error   likewise of one command
+  pull_error, run_error, inspect_error   likewise of one command
   calls         every call, a JSON list a line
   containers/ID/{config.json,log,pid,exit}"""
 import json
@@ -224,6 +224,8 @@ def follow(folder):
 
 
 def container_inspect(words):
+    if text_of("inspect_error"):
+        fail(text_of("inspect_error"))
     folder = find_container(words[-1])
     config = config_of(folder)
     exit_text = text_of(folder / "exit")
@@ -275,10 +277,10 @@ def stop(words):
 
 def rm(words):
     folder = find_container(words[-1])
+    os.rename(folder / "config.json", folder / "removed.json")  # before: a shim that starts it looks
     if is_running(folder):
         send(folder, signal.SIGKILL)
         wait_end(folder, 5)
-    os.rename(folder / "config.json", folder / "removed.json")
 
 
 words = sys.argv[1:]

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 
 constexpr auto kKeepInterval = milliseconds(1000);
 constexpr double kCompileMemory = 60;  // seconds for which a line about compiling counts
-constexpr double kBaselineSeconds = 5;
+constexpr double kBaselineSeconds = 5, kFreshSample = 1;
 constexpr size_t kTailLines = 60;
 
 // Processes that the kernel ended in this control group for want of memory.
@@ -245,8 +245,11 @@ GpuVerdict EngineState::verdict(double begin, bool generated, const std::string&
     activity.compile_lines =
         compile_line_ >= begin && compile_line_ > steady_seconds() - kCompileMemory;
   }
-  return judge_gpu_use(sampler_->samples_since(begin), attached() ? std::nullopt : baseline_,
-                       expectation(), activity);
+  // A short span may have none, or none that knows the processes.
+  std::vector<GpuSample> samples = sampler_->samples_since(begin);
+  if (samples.empty() || (process_ && samples.back().host.processes == 0))
+    if (auto sample = sampler_->next(kFreshSample)) samples.push_back(std::move(*sample));
+  return judge_gpu_use(samples, attached() ? std::nullopt : baseline_, expectation(), activity);
 }
 
 StopReport EngineState::stop() {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "bench/launch/gpu_samples.h"
 
@@ -75,6 +76,7 @@ struct GpuSampler::Shared {
   Members members;
   std::vector<GpuSample> samples;
   double reading_since = 0;  // 0: none is under way
+  bool asked = false;        // for a sample at once
   bool ending = false, ended = false;
 
   // Of the thread alone:
@@ -83,8 +85,8 @@ struct GpuSampler::Shared {
   HostReading host;
   std::set<pid_t> own;
 
-  void look(const Members& look_for, double now) {
-    if (!look_for || now - looked < kMembersInterval) return;
+  void look(const Members& look_for, double now, bool anew) {
+    if (!look_for || (!anew && now - looked < kMembersInterval)) return;
     looked = now;
     const std::vector<ProcessFacts> found = look_for();
     host = host_reading(found);
@@ -92,10 +94,10 @@ struct GpuSampler::Shared {
     for (const ProcessFacts& member : found) own.insert(member.id.pid);
   }
 
-  void sample(const Members& look_for) {
+  void sample(const Members& look_for, bool anew) {
     GpuSample sample;
     sample.time = steady_seconds();
-    look(look_for, sample.time);
+    look(look_for, sample.time, anew);
     if (source) sample.gpus = source->read();
     // The middle of the reading is nearest to what it tells.
     sample.time = (sample.time + steady_seconds()) / 2;
@@ -117,12 +119,14 @@ struct GpuSampler::Shared {
     const double pause = std::max(interval, source ? source->least_interval() : 1);
     while (!ending) {
       const Members look_for = members;
+      const bool anew = std::exchange(asked, false);
       reading_since = steady_seconds();
       lock.unlock();
-      sample(look_for);
+      sample(look_for, anew);
       lock.lock();
       reading_since = 0;
-      changed.wait_for(lock, std::chrono::duration<double>(pause), [this] { return ending; });
+      changed.wait_for(lock, std::chrono::duration<double>(pause),
+                       [this] { return ending || asked; });
     }
     ended = true;
     changed.notify_all();
@@ -162,8 +166,10 @@ bool GpuSampler::present() const {
 }
 
 std::optional<GpuSample> GpuSampler::next(double seconds) const {
-  const double begin = steady_seconds();
   std::unique_lock lock(shared_->mutex);
+  const double begin = steady_seconds();
+  shared_->asked = true;
+  shared_->changed.notify_all();
   const auto& samples = shared_->samples;
   const auto is_there = [&] { return !samples.empty() && samples.back().time >= begin; };
   if (!shared_->changed.wait_for(lock, std::chrono::duration<double>(seconds), is_there))

@@ -85,7 +85,7 @@ class GpuSampler {
   void set_members(Members members);
   std::string source() const;  // its name, or why there is none
   bool present() const;        // there is a source
-  // Waits for a sample that began after the call; nothing when none came in time.
+  // A sample that begins now, members looked for anew; nothing when none came in time.
   std::optional<GpuSample> next(double seconds) const;
   std::vector<GpuSample> samples() const;
   std::vector<GpuSample> samples_since(double time) const;

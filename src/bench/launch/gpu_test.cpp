@@ -1,4 +1,5 @@
 // Readings of NVML and nvidia-smi, both played; the sampler; energy.
+#include <atomic>
 #include <fstream>
 
 #include "bench/launch/gpu_samples.h"
@@ -141,6 +142,17 @@ TEST_F(GpuTest, WithoutAGpuTheHostIsSampledAll) {
   EXPECT_FALSE(sampler.present());
   EXPECT_TRUE(sample->gpus.empty());
   EXPECT_EQ(sample->host.processes, 1);
+}
+
+TEST_F(GpuTest, AskedForASampleIsTakenAtOnceAndMembersAreLookedForAnew) {
+  std::atomic<int> members = 1;
+  const auto look = [&] { return std::vector<ProcessFacts>(static_cast<size_t>(members.load())); };
+  GpuSampler sampler([] { return open_gpu_source({"", "", 1}); }, 3600, look);
+  ASSERT_TRUE(sampler.next(20));
+  members = 2;
+  const auto sample = sampler.next(20);  // by itself it would come in an hour
+  ASSERT_TRUE(sample);
+  EXPECT_EQ(sample->host.processes, 2);
 }
 
 TEST_F(GpuTest, ADriverThatHangsStopsTheSamplesNothingElse) {

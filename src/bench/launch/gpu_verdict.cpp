@@ -136,8 +136,8 @@ std::vector<std::string> evidence_of(const Facts& facts, const GpuExpectation& e
   }
   if (expectation.weight_mib > 0)
     lines.push_back(fmt::format("weights: {}", gib(expectation.weight_mib)));
-  lines.push_back(fmt::format("host: {} processes, {:.1f} processor cores busy, {} resident",
-                              facts.processes, facts.cores,
+  lines.push_back(fmt::format("host: {} process{}, {:.1f} processor cores busy, {} resident",
+                              facts.processes, facts.processes == 1 ? "" : "es", facts.cores,
                               gib(static_cast<int64_t>(facts.resident >> 20))));
   if (!facts.compiler.empty()) lines.push_back("a compiler runs: " + facts.compiler);
   lines.push_back(fmt::format("log: silent for {:.0f} s{}", activity.silence,

@@ -55,6 +55,9 @@ TEST_F(LaunchTest, AnEngineIsStartedProvedAndStopped) {
     EXPECT_EQ(engine.log_tail(1), (Words{"loading"}));
     EXPECT_FALSE(engine.failure());
     EXPECT_EQ(engine.verdict(0).kind, GpuVerdictKind::kNoGpuExpected);  // a plan of no GPU
+    // However short the span, the processes are known.
+    EXPECT_NE(describe(engine.verdict(steady_seconds())).find("host: 1 process,"),
+              std::string::npos);
     EXPECT_FALSE(marked(run).empty());
     ASSERT_EQ(Ownership(state()).all().size(), 1u);
     EXPECT_EQ(Ownership(state()).all()[0].run, run);

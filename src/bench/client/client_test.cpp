@@ -87,7 +87,7 @@ TEST(Client, ReadsReasoningAndToolCalls) {
     EXPECT_EQ(record.answer, "");
     EXPECT_NE(record.tool_calls.find("look_up"), std::string::npos);
     EXPECT_EQ(nlohmann::json::parse(record.tool_calls).size(), 2u);
-    EXPECT_LT(record.first_token, record.first_answer);
+    EXPECT_LE(record.first_token, record.first_answer);  // in one read when the machine is busy
     EXPECT_EQ(record.reasoning_tokens, 3);
     EXPECT_EQ(record.finish_reason, "tool_calls");
   }

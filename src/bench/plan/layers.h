@@ -1,6 +1,6 @@
 // What one place of the models file, or the command line, says about a backend; and how such
 // layers lie upon each other. Later layers win:
-//   descriptor → defaults → patterns that match → model → profile → command line
+//   descriptor → the load's needs → defaults → patterns that match → model → profile → command line
 // A plain value replaces. Maps are merged key by key; a key without a value takes it away. Lists
 // grow; a list may also say `remove` or `replace`.
 #pragma once

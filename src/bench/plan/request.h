@@ -37,7 +37,8 @@ struct PlanRequest {
   std::string url;  // of a running server: kAttach
   std::string profile;
   std::map<std::string, std::string>
-      settings;  // by the shared names; each backend takes what it has
+      settings;                              // by the shared names; each backend takes what it has
+  std::map<std::string, std::string> needs;  // settings of the work to come, where nobody says more
   std::map<std::string, std::string> own_settings;  // --set: the backend must have them
   std::string host, port;
   std::string gguf;       // a file's name or a part of it: "Q4_K_M"

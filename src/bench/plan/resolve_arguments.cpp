@@ -201,6 +201,15 @@ void build_arguments(PlanBuild& build) {
   Arguments(build).run();
 }
 
+Layer needs_layer(const PlanRequest& request, const BackendDescriptor& backend) {
+  Layer layer;
+  layer.title = "the load";
+  for (const auto& [name, value] : request.needs)
+    if (backend.setting(name))
+      layer.settings[name] = SettingValue{{value}, {"derived: the load needs it"}};
+  return layer;
+}
+
 Layer request_layer(const PlanRequest& request, const BackendDescriptor& backend,
                     std::vector<std::string>& warnings) {
   Layer layer;

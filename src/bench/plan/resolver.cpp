@@ -239,7 +239,9 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const BackendTable& table,
     check_format(backend, choice, out.place.format, table);
   if (out.place.is_here()) out.model = inspect_model(out.place.path(), out.place.projector);
 
-  std::vector<Layer> layers = models.layers(backend.name, out.place.repo_id, entry, choice.profile);
+  std::vector<Layer> layers = {needs_layer(request, backend)};
+  for (Layer& layer : models.layers(backend.name, out.place.repo_id, entry, choice.profile))
+    layers.push_back(std::move(layer));
   layers.push_back(request_layer(request, backend, out.plan.warnings));
   const MergedLayers merged = merge_layers(backend, layers);
   PlanFacts narrowed = facts;

@@ -40,6 +40,8 @@ void build_environment(PlanBuild& build);
 void check_capability(PlanBuild& build, const BackendTable& table);  // resolve_checks.cpp
 void add_warnings(PlanBuild& build);
 
+// What the load needs, as the layer below all others: what somebody said wins.
+Layer needs_layer(const PlanRequest& request, const BackendDescriptor& backend);
 // The command line as the layer above all others.
 Layer request_layer(const PlanRequest& request, const BackendDescriptor& backend,
                     std::vector<std::string>& warnings);

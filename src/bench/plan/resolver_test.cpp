@@ -76,6 +76,28 @@ models:
     }
 }
 
+// What a load needs is no wish: all that somebody said goes before it.
+TEST_F(Resolver, NeedsOfTheLoadLieBelowAll) {
+  models_ = R"(
+models:
+  - repo_id: a/b
+    profiles: {p: {args: {context: 700}}, q: {args: {}}}
+)";
+  request_.model = "a/b";
+  request_.profile = "p";
+  request_.needs = {{"context", "1024"}, {"no_such_setting", "1"}};
+  EXPECT_EQ(plan().context, 700);
+  request_.profile = "q";
+  EXPECT_EQ(plan().context, 1024);
+  for (const PlanArgument& argument : plan().arguments)
+    if (argument.words.front() == "--max-model-len") {
+      EXPECT_EQ(argument.origin.text, "derived: the load needs it");
+    }
+  request_.settings["context"] = "4096";
+  EXPECT_EQ(plan().context, 4096);
+  EXPECT_FALSE(has(warnings(), "no_such_setting"));
+}
+
 TEST_F(Resolver, TensorParallelIsTheGpusThatAreFound) {
   request_.model = "a/b";
   EXPECT_TRUE(has(command(), "--tensor-parallel-size 2"));

@@ -59,6 +59,7 @@ OrderedJson head_json(const RunRecord& run) {
                       {"state", name(run.state)}};
   put(json, "error", run.error);
   put(json, "group", run.group);
+  put(json, "point", run.point);
   if (run.imported) json["imported"] = import_json(*run.imported);
   json["plan"] = plan_json(run.plan);
   json["provenance"] = provenance_json(run.provenance);
@@ -78,6 +79,7 @@ void read_head(const JsonNode& node, RunRecord& run) {
   run.state = read_state(node.at("state"));
   node.read("error", run.error);
   node.read("group", run.group);
+  node.read("point", run.point);
   if (const auto import = node.find("imported")) run.imported = read_import(*import);
   if (const auto plan = node.find("plan")) run.plan = read_plan(*plan);
   if (const auto provenance = node.find("provenance"))

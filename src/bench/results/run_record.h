@@ -133,6 +133,7 @@ struct RunRecord {
   RunState state = RunState::kRunning;
   std::string error;
   std::string group;  // runs of one matrix or sweep share it
+  std::string point;  // point_key(): equal for the same work of the same engine; or empty
   std::optional<ImportRecord> imported;
   PlanRecord plan;
   Provenance provenance;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "bench/run/first_token.h"
 #include "bench/run/gpu_report.h"
+#include "bench/run/point_key.h"
 
 namespace mica {
 namespace {
@@ -15,15 +16,32 @@ using Clock = std::chrono::steady_clock;
 constexpr double kWorthwhile = 1.05;  // of throughput, to go on with a sweep
 constexpr int kInterruptedStatus = 130;
 
-// How often a point was measured already, by backend and point.
-using Measured = std::map<std::pair<std::string, std::string>, std::vector<std::string>>;
+// What was measured already, oldest first, by point_key().
+using Measured = std::map<std::string, std::vector<std::string>>;
 
 Measured measured_already(ResultStore& store, const std::string& group) {
   Measured out;
-  for (const RunEntry& run : store.list({.group = group}))
-    if (run.state == name(RunState::kFinished))
-      out[{run.backend, run.workload + ", " + run.arrivals}].push_back(run.id);
+  for (const RunEntry& run : store.list({.group = group})) {
+    if (run.state != name(RunState::kFinished)) continue;
+    if (const std::string point = store.load(run.id).point; !point.empty())
+      out[point].push_back(run.id);
+  }
   return out;
+}
+
+std::string label_of(const MatrixBackend& backend) {
+  return backend.label.empty() ? backend.plan.backend : backend.label;
+}
+
+// What a sweep goes by, of one run.
+struct Step {
+  double throughput = 0;  // tokens/s
+  bool met = true;        // its limits
+};
+
+Step step_of(const RunRecord& run) {
+  return {run.summary.rate("output_throughput").value_or(0),
+          !run.summary.goodput || run.summary.goodput->met};
 }
 
 class Matrix {
@@ -47,9 +65,8 @@ class Matrix {
   bool interrupted() const { return options_.launch.interrupt.stop_requested(); }
 
   bool failed(const MatrixBackend& backend) const {
-    return std::any_of(report_.problems.begin(), report_.problems.end(), [&](const auto& problem) {
-      return problem.backend == backend.plan.backend;
-    });
+    return std::any_of(report_.problems.begin(), report_.problems.end(),
+                       [&](const auto& problem) { return problem.backend == label_of(backend); });
   }
 
   bool out_of_time() const {
@@ -58,83 +75,92 @@ class Matrix {
   }
 
   void say(MatrixProgress::Kind kind, const MatrixBackend& backend, const std::string& text) {
-    if (sink_) sink_({.kind = kind, .backend = backend.plan.backend, .text = text});
+    if (sink_) sink_({.kind = kind, .backend = label_of(backend), .text = text});
   }
 
-  // What is left of this round: those that an earlier call of the same group has not measured.
-  std::vector<const BenchPoint*> wanted(const MatrixBackend& backend) {
-    std::vector<const BenchPoint*> out;
-    for (const BenchPoint& point : points_) {
-      std::vector<std::string>& there = measured_[{backend.plan.backend, point.name()}];
-      if (there.empty()) {
-        out.push_back(&point);
-        continue;
-      }
-      report_.runs.push_back(there.back());
-      there.pop_back();
-      ++report_.reused;
-    }
-    return out;
-  }
+  // One backend in one round. It starts with the first point that was not measured before, and
+  // ends with this.
+  struct Visit {
+    const MatrixBackend& backend;
+    std::optional<RunningEngine> engine;
+    std::vector<Mark> marks;
+    std::map<std::string, Step> done;  // by point_key()
+    bool over = false;                 // the backend is of no more use
+  };
 
-  // Starts the backend, measures, ends it.
   void visit(const MatrixBackend& backend) {
-    const std::vector<const BenchPoint*> points = wanted(backend);
-    if (points.empty()) return;
-    if (out_of_time()) {
-      report_.left += static_cast<int64_t>(points.size());
-      return;
-    }
+    Visit visit{.backend = backend};
     try {
-      LaunchOptions launch = options_.launch;
-      launch.gpu = backend.gpu;
-      launch.key = backend.key;
-      launch.first_token = [&](const LaunchPlan& plan, std::chrono::seconds deadline,
-                               const std::stop_token& stop) {
-        return ask_first_token(plan, backend.key, deadline, stop);
-      };
-      launch.progress = [&](const LaunchProgress& progress) {
-        say(progress.kind == LaunchProgress::Kind::kLog ? MatrixProgress::Kind::kLog
-                                                        : MatrixProgress::Kind::kStep,
-            backend, progress.text);
-      };
-      RunningEngine engine = launch_engine(backend.plan, launch);
-      measure_all(backend, engine, points);
-      engine.stop();
+      for (size_t i = 0; i < points_.size() && !visit.over; ++i)
+        if (!do_point(visit, points_[i]) && !visit.over) ++report_.left;
+      if (options_.sweep && !visit.over) sweep(visit);
+      if (visit.engine) visit.engine->stop();
     } catch (const Error& error) {
       problem(backend, error.what(), exit_status(error.kind()));
     }
   }
 
-  void problem(const MatrixBackend& backend, const std::string& text, int status) {
-    if (interrupted()) return;
-    report_.problems.push_back({backend.plan.backend, text, status});
-    say(MatrixProgress::Kind::kProblem, backend, text);
+  // Measures it, unless this call or an earlier one of the group has. Nothing when the visit or
+  // the time is over.
+  std::optional<Step> do_point(Visit& visit, const BenchPoint& point) {
+    const MatrixBackend& backend = visit.backend;
+    const std::string key = point_key(backend.plan, backend.model, point);
+    if (const auto done = visit.done.find(key); done != visit.done.end()) return done->second;
+    if (std::vector<std::string>& there = measured_[key]; !there.empty()) {
+      report_.runs.push_back(there.front());
+      ++report_.reused;
+      const Step step = step_of(store_.load(there.front()));
+      there.erase(there.begin());
+      return visit.done[key] = step;
+    }
+    visit.over = interrupted();
+    if (visit.over || out_of_time()) return std::nullopt;
+    if (!visit.engine) {
+      visit.engine.emplace(launch(backend));
+      visit.marks = check(backend, *visit.engine);
+      visit.over = interrupted();
+      if (visit.over) return std::nullopt;
+    }
+    const RunRecord run = measure_one(visit, point, key);
+    visit.over = run.state != RunState::kFinished;
+    return visit.done[key] = step_of(run);
   }
 
-  void measure_all(const MatrixBackend& backend, RunningEngine& engine,
-                   const std::vector<const BenchPoint*>& points) {
-    const std::vector<Mark> marks = check(backend, engine);
-    for (size_t i = 0; i < points.size() && !interrupted(); ++i) {
-      if (out_of_time()) {
-        report_.left += static_cast<int64_t>(points.size() - i);
-        return;
-      }
-      if (!measure_one(backend, engine, *points[i], marks)) return;
-    }
-    if (options_.sweep && !interrupted()) sweep(backend, engine, marks);
+  RunningEngine launch(const MatrixBackend& backend) {
+    LaunchOptions launch = options_.launch;
+    launch.gpu = backend.gpu;
+    launch.key = backend.key;
+    launch.first_token = [&](const LaunchPlan& plan, std::chrono::seconds deadline,
+                             const std::stop_token& stop) {
+      return ask_first_token(plan, backend.key, deadline, stop);
+    };
+    launch.progress = [&](const LaunchProgress& progress) {
+      say(progress.kind == LaunchProgress::Kind::kLog ? MatrixProgress::Kind::kLog
+                                                      : MatrixProgress::Kind::kStep,
+          backend, progress.text);
+    };
+    return launch_engine(backend.plan, launch);
+  }
+
+  void problem(const MatrixBackend& backend, const std::string& text, int status) {
+    if (interrupted()) return;
+    report_.problems.push_back({label_of(backend), text, status});
+    say(MatrixProgress::Kind::kProblem, backend, text);
   }
 
   std::vector<Mark> check(const MatrixBackend& backend, RunningEngine& engine) {
     if (!options_.check_outputs) return {};
-    size_t at = 0;
-    while (at < report_.outputs.size() && report_.outputs[at].backend != backend.plan.backend) ++at;
-    if (at == report_.outputs.size()) {
+    const auto found = outputs_.find(label_of(backend));
+    if (found == outputs_.end()) {
       say(MatrixProgress::Kind::kStep, backend, "output check");
       Client client({.url = engine.url(), .api_key = backend.key});
       report_.outputs.push_back(check_outputs(client, backend.plan));
+      report_.outputs.back().backend = label_of(backend);
+      outputs_[label_of(backend)] = report_.outputs.size() - 1;
+      references_.try_emplace(backend.asked, report_.outputs.size() - 1);
     }
-    return marks_of(report_.outputs[at], &report_.outputs.front());
+    return marks_of(report_.outputs[outputs_.at(label_of(backend))],
+                    &report_.outputs[references_.at(backend.asked)]);
   }
 
   RunRecord head(const MatrixBackend& backend, RunningEngine& engine,
@@ -157,9 +183,9 @@ class Matrix {
     return out;
   }
 
-  // False when the backend is of no more use.
-  bool measure_one(const MatrixBackend& backend, RunningEngine& engine, const BenchPoint& point,
-                   const std::vector<Mark>& marks) {
+  RunRecord measure_one(Visit& visit, const BenchPoint& point, const std::string& key) {
+    const MatrixBackend& backend = visit.backend;
+    RunningEngine& engine = *visit.engine;
     MeasureTarget target;
     target.url = engine.url();
     target.key = backend.key;
@@ -178,41 +204,51 @@ class Matrix {
       if (!sink_) return;
       const bool step = progress.kind == MeasureProgress::Kind::kStep;
       sink_({.kind = step ? MatrixProgress::Kind::kStep : MatrixProgress::Kind::kRequest,
-             .backend = backend.plan.backend,
+             .backend = label_of(backend),
              .text = progress.text,
              .record = progress.record,
              .done = progress.done,
              .total = progress.total});
     };
-    const RunRecord run = measure(target, point, head(backend, engine, marks), store_, options);
+    RunRecord head = this->head(backend, engine, visit.marks);
+    head.point = key;
+    const RunRecord run = measure(target, point, std::move(head), store_, options);
     report_.runs.push_back(run.id);
     report_.invalid |= run.invalid();
     report_.requests_failed |= run.summary.finished < run.summary.requests;
-    throughput_ = run.summary.rate("output_throughput").value_or(0);
-    met_ = !run.summary.goodput || run.summary.goodput->met;
     if (sink_)
-      sink_({.kind = MatrixProgress::Kind::kRun, .backend = backend.plan.backend, .run = &run});
-    if (run.state != RunState::kFailed) return true;
-    const auto failure = engine.failure();
-    problem(backend, run.error, exit_status(failure ? failure->kind : ErrorKind::kBackend));
-    return false;
+      sink_({.kind = MatrixProgress::Kind::kRun, .backend = label_of(backend), .run = &run});
+    if (run.state == RunState::kFailed) {
+      const auto failure = engine.failure();
+      problem(backend, run.error, exit_status(failure ? failure->kind : ErrorKind::kBackend));
+    }
+    return run;
   }
 
-  void sweep(const MatrixBackend& backend, RunningEngine& engine, const std::vector<Mark>& marks) {
+  void sweep(Visit& visit) {
     std::vector<std::string> done;
     for (BenchPoint point : points_) {
       const std::string workload = point.workload_name();
       if (point.items || std::find(done.begin(), done.end(), workload) != done.end()) continue;
       done.push_back(workload);
       point.requests = 0;
-      double best = 0;
+      MatrixSweep found{.backend = label_of(visit.backend), .workload = workload};
       for (int32_t c = 1; c <= options_.most_concurrency; c *= 2) {
-        if (interrupted() || out_of_time()) return;
-        point.arrivals = {.concurrency = c};
-        if (!measure_one(backend, engine, point, marks)) return;
-        if (!met_ || throughput_ < kWorthwhile * best) break;
-        best = throughput_;
+        point.arrivals = {.concurrency = c, .seed = point.arrivals.seed};
+        const auto step = do_point(visit, point);
+        if (!step || visit.over || step->throughput <= 0) return;
+        found.last = c;
+        const double before = found.throughput;
+        if (step->met && step->throughput > before) {
+          found.throughput = step->throughput;
+          found.concurrency = c;
+        }
+        found.end = !step->met                                ? MatrixSweep::End::kLimits
+                    : step->throughput < kWorthwhile * before ? MatrixSweep::End::kNoMore
+                                                              : MatrixSweep::End::kMost;
+        if (found.end != MatrixSweep::End::kMost) break;
       }
+      report_.sweeps.push_back(found);
     }
   }
 
@@ -224,11 +260,25 @@ class Matrix {
   const Clock::time_point began_ = Clock::now();
   Measured measured_;
   MatrixReport report_;
-  double throughput_ = 0;  // of the last run
-  bool met_ = true;        // its limits
+  std::map<std::string, size_t> outputs_, references_;  // of report_.outputs: by label; by model
 };
 
 }  // namespace
+
+std::string describe(const MatrixSweep& sweep) {
+  std::string text = fmt::format("{}, {}: ", sweep.backend, sweep.workload);
+  if (sweep.concurrency == 0)
+    return text + fmt::format("the limits are not met with {} in flight", sweep.last);
+  text += fmt::format("most with {} in flight, {:.1f} tok/s", sweep.concurrency, sweep.throughput);
+  switch (sweep.end) {
+    case MatrixSweep::End::kNoMore:
+      return text + fmt::format("; {} bring less than 5 % more", sweep.last);
+    case MatrixSweep::End::kLimits:
+      return text + fmt::format("; {} don't meet the limits", sweep.last);
+    case MatrixSweep::End::kMost: return text + "; more were not tried";
+  }
+  MICA_CHECK(false);
+}
 
 int MatrixReport::exit_status() const {
   if (interrupted) return kInterruptedStatus;

@@ -18,6 +18,8 @@
 namespace mica {
 
 struct MatrixBackend {
+  std::string label;  // "vllm Qwen3-8B fast", each another; empty: the backend's name
+  std::string asked;  // the model's name as asked for: answers are compared among equal ones
   LaunchPlan plan;
   ModelRecord model;
   const TextModel* text = nullptr;  // of this backend's model; outlives the matrix
@@ -26,7 +28,7 @@ struct MatrixBackend {
 };
 
 struct MatrixOptions {
-  std::string group;   // of all runs; finished ones of the same group are not measured again
+  std::string group;  // of all runs; finished ones with the same point_key() are not measured again
   int32_t rounds = 1;  // odd ones go through the backends backwards, against drift
   double minutes = 0;  // no point begins later; 0 = no limit
   bool check_outputs = true;
@@ -48,15 +50,27 @@ struct MatrixProgress {
   int64_t done = 0, total = 0;            // requests of this point
 };
 
+// Where more requests at a time bring no more.
+struct MatrixSweep {
+  enum class End { kNoMore, kLimits, kMost };  // under 5 % more; limits not met; most_concurrency
+  std::string backend, workload;
+  int32_t concurrency = 0;  // of the most tokens a second with the limits met; 0: never met
+  double throughput = 0;    // there, tokens/s
+  End end = End::kMost;
+  int32_t last = 0;  // the last concurrency that was tried
+};
+std::string describe(const MatrixSweep& sweep);
+
 struct MatrixReport {
   std::vector<std::string> runs;  // ids, those that were there already among them
   int64_t reused = 0, left = 0;   // runs that were there; points that the time did not allow
   struct Problem {
-    std::string backend, text;
+    std::string backend, text;  // backend: its label
     int exit_status = 0;
   };
   std::vector<Problem> problems;
   std::vector<OutputCheck> outputs;
+  std::vector<MatrixSweep> sweeps;
   bool interrupted = false;
   bool invalid = false;          // a run is marked so
   bool requests_failed = false;  // measured ones; the others are good

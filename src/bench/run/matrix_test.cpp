@@ -126,6 +126,57 @@ TEST_F(MatrixTest, AGroupGoesOnWhereItEnded) {
   EXPECT_EQ(second.runs[0], first.runs[0]);
 }
 
+TEST_F(MatrixTest, OnlyTheSameWorkOfTheSameEngineIsTakenFromBefore) {
+  fake::FakeEngine engine(quick());
+  engine.start();
+  const std::vector<MatrixBackend> backends = {{.plan = attached("first", engine.url())}};
+  run(backends, {small("closed:1")});
+  BenchPoint warm = small("closed:1"), more = small("closed:1"), seeded = small("closed:1");
+  warm.workload.warm_cache = true;
+  more.requests = 7;
+  seeded.workload.seed = 3;
+  EXPECT_EQ(run(backends, {warm, more, seeded}).reused, 0);
+  std::vector<MatrixBackend> other = backends;
+  other[0].plan.profile = "fast";
+  EXPECT_EQ(run(other, {small("closed:1")}).reused, 0);
+  other = backends;
+  other[0].plan.model.value = "another";
+  EXPECT_EQ(run(other, {small("closed:1")}).reused, 0);
+  other = backends;
+  other[0].model.files = {{"model.safetensors", 1, "sha256:00"}};
+  EXPECT_EQ(run(other, {small("closed:1")}).reused, 0);
+  BenchPoint recorded = small("closed:1");
+  const auto items = [](const char* text) {
+    return std::make_shared<const std::vector<DatasetItem>>(
+        std::vector<DatasetItem>{{.turns = {{.user = text, .output_tokens = 3}}}});
+  };
+  recorded.items_name = "same name";
+  recorded.items = items("a");
+  EXPECT_EQ(run(backends, {recorded}).reused, 0);
+  EXPECT_EQ(run(backends, {recorded}).reused, 1);
+  recorded.items = items("b");
+  EXPECT_EQ(run(backends, {recorded}).reused, 0);
+}
+
+// Two models of one backend: neither takes the other's runs, answers are compared within a model.
+TEST_F(MatrixTest, ModelsAndProfilesOfOneBackend) {
+  fake::Script another = quick();
+  another.answer.text = "Grass is green for reasons of its own.";
+  fake::FakeEngine a(quick()), b(another);
+  a.start();
+  b.start();
+  const std::vector<MatrixBackend> backends = {
+      {.label = "vllm a", .asked = "a", .plan = attached("vllm", a.url())},
+      {.label = "vllm b", .asked = "b", .plan = attached("vllm", b.url())}};
+  const MatrixReport first = run(backends, {small("closed:1")});
+  ASSERT_EQ(first.runs.size(), 2u);
+  EXPECT_EQ(first.outputs.size(), 2u);
+  EXPECT_FALSE(first.invalid);
+  const MatrixReport again = run(backends, {small("closed:1")});
+  EXPECT_EQ(again.reused, 2);
+  EXPECT_EQ(again.runs, first.runs);
+}
+
 TEST_F(MatrixTest, ABrokenEngineIsMarked) {
   fake::Script broken = quick();
   broken.answer.text.clear();
@@ -208,6 +259,39 @@ TEST_F(MatrixTest, ASweepEndsWhereMoreBringsNothing) {
   // The point itself, then 1, 2, and 4, which brings no more; noise may allow one more.
   EXPECT_GE(report.runs.size(), 4u);
   EXPECT_LE(report.runs.size(), 6u);
+  ASSERT_EQ(report.sweeps.size(), 1u);
+  const MatrixSweep& sweep = report.sweeps[0];
+  EXPECT_EQ(sweep.end, MatrixSweep::End::kNoMore);
+  EXPECT_GE(sweep.concurrency, 2);
+  EXPECT_GT(sweep.throughput, 0);
+  EXPECT_NE(describe(sweep).find("bring less than 5 % more"), std::string::npos);
+  // The same again measures nothing; cut short, it goes on behind what is there.
+  const size_t asked = engine.truths().size();
+  const MatrixReport again =
+      run({{.plan = attached("first", engine.url())}}, {small("closed:1")}, options);
+  EXPECT_EQ(again.runs, report.runs);
+  EXPECT_EQ(again.sweeps[0].concurrency, sweep.concurrency);
+  EXPECT_EQ(engine.truths().size(), asked);
+}
+
+TEST_F(MatrixTest, ASweepSaysUpToWhereTheLimitsHold) {
+  fake::Script script = quick();
+  script.timing.first_token_ms = 40;
+  script.timing.interval_ms = 10;
+  script.timing.slots = 2;
+  fake::FakeEngine engine(script);
+  engine.start();
+  MatrixOptions options;
+  options.check_outputs = false;
+  options.sweep = true;
+  options.measure.limits = parse_limits("ttft:1");  // no answer begins so soon
+  BenchPoint point = small("closed:1");
+  point.requests = 0;
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {point}, options);
+  EXPECT_EQ(report.runs.size(), 1u);  // the sweep's first is the point itself
+  ASSERT_EQ(report.sweeps.size(), 1u);
+  EXPECT_EQ(report.sweeps[0].concurrency, 0);
+  EXPECT_NE(describe(report.sweeps[0]).find("the limits are not met with 1"), std::string::npos);
 }
 
 }  // namespace

@@ -111,8 +111,10 @@ void add_bench_command(CLI::App& app) {
       app.add_subcommand("bench", "Measure engines side by side, or Mica alone without a server");
   command->add_flag("--offline", flags->offline, "Without a server, in this process");
   command->add_option("model,--model", flags->model.model,
-                      "Folder of a checkpoint, or a repository id");
+                      "Folder of a checkpoint, org/name, with --backend also a name of the models "
+                      "file, or several as a,b");
   flags->backends = add_bench_backends_flags(*command);
+  command->option_defaults()->group("Mica alone (--offline)");
   command->add_option("--synth", flags->synth.like,
                       "Random weights in the shape of a built-in model (Qwen3-0.6B, …), a "
                       "config.json or a folder with one");

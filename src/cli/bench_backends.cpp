@@ -7,25 +7,21 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <map>
-#include <optional>
 #include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "bench/client/image.h"
-#include "bench/plan/resolver.h"
 #include "bench/results/provenance.h"
 #include "bench/results/store.h"
 #include "bench/run/live_view.h"
 #include "bench/run/matrix.h"
-#include "cli/plan_inputs.h"
+#include "cli/bench_cells.h"
 
 namespace mica {
 
 struct BenchBackendsFlags {
-  PlanInputs inputs;
-  std::vector<std::string> backends, urls;  // urls: NAME=URL
+  CellInputs cells;
   std::vector<int64_t> input_tokens = {512}, output_tokens = {128};
   std::vector<std::string> arrivals = {"closed:1"};
   std::vector<std::string> prompts, images;
@@ -34,93 +30,30 @@ struct BenchBackendsFlags {
   int32_t turns = 1, shared_groups = 1, rounds = 1, warm_up_rounds = 5;
   double seconds = 0, minutes = 0, spread = 0, timeout = 3600, first_token = 300;
   uint64_t seed = 0;
+  std::string docker = "docker";
+  bool rebuild = false, show_log = false;
   bool text = false, warm_cache = false, sweep = false, no_output_check = false;
 };
 
 namespace {
 
-// The tokenizers of the models, by folder.
-class Texts {
- public:
-  const TextModel* of(const ModelPlace& place) {
-    if (!place.is_here() || !std::filesystem::exists(place.folder / "tokenizer.json"))
-      return nullptr;
-    std::unique_ptr<TextModel>& text = texts_[place.folder.string()];
-    if (!text) text = std::make_unique<TextModel>(place.folder, std::vector<int32_t>{});
-    return text.get();
-  }
-
- private:
-  std::map<std::string, std::unique_ptr<TextModel>> texts_;
-};
-
 ArrivalOptions arrivals_of(const std::string& text) {
   return parse_arrivals(text.find(':') == text.npos ? "closed:" + text : text);
 }
 
-std::optional<std::string> url_of(const BenchBackendsFlags& flags, const std::string& backend) {
-  for (const std::string& text : flags.urls) {
-    const size_t equals = text.find('=');
-    if (equals == text.npos && flags.backends.size() == 1) return text;
-    if (equals == text.npos || text.find("://") < equals)
-      throw Error(ErrorKind::kUsage, "[bench] --url: expected BACKEND=URL, found '{}'", text);
-    if (text.substr(0, equals) == backend) return text.substr(equals + 1);
-  }
-  return std::nullopt;
-}
-
-// What the points need of an engine, where the user says nothing else: room for their sequences and
-// lengths. Engines differ in what they do by themselves: one slot, four, hundreds.
-void size_for_points(const BenchBackendsFlags& flags, const BackendDescriptor& backend,
-                     PlanRequest& request) {
+// Engines differ in what they do by themselves: one slot, four, hundreds.
+CellNeeds needs_of(const BenchBackendsFlags& flags) {
   constexpr int64_t kLeast = 1024, kSpare = 64;  // the output check's prompts fit as well
+  CellNeeds needs;
   int32_t most = 1;
   for (const std::string& text : flags.arrivals)
     most = std::max(most, arrivals_of(text).concurrency);
-  const auto set = [&](const char* name, int64_t value) {
-    if (backend.setting(name)) request.settings.try_emplace(name, std::to_string(value));
-  };
-  if (most > 1 && !flags.sweep) set("concurrency", most);
-  if (!flags.prompts.empty() || !flags.dataset.empty() || flags.turns > 1) return;
-  const int64_t length = *std::ranges::max_element(flags.input_tokens) +
-                         *std::ranges::max_element(flags.output_tokens) + kSpare;
-  set("context", std::max(kLeast, length));
-}
-
-std::vector<MatrixBackend> resolve_backends(const BenchBackendsFlags& flags,
-                                            const std::string& model, Texts& texts) {
-  const BackendTable table = backend_table(flags.inputs);
-  const ModelsFile models = models_file(flags.inputs, table);
-  const PlanFacts facts = plan_facts(flags.inputs);
-  const TextModel* common = nullptr;
-  std::vector<MatrixBackend> out;
-  for (const std::string& name : flags.backends) {
-    PlanRequest request = plan_request(flags.inputs);
-    // "llamacpp:FOLDER": this backend has the weights in another file.
-    const size_t colon = name.find(':');
-    request.backend = name.substr(0, colon);
-    request.model = colon == name.npos ? model : name.substr(colon + 1);
-    if (const auto url = url_of(flags, request.backend)) {
-      request.url = *url;
-      request.mode = LaunchMode::kAttach;
-      ask_served_name(request);
-    }
-    size_for_points(flags, table.get(request.backend), request);
-    ResolvedPlan resolved = resolve_plan(request, table, models, facts);
-    for (const std::string& warning : resolved.plan.warnings)
-      log_warning("[{}] {}", request.backend, warning);
-    MatrixBackend& backend = out.emplace_back();
-    backend.text = texts.of(resolved.place);
-    if (!common) common = backend.text;
-    if (resolved.place.is_here()) backend.model = record_model(resolved.place.path());
-    if (resolved.model) backend.model.parameters = resolved.model->parameters;
-    backend.gpu.gpus = facts.gpus.empty() ? 0 : -1;
-    backend.plan = std::move(resolved.plan);
-  }
-  // The same texts for all: a backend whose file has no tokenizer gets the first one's.
-  for (MatrixBackend& backend : out)
-    if (!backend.text) backend.text = common;
-  return out;
+  if (most > 1 && !flags.sweep) needs.concurrency = most;
+  if (!flags.prompts.empty() || !flags.dataset.empty() || flags.turns > 1) return needs;
+  needs.longest = *std::ranges::max_element(flags.input_tokens) +
+                  *std::ranges::max_element(flags.output_tokens);
+  needs.context = std::max(kLeast, needs.longest + kSpare);
+  return needs;
 }
 
 std::vector<std::string> image_urls(const std::vector<std::string>& sources) {
@@ -218,6 +151,7 @@ void print_report(const MatrixReport& report, ResultStore& store) {
   std::printf("\n");
   for (const std::string& id : report.runs)
     std::printf("%s  %s\n", id.c_str(), one_line(store.load(id)).c_str());
+  for (const MatrixSweep& sweep : report.sweeps) std::printf("%s\n", describe(sweep).c_str());
   if (report.left)
     std::printf("%ld points were left: the time was over. The same command goes on with them.\n",
                 static_cast<long>(report.left));
@@ -235,10 +169,10 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
   const auto list = [&](const char* name, auto& value, const char* help) {
     return option(name, value, help)->delimiter(',');
   };
-  list("--backend", flags->backends,
+  list("--backend", flags->cells.backends,
        "Engines: mica, mlx-lm, vllm, sglang, llamacpp, trtllm, exllamav3, ktransformers; "
        "NAME:MODEL where one has the weights in another file");
-  option("--url", flags->urls, "BACKEND=URL of a running server; repeatable")
+  option("--url", flags->cells.urls, "BACKEND=URL of a running server; repeatable")
       ->allow_extra_args(false);
   list("--input-tokens", flags->input_tokens, "Tokens of prompts, a chat template's included")
       ->capture_default_str();
@@ -290,29 +224,38 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
   command.add_flag("--no-output-check", flags->no_output_check, "Don't compare greedy answers")
       ->group(kServersGroup);
   command.option_defaults()->group(kLaunchGroup);
-  add_shared_plan_flags(command, flags->inputs);
+  add_shared_plan_flags(command, flags->cells.plan);
+  const auto each = [&](const char* name, std::vector<std::string>& values, const char* help) {
+    return command.add_option(name, values, help)->allow_extra_args(false);
+  };
+  each("--port", flags->cells.ports, "Port to listen on (default: the backend's), or BACKEND=PORT");
+  each("--image", flags->cells.images, "Docker image, or BACKEND=IMAGE");
+  each("--backend-version", flags->cells.versions,
+       "Version, in the image's tag, or BACKEND=VERSION");
+  each("--api-key", flags->cells.keys, "Key of a running server, or BACKEND=KEY")
+      ->envname("MICA_API_KEY");
+  command.add_option("--docker", flags->docker, "Docker's program")->capture_default_str();
+  command.add_flag("--rebuild", flags->rebuild, "Pull or build the image again");
+  command.add_flag("--show-log", flags->show_log, "Lines of the engines' logs");
   command.option_defaults()->group("Options");
   return flags;
 }
 
 bool names_backends(const BenchBackendsFlags& flags) {
-  return !flags.backends.empty();
+  return !flags.cells.backends.empty();
 }
 
 int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits) {
-  if (model.empty())
-    throw Error(ErrorKind::kUsage,
-                "bench: which model? A folder, org/name or a name of the models "
-                "file goes before --backend");
-  if (kv_bits != 0) flags.inputs.request.settings["kv_bits"] = std::to_string(kv_bits);
+  flags.cells.models = model;
+  if (kv_bits != 0) flags.cells.plan.request.settings["kv_bits"] = std::to_string(kv_bits);
   recover_launches();
   ResultStore store(flags.results.empty() ? default_results_folder()
                                           : std::filesystem::path(flags.results));
   for (const RecoveredRun& run : store.recover())
     log_warning("[bench] {}: {} requests of an interrupted run were kept", run.id, run.requests);
 
-  Texts texts;
-  const std::vector<MatrixBackend> backends = resolve_backends(flags, model, texts);
+  CellTexts texts;
+  const std::vector<MatrixBackend> backends = resolve_cells(flags.cells, needs_of(flags), texts);
   const std::vector<BenchPoint> points = points_of(flags);
   InterruptWatch interrupt;
   MatrixOptions options;
@@ -330,11 +273,14 @@ int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int3
     options.measure.precision.precision = parse_share(flags.precise, "--precise");
   }
   options.launch.interrupt = interrupt.token();
+  options.launch.docker = flags.docker;
+  options.launch.rebuild = flags.rebuild;
   options.provenance = gather_provenance(MICA_VERSION);
 
   MatrixReport report;
   {
     LiveView view({.terminal = isatty(STDERR_FILENO) == 1,
+                   .show_log = flags.show_log,
                    .width = terminal_width(),
                    .write = [](const std::string& text) { std::fputs(text.c_str(), stderr); },
                    .runs = flags.sweep ? 0

@@ -135,10 +135,11 @@ void add_engine_flags(CLI::App& command, PlanInputs& inputs) {
 }
 
 // What a running server calls its model, where it has only one.
-std::optional<std::string> only_model_at(std::string url) {
+std::optional<std::string> only_model_at(std::string url, const std::string& key) {
   while (url.ends_with('/')) url.pop_back();
   if (url.ends_with("/v1")) url.resize(url.size() - 3);
-  const RequestSample answer = fetch({.url = url}, "GET", "/v1/models", "", /*seconds=*/5);
+  const RequestSample answer =
+      fetch({.url = url, .api_key = key}, "GET", "/v1/models", "", /*seconds=*/5);
   const auto list = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   if (!list.is_object() || !list.contains("data") || !list["data"].is_array() ||
       list["data"].size() != 1 || !list["data"][0].is_object())
@@ -199,7 +200,8 @@ void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs) {
   command.add_option("--backends-dir", inputs.backends_folder,
                      "Folder of descriptors that replace built-in ones or add to them (also read: "
                      "~/.config/mica/backends)");
-  command.add_option("--profile", request.profile, "Profile of the model, or none");
+  command.add_option("--profile", request.profile,
+                     "Profile of the model, or none; `mica bench` takes several as a,b");
   command.add_option("--gguf", request.gguf,
                      "GGUF file of a folder: its name or a part, as Q4_K_M");
   command.add_option("--mmproj", request.projector, "Vision projector, or none");
@@ -281,9 +283,10 @@ PlanRequest plan_request(const PlanInputs& inputs) {
   return request;
 }
 
-void ask_served_name(PlanRequest& request) {
+void ask_served_name(PlanRequest& request, const std::string& key) {
   if (request.url.empty() || request.settings.contains("served_name")) return;
-  if (const auto served = only_model_at(request.url)) request.settings["served_name"] = *served;
+  if (const auto served = only_model_at(request.url, key))
+    request.settings["served_name"] = *served;
 }
 
 }  // namespace mica

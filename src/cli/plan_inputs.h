@@ -40,7 +40,8 @@ PlanFacts plan_facts(const PlanInputs& inputs);
 PlanRequest plan_request(const PlanInputs& inputs);
 
 // Of a running server that has one model and was not told by --served-name what it is called.
-void ask_served_name(PlanRequest& request);
+// `key`: the server's, or empty.
+void ask_served_name(PlanRequest& request, const std::string& key = "");
 
 // "96GB", "96GB@12.0", "2x96GiB@12.0". Throws Error(kUsage).
 std::vector<PlanGpu> parse_gpus(const std::string& text);

@@ -62,8 +62,10 @@ std::string harmless(std::string_view text) {
 }  // namespace
 
 std::string one_line(const RunRecord& run) {
-  std::string out =
-      fmt::format("{} · {}, {}: ", run.backend(), run.workload.name, run.workload.arrivals);
+  std::string out = run.backend();
+  for (const std::string& part : {run.provenance.model.id, run.plan.profile})
+    if (!part.empty()) out += " " + part.substr(part.rfind('/') + 1);
+  out += fmt::format(" · {}, {}: ", run.workload.name, run.workload.arrivals);
   const RunSummary& summary = run.summary;
   if (const auto rate = summary.rate("output_throughput"))
     out += fmt::format("{:.1f} tokens/s, ", *rate);
@@ -102,6 +104,7 @@ void LiveView::take(const MatrixProgress& progress) {
         stay(fmt::format("{} {}: {}", clock_text(now - began_), backend_, step_));
       break;
     case Kind::kLog:
+      if (options_.show_log) stay(fmt::format("[{}] {}", backend_, harmless(progress.text)));
       log_.push_back(harmless(progress.text));
       if (log_.size() > kLogLines) log_.pop_front();
       break;

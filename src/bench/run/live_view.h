@@ -13,6 +13,7 @@ namespace mica {
 
 struct LiveViewOptions {
   bool terminal = false;
+  bool show_log = false;                   // every line of the engines' logs stays
   int width = 80;                          // columns
   std::function<void(std::string)> write;  // where it goes
   std::function<double()> now;             // seconds; the steady clock when empty

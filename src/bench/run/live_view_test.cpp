@@ -69,6 +69,8 @@ TEST(LiveView, ATerminalSeesOneBlockAndWhatStays) {
               "  | line ?[2J4\n  | line ?[2J5\n  | line ?[2J6\n  | line ?[2J7\n  | line ?[2J8\n\n");
     RunRecord run;
     run.plan.backend = "vllm";
+    run.plan.profile = "fast";
+    run.provenance.model.id = "Qwen/Qwen3-8B";
     run.workload.name = "synthetic 512+128";
     run.workload.arrivals = "closed:8";
     run.state = RunState::kFinished;
@@ -76,8 +78,17 @@ TEST(LiveView, ATerminalSeesOneBlockAndWhatStays) {
     view.take({.kind = Kind::kRun, .backend = "vllm", .run = &run});
   }
   EXPECT_EQ(screen_of(written),
-            "00:07 vllm · synthetic 512+128, closed:8: 0 of 0 requests\n"
+            "00:07 vllm Qwen3-8B fast · synthetic 512+128, closed:8: 0 of 0 requests\n"
             "    warning: drift: it grew\n\n");
+}
+
+TEST(LiveView, LinesOfTheLogWhereTheyAreWanted) {
+  std::string written;
+  LiveView view({.show_log = true,
+                 .write = [&](const std::string& text) { written += text; },
+                 .now = [] { return 0.0; }});
+  view.take({.kind = Kind::kLog, .backend = "vllm", .text = "loading\x1b[2J"});
+  EXPECT_EQ(written, "[vllm] loading?[2J\n");
 }
 
 TEST(LiveView, AFileGetsLinesAlone) {

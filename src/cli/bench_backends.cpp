@@ -31,6 +31,7 @@ struct BenchBackendsFlags {
   double seconds = 0, minutes = 0, spread = 0, timeout = 3600, first_token = 300;
   uint64_t seed = 0;
   std::string docker = "docker";
+  bool warm_up_failures_ok = false;
   bool rebuild = false, show_log = false;
   bool text = false, warm_cache = false, sweep = false, no_output_check = false;
 };
@@ -210,6 +211,10 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
   option("--warm-up-rounds", flags->warm_up_rounds, "At most, until times stay the same")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
+  command
+      .add_flag("--warm-up-failures-ok", flags->warm_up_failures_ok,
+                "Measure although warm-up requests failed, as long as some succeed")
+      ->group(kServersGroup);
   option("--timeout", flags->timeout, "Seconds of a request")->check(CLI::PositiveNumber);
   option("--first-token-timeout", flags->first_token, "Seconds until a request's first token")
       ->check(CLI::PositiveNumber);
@@ -264,7 +269,7 @@ int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int3
   options.minutes = flags.minutes;
   options.check_outputs = !flags.no_output_check;
   options.sweep = flags.sweep;
-  options.measure.warm_up_rounds = flags.warm_up_rounds;
+  options.measure.warm_up = {flags.warm_up_rounds, flags.warm_up_failures_ok};
   options.measure.deadlines.total = flags.timeout;
   options.measure.deadlines.first_token = flags.first_token;
   if (!flags.limits.empty()) options.measure.limits = parse_limits(flags.limits);

@@ -49,8 +49,7 @@ struct NamedBackend {
 
 NamedBackend named(const std::string& text, const BackendTable& table) {
   const size_t colon = text.find(':');
-  return {table.get(text.substr(0, colon)).name,
-          colon == text.npos ? "" : text.substr(colon + 1)};
+  return {table.get(text.substr(0, colon)).name, colon == text.npos ? "" : text.substr(colon + 1)};
 }
 
 // A URL of one backend among several must say whose it is.
@@ -110,9 +109,9 @@ class CellMaker {
     std::string found;
     for (const std::string& word : words) {
       const Assigned each = assigned(word, table_);
-      const bool known =
-          each.backend.empty() || std::any_of(backends_.begin(), backends_.end(),
-                                              [&](const auto& b) { return b.name == each.backend; });
+      const bool known = each.backend.empty() ||
+                         std::any_of(backends_.begin(), backends_.end(),
+                                     [&](const auto& b) { return b.name == each.backend; });
       if (!known)
         throw Error(ErrorKind::kUsage, "[bench] {} {}={}: {} is not among those of --backend", flag,
                     each.backend, flag == std::string("--api-key") ? "***" : each.value,
@@ -164,7 +163,6 @@ class CellMaker {
     if (cell.text) common_.try_emplace(model, cell.text);
     if (resolved.place.is_here()) cell.model = record_model(resolved.place.path());
     if (resolved.model) cell.model.parameters = resolved.model->parameters;
-    cell.gpu.gpus = facts_.gpus.empty() ? 0 : -1;
     cell.plan = std::move(resolved.plan);
   }
 

@@ -22,7 +22,23 @@ std::string how_to_free(const PortHolder& holder) {
   return "";
 }
 
+bool is_this_machine(const std::string& host) {
+  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
+}
+
 }  // namespace
+
+void EngineState::look_at_attached() {
+  if (!is_this_machine(plan_.host.value)) return;
+  const auto holder = port_holder(plan_.host.value, port_number(plan_), nullptr);
+  // Docker's proxy holds the port of a container whose processes it does not know.
+  if (!holder || holder->process.pid == 0 || holder->text.find("docker-proxy") != std::string::npos)
+    return;
+  const ProcessId process = holder->process;
+  if (living_group(process).empty()) return;
+  sees_attached_ = true;
+  sampler_->set_members([process] { return living_group(process); });
+}
 
 void EngineState::stop_holder(const PortHolder& holder, const Docker* docker) {
   tell(LaunchProgress::Kind::kStep, "stopping " + holder.text);

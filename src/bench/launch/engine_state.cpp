@@ -61,7 +61,9 @@ EngineState::~EngineState() {
 
 GpuExpectation EngineState::expectation() const {
   GpuExpectation expectation = options_.gpu;
-  if (expectation.gpus < 0 && !attached()) expectation.gpus = plan_.gpus;
+  // One that needs a GPU where none was found is no run on the processor.
+  if (expectation.gpus < 0 && !attached() && (plan_.gpus > 0 || !plan_.needs_gpu))
+    expectation.gpus = plan_.gpus;
   return expectation;
 }
 
@@ -98,7 +100,10 @@ void EngineState::on_line(std::string_view line) {
 void EngineState::start() {
   baseline_ = sampler_->next(kBaselineSeconds);
   started_ = work_began_ = beat_at_ = steady_seconds();
-  if (attached()) return;
+  if (attached()) {
+    look_at_attached();
+    return;
+  }
   if (plan_.mode == LaunchMode::kDocker) prepare_docker();
   refuse_taken_port();
   check_interrupt(LaunchPhase::kPrepare);
@@ -245,9 +250,13 @@ GpuVerdict EngineState::verdict(double begin, bool generated, const std::string&
     activity.compile_lines =
         compile_line_ >= begin && compile_line_ > steady_seconds() - kCompileMemory;
   }
+  if (attached() && !sees_attached_)
+    return {GpuVerdictKind::kCannotTell,
+            "the server runs on another machine, or its processes are not to be seen",
+            {}};
   // A short span may have none, or none that knows the processes.
   std::vector<GpuSample> samples = sampler_->samples_since(begin);
-  if (samples.empty() || (process_ && samples.back().host.processes == 0))
+  if (samples.empty() || ((process_ || sees_attached_) && samples.back().host.processes == 0))
     if (auto sample = sampler_->next(kFreshSample)) samples.push_back(std::move(*sample));
   return judge_gpu_use(samples, attached() ? std::nullopt : baseline_, expectation(), activity);
 }

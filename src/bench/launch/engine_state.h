@@ -62,6 +62,7 @@ class EngineState {
 
  private:
   void refuse_taken_port();
+  void look_at_attached();  // whose processes the samples count
   void stop_holder(const PortHolder& holder, const Docker* docker);
   void prepare_docker();
   void start_process();
@@ -98,6 +99,7 @@ class EngineState {
 
   std::unique_ptr<GpuSampler> sampler_;
   std::optional<GpuSample> baseline_;
+  bool sees_attached_ = false;  // the processes of the server that was attached to
   std::jthread keeper_;
 };
 

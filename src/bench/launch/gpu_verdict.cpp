@@ -235,13 +235,27 @@ Finding working(const Facts& facts, const GpuExpectation& expectation) {
                                               facts.used() == 1 ? "" : "s", gib(memory))};
 }
 
+Finding on_processor(const Facts& facts, const EngineActivity& activity) {
+  if (!activity.generated && compiles(facts, activity))
+    return {GpuVerdictKind::kCompiling, "it compiles; a run on the processor is wanted"};
+  if (!activity.generated && facts.cores < kIdleCores)
+    return {GpuVerdictKind::kWaiting, "it waits: the processor does not work for it"};
+  if (facts.used() > 0)
+    return {GpuVerdictKind::kNoGpuExpected,
+            "a run on the processor was wanted; it holds GPU memory as well"};
+  if (activity.generated)
+    return {GpuVerdictKind::kNoGpuExpected, "a run on the processor, as wanted"};
+  return {
+      GpuVerdictKind::kNoGpuExpected,
+      fmt::format("{:.1f} processor cores are busy for it, as wanted; it is slow, or the request "
+                  "is large",
+                  facts.cores)};
+}
+
 Finding find(const Facts& facts, const GpuExpectation& expectation,
              const EngineActivity& activity) {
   if (activity.dead) return {GpuVerdictKind::kDead, "it has ended: " + activity.end};
-  if (expectation.gpus == 0)
-    return {GpuVerdictKind::kNoGpuExpected,
-            facts.used() == 0 ? "a run on the processor, as wanted"
-                              : "a run on the processor was wanted; it holds GPU memory as well"};
+  if (expectation.gpus == 0) return on_processor(facts, activity);
   if (facts.uses.empty())
     return {GpuVerdictKind::kCannotTell, "no GPU can be looked at on this machine"};
   if (const auto finding = unused(facts, activity)) return *finding;

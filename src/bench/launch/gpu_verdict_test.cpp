@@ -135,6 +135,9 @@ TEST(GpuVerdict, DeadAndNoGpuExpectedAndUnknown) {
   expect(GpuVerdictKind::kDead, dead);
   EXPECT_NE(dead.summary.find("exit status 1"), std::string::npos);
   expect(GpuVerdictKind::kNoGpuExpected, judge({{{0, 500, 0}}, 8}, true, {0, -1}));
+  // No token came: whether it computes or hangs is told on the processor as well.
+  expect(GpuVerdictKind::kNoGpuExpected, judge({{{0, 500, 0}}, 8}, false, {0, -1}));
+  expect(GpuVerdictKind::kWaiting, judge({{{0, 500, 0}}, 0}, false, {0, -1}));
   EXPECT_TRUE(judge({{}, 8}, true, {0, -1}).good());
   expect(GpuVerdictKind::kCannotTell, judge({{}, 8}, true));
   expect(GpuVerdictKind::kCannotTell, judge_gpu_use({}, std::nullopt, {}, {}));

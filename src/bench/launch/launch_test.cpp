@@ -399,6 +399,33 @@ TEST_F(LaunchTest, AttachStartsAndStopsNothing) {
   EXPECT_FALSE(engine.failure());
 }
 
+TEST_F(LaunchTest, AnEngineThatNeedsAGpuIsNoneOnTheProcessor) {
+  LaunchPlan plan = process_plan();
+  plan.needs_gpu = true;
+  EXPECT_EQ(launch_engine(plan, options()).verdict(0).kind, GpuVerdictKind::kCannotTell);
+}
+
+// The processes of a server that somebody else started are those that its port leads to.
+TEST_F(LaunchTest, AttachLooksAtWhoeverHoldsThePort) {
+  const LaunchPlan plan = process_plan();
+  const RunningEngine engine = launch_engine(plan, options());
+  const std::vector<ProcessFacts> members = marked(engine.run());
+  ASSERT_FALSE(members.empty());
+  LaunchOptions looking = options();
+  looking.gpu_source = {FAKE_NVML_LIBRARY, "", 2};
+  const auto verdict = [&](pid_t pid, const std::string& host) {
+    gpus_say(fmt::format(
+        "gpu 0 H100 81559 6000 60 300 700 55 1980 2619 0 1\nprocess 0 {} 5000 60\n", pid));
+    LaunchPlan attach = attach_plan(static_cast<uint16_t>(std::stoi(plan.port.value)));
+    attach.host.value = host;
+    RunningEngine attached = launch_engine(attach, looking);
+    return attached.verdict(steady_seconds());
+  };
+  EXPECT_EQ(verdict(members[0].id.pid, "127.0.0.1").kind, GpuVerdictKind::kOnGpu);
+  EXPECT_EQ(verdict(1, "127.0.0.1").kind, GpuVerdictKind::kNotOnGpu);
+  EXPECT_EQ(verdict(1, "10.0.0.5").kind, GpuVerdictKind::kCannotTell);
+}
+
 TEST_F(LaunchTest, AttachToNobody) {
   LaunchPlan plan = attach_plan(unused_port());
   plan.deadlines.start = seconds(1);

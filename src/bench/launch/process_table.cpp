@@ -158,6 +158,22 @@ uint64_t process_namespace() {
   return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
+std::vector<ProcessFacts> living_group(const ProcessId& member) {
+  const std::vector<ProcessFacts> all = all_processes();
+  const auto one = std::find_if(all.begin(), all.end(),
+                                [&](const ProcessFacts& process) { return process.id == member; });
+  if (one == all.end()) return {};
+  std::set<pid_t> found;
+  for (const ProcessFacts& process : all)
+    if (process.group == one->group && process.id.pid != ::getpid()) found.insert(process.id.pid);
+  add_descendants(all, found);
+  std::vector<ProcessFacts> members;
+  for (const ProcessFacts& process : all)
+    if (found.contains(process.id.pid) && process.id.pid != ::getpid() && !is_dead(process))
+      members.push_back(process);
+  return members;
+}
+
 std::vector<ProcessFacts> living(const LaunchedProcesses& launched) {
   if (launched.leader.pid <= 0) return {};
   const std::vector<ProcessFacts> all = all_processes();

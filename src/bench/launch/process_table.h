@@ -59,6 +59,9 @@ struct LaunchedProcesses {
   std::string mark;             // "MICA_LAUNCH=…"
   std::vector<ProcessId> seen;  // members that were seen while the leader lived
 };
+// The processes of a group, as a shell's job is one, and all that descends from them; never this
+// process. Of a server that somebody else started.
+std::vector<ProcessFacts> living_group(const ProcessId& member);
 // Those alive; never this process. Proven are the leader, who was seen and who carries the mark; a
 // proven member proves its session. A session without one counts not: its number may be another's.
 std::vector<ProcessFacts> living(const LaunchedProcesses& launched);

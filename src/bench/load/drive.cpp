@@ -170,7 +170,8 @@ DriveResult drive(Client& client, const PlanDialect& dialect,
 }
 
 WarmUpResult warm_up(Client& client, const PlanDialect& dialect, const Workload& workload,
-                     DriveOptions options, int32_t most, int64_t& next_id, const RecordSink& sink) {
+                     DriveOptions options, const WarmUpOptions& warm_up, int64_t& next_id,
+                     const RecordSink& sink) {
   WarmUpResult result;
   const int32_t together = std::max(1, options.arrivals.concurrency);
   const int64_t count = std::max(4, 2 * together);
@@ -179,24 +180,28 @@ WarmUpResult warm_up(Client& client, const PlanDialect& dialect, const Workload&
   options.stop = {};
   options.arrivals = {.concurrency = together};
   double before = 0;
-  while (result.rounds < most && !result.stable) {
+  while (result.rounds < warm_up.rounds && !result.stable) {
     std::vector<double> times;
     std::string error;
     std::vector<Conversation> conversations =
         workload.conversations(-(result.rounds + 1) * count, count);
     for (Conversation& conversation : conversations) conversation.time = -1;  // not as a trace
+    int64_t failed = 0;
     const auto take = [&](RequestSample record) {
       if (record.ok())
         times.push_back(record.ended - record.sent);
       else
         error = fmt::format("{}: {}", name(record.status), record.error);
+      failed += !record.ok();
       sink(std::move(record));
     };
     if (drive(client, dialect, conversations, options, next_id, take).stopped) return result;
     ++result.rounds;
-    if (times.empty())
-      throw Error(ErrorKind::kBackend,
-                  "[bench] none of {} warm-up requests succeeded; the last: {}", count, error);
+    if (times.empty() || (failed > 0 && !warm_up.failures_ok))
+      throw Error(ErrorKind::kBackend, "[bench] {} of {} warm-up requests failed; the last: {}{}",
+                  failed, failed + static_cast<int64_t>(times.size()), error,
+                  times.empty() ? "" : " (--warm-up-failures-ok measures all the same)");
+    result.failed += failed;
     const double now = median(times);
     result.stable = result.rounds > 1 && std::abs(now - before) <= WarmUpResult::kStable * before;
     before = now;

@@ -47,16 +47,24 @@ DriveResult drive(Client& client, const PlanDialect& dialect,
                   const std::vector<Conversation>& conversations, const DriveOptions& options,
                   int64_t& next_id, const RecordSink& sink);
 
+struct WarmUpOptions {
+  int32_t rounds = 5;        // at most
+  bool failures_ok = false;  // go on while some requests succeed
+};
+
 struct WarmUpResult {
   int32_t rounds = 0;
+  int64_t failed = 0;   // requests
   bool stable = false;  // the last two rounds differ by less than kStable
   static constexpr double kStable = 0.1;
 };
 
 // Rounds of the same kind of work with other texts (indices from -1 down), at least two, until the
-// median time of a request stays the same, or `most` rounds. A round is twice the concurrency, at
-// least four. Throws Error(kBackend) with the server's words when no request of a round succeeds.
+// median time of a request stays the same. A round is twice the concurrency, at least four. Throws
+// Error(kBackend) with the server's words when a request fails, or, where failures are allowed,
+// when none of a round succeeds.
 WarmUpResult warm_up(Client& client, const PlanDialect& dialect, const Workload& workload,
-                     DriveOptions options, int32_t most, int64_t& next_id, const RecordSink& sink);
+                     DriveOptions options, const WarmUpOptions& warm_up, int64_t& next_id,
+                     const RecordSink& sink);
 
 }  // namespace mica

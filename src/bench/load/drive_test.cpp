@@ -149,7 +149,7 @@ TEST(WarmUp, GoesOnUntilTheTimesStayTheSame) {
   int64_t next_id = 0, warm = 0;
   const Workload workload({.input_tokens = 20, .output_tokens = 2}, nullptr);
   const WarmUpResult result =
-      warm_up(client, dialect(), workload, {.model = "fake-model"}, 8, next_id,
+      warm_up(client, dialect(), workload, {.model = "fake-model"}, {.rounds = 8}, next_id,
               [&](const RequestSample& record) { warm += record.warmup; });
   EXPECT_TRUE(result.stable);
   EXPECT_GE(result.rounds, 3);  // the slow one, and two that are alike
@@ -164,13 +164,39 @@ TEST(WarmUp, AnEngineThatAlwaysFailsIsAnError) {
   Client client({.url = engine.url()});
   int64_t next_id = 0;
   try {
-    warm_up(client, dialect(), Workload({.input_tokens = 20}, nullptr), {.model = "fake-model"}, 8,
-            next_id, [](const RequestSample&) {});
+    warm_up(client, dialect(), Workload({.input_tokens = 20}, nullptr), {.model = "fake-model"},
+            {.rounds = 8}, next_id, [](const RequestSample&) {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kBackend);
     EXPECT_NE(std::string(error.what()).find("no memory left"), std::string::npos) << error.what();
   }
+}
+
+TEST(WarmUp, OneFailureIsEnoughUnlessItIsAllowed) {
+  fake::Script script = quick();
+  script.faults = {
+      {.kind = "status", .first = 2, .count = 1, .at = "head", .status = 500, .body = "broken"}};
+  fake::FakeEngine first(script), second(script);
+  first.start();
+  second.start();
+  const Workload workload({.input_tokens = 20, .output_tokens = 2}, nullptr);
+  int64_t next_id = 0;
+  const auto warm = [&](const fake::FakeEngine& engine, bool failures_ok) {
+    Client client({.url = engine.url()});
+    return warm_up(client, dialect(), workload, {.model = "fake-model"},
+                   {.rounds = 2, .failures_ok = failures_ok}, next_id, [](const RequestSample&) {});
+  };
+  try {
+    warm(first, false);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("1 of 4 warm-up requests failed"), std::string::npos)
+        << error.what();
+  }
+  const WarmUpResult result = warm(second, true);
+  EXPECT_EQ(result.failed, 1);
+  EXPECT_EQ(result.rounds, 2);
 }
 
 }  // namespace

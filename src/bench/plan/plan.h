@@ -110,7 +110,8 @@ struct LaunchPlan {
   // What it is for; 0 = the backend's own.
   int64_t context = 0, concurrency = 0;  // tokens of a sequence, sequences
   int kv_bits = 16;
-  int gpus = 0;  // that it uses
+  int gpus = 0;            // that it uses
+  bool needs_gpu = false;  // it does not run on a processor alone
   double memory_fraction = 0;
 
   std::vector<std::string> warnings;  // what the user should know before the start

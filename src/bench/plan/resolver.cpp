@@ -210,6 +210,7 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
   plan.backend_version = version != build.merged.scalars.end()
                              ? version->second
                              : Sourced{build.backend.version, {build.backend.place}};
+  plan.needs_gpu = !build.backend.cpu;
   plan.probes = build.backend.probes;
   plan.dialect = build.backend.dialect;
   plan.deadlines = build.backend.deadlines;

@@ -72,6 +72,11 @@ void RunWriter::add(const RequestSample& record) {
   run_.requests.push_back(record);
 }
 
+void RunWriter::change(const std::function<void(RequestSample&)>& change) {
+  const std::lock_guard lock(*mutex_);
+  for (RequestSample& record : run_.requests) change(record);
+}
+
 void RunWriter::add(const PhaseRecord& phase) {
   journal_.append(phase);
   const std::lock_guard lock(*mutex_);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -29,6 +30,8 @@ class RunWriter {
 
   const std::string& id() const { return run_.id; }
   void add(const RequestSample& record);  // durable against this process's death when it returns
+  // What is found of requests only after the load; the journal does not have it.
+  void change(const std::function<void(RequestSample&)>& change);
   void add(const PhaseRecord& phase);
   void add(const Mark& mark);
   void add_telemetry(const SeriesRecord& series);

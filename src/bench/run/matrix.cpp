@@ -195,6 +195,10 @@ class Matrix {
       if (const auto failure = engine.failure()) return describe(*failure);
       return std::nullopt;
     };
+    target.verdict = [&] {
+      constexpr double kLook = 5;  // seconds before
+      return describe(engine.verdict(steady_seconds() - kLook, /*generated=*/false));
+    };
     target.observe = [&](RunWriter& writer, Clock::time_point epoch, double begin, double end) {
       add_gpu_report(writer, engine, epoch, begin, end);
     };

@@ -177,6 +177,26 @@ TEST_F(MatrixTest, ModelsAndProfilesOfOneBackend) {
   EXPECT_EQ(again.runs, first.runs);
 }
 
+TEST_F(MatrixTest, WhatTheEngineDoesWhenARequestRunsOutOfTimeIsTold) {
+  fake::Script script = quick();
+  script.faults = {{.kind = "hang", .first = 16, .count = 2}};  // behind token and warm-up
+  fake::FakeEngine engine(script);
+  engine.start();
+  MatrixOptions options;
+  options.check_outputs = false;
+  options.measure.warm_up.rounds = 2;
+  options.measure.deadlines.first_token = 0.5;
+  options.measure.deadlines.total = 1;
+  BenchPoint point = small("closed:1");
+  point.requests = 12;
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {point}, options);
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord kept = store_.load(report.runs[0]);
+  const Mark* mark = mark_of(kept, "timeout");
+  ASSERT_TRUE(mark);
+  EXPECT_NE(mark->text.find("the engine then: cannot_tell"), std::string::npos) << mark->text;
+}
+
 TEST_F(MatrixTest, ABrokenEngineIsMarked) {
   fake::Script broken = quick();
   broken.answer.text.clear();

@@ -5,7 +5,6 @@
 #include <thread>
 
 #include "base/error.h"
-#include "bench/load/drive.h"
 
 namespace mica {
 namespace {
@@ -88,6 +87,12 @@ class Measuring {
   void take(const RequestSample& record) {
     writer_.add(record);
     lost_ |= record.status == RequestStatus::kDropped || record.status == RequestStatus::kRefused;
+    if (record.status == RequestStatus::kTimeout && target_.verdict && !looked_) {
+      looked_ = true;
+      writer_.add(Mark{Severity::kWarning, "timeout",
+                       fmt::format("request {}: {}; the engine then: {}", record.id, record.error,
+                                   target_.verdict())});
+    }
     if (record.warmup) return;
     if (record.ok() && record.output_tokens() > 0)
       rule_.add((record.ended - record.sent) / static_cast<double>(record.output_tokens()));
@@ -135,12 +140,16 @@ class Measuring {
     empty_cache();
     const double begin = client_.now();
     const WarmUpResult result =
-        warm_up(client_, dialect_, workload_, drive_options(), options_.warm_up_rounds, next_id_,
+        warm_up(client_, dialect_, workload_, drive_options(), options_.warm_up, next_id_,
                 [this](const RequestSample& record) { take(record); });
     writer_.add(PhaseRecord{
         "warm-up", client_.now() - begin,
         fmt::format("{} rounds{}", result.rounds, result.stable ? ", stable" : ", not stable")});
-    if (!result.stable && result.rounds == options_.warm_up_rounds)
+    if (result.failed > 0)
+      writer_.add(
+          Mark{Severity::kWarning, "warmup_failed",
+               fmt::format("{} warm-up requests failed, which was allowed", result.failed)});
+    if (!result.stable && result.rounds == options_.warm_up.rounds)
       writer_.add(Mark{Severity::kWarning, "unsteady_warmup",
                        fmt::format("after {} rounds of warm-up the time of a request still changed "
                                    "by more than {:.0f} % from round to round",
@@ -162,6 +171,7 @@ class Measuring {
       writer_.add(Mark{Severity::kWarning, "not_precise",
                        fmt::format("the median is known to {:.1f} %, {:.1f} % was wanted",
                                    100 * rule_.reached(), 100 * options_.precision.precision)});
+    count_tokens();
     if (target_.observe) target_.observe(writer_, client_.epoch(), result.began, result.ended);
     const ClientCost cost = client_.cost();
     if (cost.sent_again > 0)
@@ -175,6 +185,19 @@ class Measuring {
         {.name = "client.worst_lag", .unit = "s", .source = "mica", .values = {cost.worst_lag}});
   }
 
+  // After the load, which it would slow down. Calls of tools are text of the template's, not of the
+  // answer alone.
+  void count_tokens() {
+    if (!target_.text) return;
+    writer_.change([this](RequestSample& record) {
+      if (!record.ok() || !record.tool_calls.empty()) return;
+      if (record.answer.empty() && record.reasoning.empty()) return;
+      record.counted_output =
+          static_cast<int64_t>(target_.text->encode_rendered(record.reasoning).size() +
+                               target_.text->encode_rendered(record.answer).size());
+    });
+  }
+
   const MeasureTarget& target_;
   const PlanDialect& dialect_;
   const BenchPoint& point_;
@@ -185,7 +208,8 @@ class Measuring {
   Client client_;
   StopRule rule_;
   int64_t next_id_ = 0, done_ = 0;
-  bool lost_ = false;  // a connection
+  bool lost_ = false;    // a connection
+  bool looked_ = false;  // at the engine, when a request had run out of time
 };
 
 WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& point,

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bench/client/client.h"
+#include "bench/load/drive.h"
 #include "bench/plan/plan.h"
 #include "bench/results/store.h"
 #include "bench/run/point.h"
@@ -23,6 +24,8 @@ struct MeasureTarget {
   const LaunchPlan* plan = nullptr;
   const TextModel* text = nullptr;  // null = no tokenizer is known: lengths are estimates
   std::function<std::optional<std::string>()> failure;  // why it is dead; asked from a thread
+  // What the engine does at this moment; asked when the first request has run out of time.
+  std::function<std::string()> verdict;
   // After the load: marks of what ran where, and telemetry of [begin, end], run time of `client`.
   std::function<void(RunWriter& writer, std::chrono::steady_clock::time_point epoch, double begin,
                      double end)>
@@ -38,8 +41,8 @@ struct MeasureProgress {
 };
 
 struct MeasureOptions {
-  int32_t warm_up_rounds = 5;  // at most
-  bool precise = false;        // end when the precision is reached, before all requests
+  WarmUpOptions warm_up;
+  bool precise = false;  // end when the precision is reached, before all requests
   StopOptions precision;
   LatencyLimits limits;
   RequestDeadlines deadlines;

@@ -135,6 +135,16 @@ void Checks::lengths() {
          "{} of {} answers have another length than asked for: request {} has {} tokens, not {}{}",
          output.size(), finished_.size(), output[0]->id, output[0]->output_tokens(),
          exact ? "" : "at most ", output[0]->wanted_output);
+  const Records shorter = where([&](const RequestSample& r) {
+    return !exact && r.wanted_output != kUnknown && r.output_tokens() < r.wanted_output;
+  });
+  if (!shorter.empty())
+    mark(Severity::kWarning, "output_shorter",
+         "{} of {} answers ended by themselves before the tokens that were asked for: request {} "
+         "has "
+         "{} of {}; engines that can be told the length do more work",
+         shorter.size(), finished_.size(), shorter[0]->id, shorter[0]->output_tokens(),
+         shorter[0]->wanted_output);
   const Distribution* tokens = summary_.figure("output_tokens");
   if (!exact && tokens && tokens->variation > 0.1)
     mark(Severity::kWarning, "output_lengths_vary",
@@ -151,11 +161,13 @@ void Checks::token_counts() {
     mark(Severity::kWarning, "tokens_guessed",
          "{} of {} answers came without a count of tokens: one for each chunk is assumed",
          guessed.size(), finished_.size());
-  const Records differ = where([](const RequestSample& r) {
+  // The end of sequence and special tokens have no text. Behind an end that is ignored there may be
+  // many, and texts that the tokenizer would cut in another way.
+  const double tolerance = options_.exact_output ? 0.3 : 0.02;
+  const Records differ = where([&](const RequestSample& r) {
     if (r.completion_tokens == kUnknown || r.counted_output == kUnknown) return false;
-    // The end of sequence and special tokens have no text.
     return std::abs(static_cast<double>(r.completion_tokens - r.counted_output)) >
-           2 + 0.02 * static_cast<double>(r.completion_tokens);
+           2 + tolerance * static_cast<double>(r.completion_tokens);
   });
   if (!differ.empty())
     mark(Severity::kWarning, "usage_differs",

@@ -71,6 +71,8 @@ TEST(Checks, LengthsThatDiffer) {
   records = steady_run(100);
   records[8].completion_tokens = records[8].counted_output = 7;
   EXPECT_FALSE(find(check(records), "output_length"));  // at most 11 were asked for
+  EXPECT_EQ(severity_of(check(records), "output_shorter"), Severity::kWarning);
+  EXPECT_FALSE(find(check(records, {.exact_output = true}), "output_shorter"));
   EXPECT_EQ(severity_of(check(records, {.exact_output = true}), "output_length"),
             Severity::kInvalid);
   for (size_t i = 0; i < 100; i += 2) records[i].completion_tokens = records[i].counted_output = 4;

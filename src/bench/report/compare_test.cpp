@@ -110,7 +110,11 @@ TEST(Compare, ReasonsNotToCompare) {
       {changed([](RunRecord& r) {
          r.workload.more = {{"temperature", "1"}};
        }),
-       "different temperatures: 0 and 1"},
+       "different sampling: temperature: 0 and 1"},
+      {changed([](RunRecord& r) {
+         r.plan.sampling = {{"temperature", "0.7", "profile"}, {"top_p", "0.9", "profile"}};
+       }),
+       "different sampling: top_p: none and 0.9"},
       {changed([](RunRecord& r) {
          r.provenance.gpus_used = {0, 1};
        }),
@@ -146,6 +150,26 @@ TEST(Compare, WhatIsOnlyWorthKnowing) {
   for (const char* part : {"drivers: 580.65.06 and 590.12", "power limits in W: 600 and 450",
                            "the prompts have other texts", "B: TTFT drifts", "B is interrupted"})
     EXPECT_NE(text.find(part), std::string::npos) << text;
+}
+
+TEST(Compare, WhatOneEngineWasStartedWith) {
+  RunRecord run = sample_run();
+  run.plan.arguments = {
+      {"--max-model-len", "1024", ""}, {"--port", "8000", ""}, {"--fast", "", ""}};
+  run.plan.environment = {{"A", "1", ""}};
+  RunRecord other = run;
+  other.plan.profile = "long";
+  other.plan.arguments = {{"--max-model-len", "8192", ""}, {"--port", "8001", ""}};
+  other.plan.environment = {{"A", "2", ""}};
+  const std::string text = differences(run, other);
+  for (const char* part :
+       {"--max-model-len: 1024 and 8192", "--fast: on and not given", "A: 1 and 2"})
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  EXPECT_EQ(text.find("--port"), std::string::npos) << text;
+  EXPECT_EQ(reasons(run, other), "");  // it is the question, not a fault
+  RunRecord sglang = sample_run("sglang");
+  sglang.plan.arguments = {{"--context-length", "8192", ""}};
+  EXPECT_EQ(differences(run, sglang).find("--max-model-len"), std::string::npos);
 }
 
 RunRecord old_run(double speed = 1) {

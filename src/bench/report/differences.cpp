@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "bench/report/compare.h"
 
@@ -19,6 +21,8 @@ class Differences {
     measuring();
     model();
     work();
+    sampling();
+    start();
     warmup();
     machine();
     validity();
@@ -39,6 +43,8 @@ class Differences {
   void measuring();
   void model();
   void work();
+  void sampling();
+  void start();
   void lengths(const char* figure, const char* what);
   void warmup();
   void machine();
@@ -100,7 +106,67 @@ void Differences::work() {
     reasons_.push_back("different work: only one has answers of an exact length");
   if (reasons_.size() == before && differ(a.prompts_hash, b.prompts_hash))
     others_.push_back("the prompts have other texts");
-  reason("different temperatures", value_of(a, "temperature"), value_of(b, "temperature"));
+}
+
+using Fields = std::map<std::string, std::string>;
+
+std::string value_in(const Fields& fields, const std::string& name, const std::string& absent) {
+  const auto found = fields.find(name);
+  return found != fields.end() ? found->second : absent;
+}
+
+// Of every request. Old results keep the temperature with the work; Mica sends 0 where the plan
+// says nothing.
+Fields sampling_of(const RunRecord& run) {
+  Fields fields;
+  const std::string told = value_of(run.workload, "temperature");
+  if (!told.empty()) fields["temperature"] = told;
+  if (!run.imported && told.empty()) fields.emplace("temperature", "0");
+  for (const PlanValue& value : run.plan.sampling) fields[value.name] = value.value;
+  return fields;
+}
+
+void Differences::sampling() {
+  const Fields a = sampling_of(a_), b = sampling_of(b_);
+  if (a.empty() || b.empty()) return;
+  Fields all = a;
+  all.insert(b.begin(), b.end());
+  for (const auto& [name, ignored] : all)
+    reason(("different sampling: " + name).c_str(), value_in(a, name, "none"),
+           value_in(b, name, "none"));
+}
+
+// What an argument is called, and its value: "--port 8000", "--port=8000".
+std::pair<std::string, std::string> split_argument(const std::string& text) {
+  const size_t at = text.find_first_of(" =");
+  return {text.substr(0, at), at == text.npos ? "on" : text.substr(at + 1)};
+}
+
+Fields arguments_of(const RunRecord& run) {
+  Fields fields;
+  for (const PlanValue& argument : run.plan.arguments) {
+    // As kept: the flag and its value, or all in one of them.
+    auto [name, value] = split_argument(argument.name);
+    if (name != "--host" && name != "--port")
+      fields[name] = argument.value.empty() ? value : argument.value;
+  }
+  for (const PlanValue& variable : run.plan.environment) fields[variable.name] = variable.value;
+  return fields;
+}
+
+// One engine with two starts: which setting made the difference?
+void Differences::start() {
+  if (a_.plan.backend != b_.plan.backend || a_.imported || b_.imported) return;
+  other("engine versions", a_.provenance.engine.version, b_.provenance.engine.version);
+  other("image digests", a_.provenance.engine.image_digest, b_.provenance.engine.image_digest);
+  other("profiles", a_.plan.profile, b_.plan.profile);
+  other("ways of starting", a_.plan.mode, b_.plan.mode);
+  const Fields a = arguments_of(a_), b = arguments_of(b_);
+  if (a.empty() || b.empty()) return;  // attached: nobody knows
+  Fields all = a;
+  all.insert(b.begin(), b.end());
+  for (const auto& [name, ignored] : all)
+    other(name.c_str(), value_in(a, name, "not given"), value_in(b, name, "not given"));
 }
 
 void Differences::warmup() {

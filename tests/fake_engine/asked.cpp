@@ -135,7 +135,7 @@ void read_options(const Script& script, const Json& json, Asked& asked) {
   asked.stream = flag(json, "stream", false);
   asked.max_tokens = whole(json, "max_completion_tokens", whole(json, "max_tokens", 16));
   const bool exact = script.dialect != Dialect::kMlx;
-  asked.ignore_eos = exact && flag(json, "ignore_eos", false);
+  asked.ignore_eos = exact && script.dialect != Dialect::kTabby && flag(json, "ignore_eos", false);
   asked.min_tokens =
       exact && script.dialect != Dialect::kLlamaCpp ? whole(json, "min_tokens", 0) : 0;
   asked.may_cache = flag(json, "cache_prompt", true);

@@ -176,6 +176,7 @@ std::string metrics_page(const Script& script, const std::vector<Counters>& engi
     case Dialect::kLlamaCpp: llamacpp_page(page); break;
     case Dialect::kTrtLlm: trtllm_page(page); break;
     case Dialect::kMlx:
+    case Dialect::kTabby:
     case Dialect::kOpenAi: break;
   }
   return page.take();

@@ -14,6 +14,7 @@ const char* owner(Dialect dialect) {
   switch (dialect) {
     case Dialect::kTrtLlm: return "tensorrt_llm";
     case Dialect::kOpenAi: return "openai";
+    case Dialect::kTabby: return "tabbyAPI";
     case Dialect::kMlx: return nullptr;  // mlx_lm names none
     default: return name(dialect);
   }
@@ -33,6 +34,7 @@ Reply health(const FakeEngine::Impl& engine) {
   const Dialect dialect = engine.script.dialect;
   if (!engine.after(engine.script.start.health_ms))
     return {503, error_body(dialect, 503, "Loading model")};
+  if (dialect == Dialect::kTabby) return {200, R"({"status":"healthy","issues":[]})"};
   const bool says =
       dialect == Dialect::kLlamaCpp || dialect == Dialect::kMlx || dialect == Dialect::kMica;
   return {200, says ? R"({"status":"ok"})" : ""};
@@ -64,7 +66,8 @@ std::optional<Reply> version(const FakeEngine::Impl& engine, const std::string& 
 
 std::optional<Reply> metrics(FakeEngine::Impl& engine, const std::string& path) {
   const Dialect dialect = engine.script.dialect;
-  if (dialect == Dialect::kMlx || dialect == Dialect::kOpenAi) return std::nullopt;
+  if (dialect == Dialect::kMlx || dialect == Dialect::kOpenAi || dialect == Dialect::kTabby)
+    return std::nullopt;
   constexpr const char* kText = "text/plain; version=0.0.4; charset=utf-8";
   if (dialect != Dialect::kTrtLlm || path == "/prometheus/metrics")
     return Reply{200, metrics_page(engine.script, engine.engines), kText};

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array kDialects = {Dialect::kOpenAi,   Dialect::kVllm,   Dialect::kSglang,
                                   Dialect::kLlamaCpp, Dialect::kTrtLlm, Dialect::kMlx,
-                                  Dialect::kMica};
+                                  Dialect::kMica,     Dialect::kTabby};
 
 [[noreturn]] void wrong(const std::string& place, const std::string& expected) {
   throw Error(ErrorKind::kUsage, "[fake_engine] {}: expected {}", place, expected);
@@ -216,6 +216,7 @@ const char* name(Dialect dialect) {
     case Dialect::kTrtLlm: return "trtllm";
     case Dialect::kMlx: return "mlx";
     case Dialect::kMica: return "mica";
+    case Dialect::kTabby: return "tabby";
   }
   MICA_CHECK(false);
 }

@@ -9,9 +9,9 @@
 
 namespace mica::fake {
 
-enum class Dialect { kOpenAi, kVllm, kSglang, kLlamaCpp, kTrtLlm, kMlx, kMica };
-const char* name(
-    Dialect dialect);  // "openai", "vllm", "sglang", "llamacpp", "trtllm", "mlx", "mica"
+// "openai", "vllm", "sglang", "llamacpp", "trtllm", "mlx", "mica", "tabby"
+enum class Dialect { kOpenAi, kVllm, kSglang, kLlamaCpp, kTrtLlm, kMlx, kMica, kTabby };
+const char* name(Dialect dialect);
 
 // When what is sent. Milliseconds.
 struct Timing {

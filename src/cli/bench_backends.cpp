@@ -153,6 +153,7 @@ void print_report(const MatrixReport& report, ResultStore& store) {
   for (const std::string& id : report.runs)
     std::printf("%s  %s\n", id.c_str(), one_line(store.load(id)).c_str());
   for (const MatrixSweep& sweep : report.sweeps) std::printf("%s\n", describe(sweep).c_str());
+  for (const std::string& remark : report.remarks) std::printf("%s\n", remark.c_str());
   if (report.left)
     std::printf("%ld points were left: the time was over. The same command goes on with them.\n",
                 static_cast<long>(report.left));

@@ -140,6 +140,7 @@ Answer read_answer(const Json& json, const std::string& place) {
   members.take("role_chunk", out.role_chunk);
   members.take("usage", out.usage);
   members.take("usage_error", out.usage_error);
+  members.take("template_tokens", out.template_tokens);
   members.take("cached_tokens", out.cached_tokens);
   members.take("prefix_cache", out.prefix_cache);
   members.take("keep_alive_ms", out.keep_alive_ms);

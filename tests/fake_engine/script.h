@@ -40,6 +40,7 @@ struct Answer {
   std::string role_chunk = "at_once";  // "at_once", "first" (with the first token's time), "none"
   std::string usage = "asked";         // "asked", "always", "never"
   int64_t usage_error = 0;             // added to completion_tokens
+  int64_t template_tokens = 0;         // added to prompt_tokens
   int64_t cached_tokens = -1;          // in the usage; -1 = by prefix_cache, or not reported
   bool prefix_cache = false;           // finds prompts' beginnings again, in blocks of 16 tokens
   double keep_alive_ms = 0;            // comments between events

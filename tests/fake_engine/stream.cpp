@@ -208,7 +208,7 @@ double FakeStream::interval_ms() const {
 UsageCounts FakeStream::counts() const {
   const Answer& answer = engine_.script.answer;
   UsageCounts out;
-  out.prompt = asked_.prompt_tokens;
+  out.prompt = asked_.prompt_tokens + answer.template_tokens;
   out.completion = sent_tokens_ + answer.usage_error;
   out.reasoning = std::min(tokens_.reasoning(), sent_tokens_);
   out.cached = answer.cached_tokens >= 0 ? answer.cached_tokens : cached_;

@@ -13,7 +13,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kWorthwhile = 1.05;  // of throughput, to go on with a sweep
+constexpr double kWorthwhile = 1.05;   // of throughput, to go on with a sweep
+constexpr double kSamePrompt = 0.005;  // of its tokens
 constexpr int kInterruptedStatus = 130;
 
 // What was measured already, oldest first, by point_key().
@@ -58,11 +59,26 @@ class Matrix {
         if (!interrupted() && !failed(backends_[at])) visit(backends_[at]);
       }
     report_.interrupted = interrupted();
+    compare_prompts();
     return std::move(report_);
   }
 
  private:
   bool interrupted() const { return options_.launch.interrupt.stop_requested(); }
+
+  // The same texts must be as many tokens to each engine, or their templates differ. Models of
+  // different tokenizers are not compared: `counted_` is by model and point.
+  void compare_prompts() {
+    for (const auto& [work, counts] : counted_) {
+      const auto [least, most] = std::minmax_element(
+          counts.begin(), counts.end(), [](auto& a, auto& b) { return a.second < b.second; });
+      if (most->second - least->second <= std::max(1.0, kSamePrompt * most->second)) continue;
+      report_.remarks.push_back(fmt::format(
+          "{}: {} counts {:.0f} prompt tokens, {} {:.0f} of the same texts: another chat template, "
+          "or a beginning-of-sequence token more",
+          work.second, most->first, most->second, least->first, least->second));
+    }
+  }
 
   bool failed(const MatrixBackend& backend) const {
     return std::any_of(report_.problems.begin(), report_.problems.end(),
@@ -109,9 +125,10 @@ class Matrix {
     if (std::vector<std::string>& there = measured_[key]; !there.empty()) {
       report_.runs.push_back(there.front());
       ++report_.reused;
-      const Step step = step_of(store_.load(there.front()));
+      const RunRecord run = store_.load(there.front());
       there.erase(there.begin());
-      return visit.done[key] = step;
+      note_prompts(backend, point, run);
+      return visit.done[key] = step_of(run);
     }
     visit.over = interrupted();
     if (visit.over || out_of_time()) return std::nullopt;
@@ -122,8 +139,14 @@ class Matrix {
       if (visit.over) return std::nullopt;
     }
     const RunRecord run = measure_one(visit, point, key);
+    note_prompts(backend, point, run);
     visit.over = run.state != RunState::kFinished;
     return visit.done[key] = step_of(run);
+  }
+
+  void note_prompts(const MatrixBackend& backend, const BenchPoint& point, const RunRecord& run) {
+    if (const Distribution* tokens = run.summary.figure("prompt_tokens"))
+      counted_[{backend.asked, point.name()}][label_of(backend)] = tokens->median;
   }
 
   RunningEngine launch(const MatrixBackend& backend) {
@@ -264,6 +287,8 @@ class Matrix {
   const Clock::time_point began_ = Clock::now();
   Measured measured_;
   MatrixReport report_;
+  // Median prompt tokens, by the model asked for and the point, then by backend.
+  std::map<std::pair<std::string, std::string>, std::map<std::string, double>> counted_;
   std::map<std::string, size_t> outputs_, references_;  // of report_.outputs: by label; by model
 };
 

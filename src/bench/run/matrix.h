@@ -71,6 +71,7 @@ struct MatrixReport {
   std::vector<Problem> problems;
   std::vector<OutputCheck> outputs;
   std::vector<MatrixSweep> sweeps;
+  std::vector<std::string> remarks;  // on all: where engines counted other prompts than each other
   bool interrupted = false;
   bool invalid = false;          // a run is marked so
   bool requests_failed = false;  // measured ones; the others are good

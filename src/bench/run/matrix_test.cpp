@@ -197,6 +197,22 @@ TEST_F(MatrixTest, WhatTheEngineDoesWhenARequestRunsOutOfTimeIsTold) {
   EXPECT_NE(mark->text.find("the engine then: cannot_tell"), std::string::npos) << mark->text;
 }
 
+TEST_F(MatrixTest, EnginesThatCountOtherPromptsAreTold) {
+  fake::Script more = quick();
+  more.answer.template_tokens = 9;
+  fake::FakeEngine a(quick()), b(more);
+  a.start();
+  b.start();
+  MatrixOptions options;
+  options.check_outputs = false;
+  const std::vector<MatrixBackend> backends = {{.plan = attached("first", a.url())},
+                                               {.plan = attached("second", b.url())}};
+  const MatrixReport report = run(backends, {small("closed:1")}, options);
+  ASSERT_EQ(report.remarks.size(), 1u);
+  EXPECT_NE(report.remarks[0].find("second counts"), std::string::npos) << report.remarks[0];
+  EXPECT_EQ(run(backends, {small("closed:1")}, options).remarks, report.remarks);  // those kept
+}
+
 TEST_F(MatrixTest, ABrokenEngineIsMarked) {
   fake::Script broken = quick();
   broken.answer.text.clear();

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/error.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/results_folder.h"
 
@@ -33,7 +33,10 @@ void run(const ReportFlags& flags) {
   for (const std::string& name : flags.runs) runs.push_back(store.load(name));
   if (flags.runs.empty())
     for (const RunEntry& entry : store.list(flags.filter)) runs.push_back(store.load(entry.id));
-  if (runs.empty()) log_warning("no runs in {}", store.folder().string());
+  if (runs.empty())
+    throw Error(ErrorKind::kUsage,
+                "report: no run in {} is as asked; `mica results list` shows what is there",
+                store.folder().string());
   const std::string text = make_report(runs, {.format = parse_report_format(format_of(flags)),
                                               .mica_version = MICA_VERSION,
                                               .made = utc_now()});

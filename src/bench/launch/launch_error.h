@@ -20,6 +20,11 @@ enum class LaunchPhase {
 };
 const char* name(LaunchPhase phase);  // "prepare", "port", "identity", "model", "first_token", …
 
+struct PhaseTime {
+  LaunchPhase phase = LaunchPhase::kPrepare;
+  double seconds = 0;
+};
+
 enum class LaunchProblem {
   kNoProgram,         // not found, not executable
   kPortTaken,         // before the start
@@ -56,6 +61,7 @@ struct LaunchFailure {
   std::string log;                       // file
   bool ended = false;                    // with `end`
   ProcessEnd end;
+  std::vector<PhaseTime> phases;  // up to the failure, the phase that failed among them
 };
 std::string describe(const LaunchFailure& failure);  // several lines, as the user reads it
 

@@ -88,12 +88,24 @@ std::optional<LaunchFailure> RunningEngine::wait(std::chrono::milliseconds patie
 RunningEngine launch_engine(const LaunchPlan& plan, const LaunchOptions& options) {
   auto state = std::make_unique<RunningEngine::State>(plan, options);
   state->command = plan.command(/*masked=*/true);
+  const auto stop = [&] {
+    for (const std::string& left : state->stop().left)
+      log_warning("[launch] could not be stopped: {}", left);
+  };
+  const double began = steady_seconds();
   try {
     state->start();
     prove(*state);
+  } catch (const LaunchError& error) {
+    LaunchFailure failure = error.failure();
+    failure.phases = state->phases;
+    double done = 0;
+    for (const PhaseTime& phase : failure.phases) done += phase.seconds;
+    failure.phases.push_back({failure.phase, steady_seconds() - began - done});
+    stop();
+    throw LaunchError(std::move(failure));
   } catch (...) {
-    for (const std::string& left : state->stop().left)
-      log_warning("[launch] could not be stopped: {}", left);
+    stop();
     throw;
   }
   return RunningEngine(std::move(state));

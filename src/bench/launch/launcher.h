@@ -64,11 +64,6 @@ struct LaunchOptions {
   std::stop_token interrupt;  // asked: everything is stopped, LaunchError with kInterrupted
 };
 
-struct PhaseTime {
-  LaunchPhase phase = LaunchPhase::kPrepare;
-  double seconds = 0;
-};
-
 // A running engine. Destruction stops it; one that was attached to goes on.
 class RunningEngine {
  public:

@@ -65,6 +65,8 @@ std::string one_line(const RunRecord& run) {
   std::string out = run.backend();
   for (const std::string& part : {run.provenance.model.id, run.plan.profile})
     if (!part.empty()) out += " " + part.substr(part.rfind('/') + 1);
+  if (run.workload.arrivals.empty() && run.state == RunState::kFailed)
+    return out + " · " + run.workload.name + ": " + run.error.substr(0, run.error.find('\n'));
   out += fmt::format(" · {}, {}: ", run.workload.name, run.workload.arrivals);
   const RunSummary& summary = run.summary;
   if (const auto rate = summary.rate("output_throughput"))

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "bench/run/first_token.h"
 #include "bench/run/gpu_report.h"
 #include "bench/run/point_key.h"
@@ -111,8 +112,32 @@ class Matrix {
         if (!do_point(visit, points_[i]) && !visit.over) ++report_.left;
       if (options_.sweep && !visit.over) sweep(visit);
       if (visit.engine) visit.engine->stop();
+    } catch (const LaunchError& error) {
+      if (!interrupted()) keep_failed(backend, error.failure());
+      problem(backend, error.what(), exit_status(error.kind()));
     } catch (const Error& error) {
       problem(backend, error.what(), exit_status(error.kind()));
+    }
+  }
+
+  // A start that failed is a result as well: how far it came, in what time, and why it ended.
+  void keep_failed(const MatrixBackend& backend, const LaunchFailure& failure) {
+    RunRecord run;
+    run.group = options_.group;
+    run.state = RunState::kFailed;
+    run.error = describe(failure);
+    run.started = utc_now();
+    run.plan = record_of(backend.plan, backend.plan.command(/*masked=*/true));
+    run.provenance = options_.provenance;
+    run.provenance.model = backend.model;
+    run.workload.name = "start";
+    for (const PhaseTime& phase : failure.phases)
+      run.phases.push_back({name(phase.phase), phase.seconds,
+                            phase.phase == failure.phase ? name(failure.problem) : ""});
+    try {
+      report_.runs.push_back(store_.add(std::move(run)));
+    } catch (const Error& error) {
+      log_warning("{}", error.what());
     }
   }
 

@@ -241,8 +241,14 @@ TEST_F(MatrixTest, AnEngineThatIsNotThereLeavesTheOthersAlone) {
   ASSERT_EQ(report.problems.size(), 1u);
   EXPECT_EQ(report.problems[0].backend, "gone");
   EXPECT_EQ(report.exit_status(), 5);
-  ASSERT_EQ(report.runs.size(), 1u);
-  EXPECT_EQ(store_.load(report.runs[0]).backend(), "here");
+  ASSERT_EQ(report.runs.size(), 2u);
+  const RunRecord gone = store_.load(report.runs[0]);
+  EXPECT_EQ(gone.backend(), "gone");
+  EXPECT_EQ(gone.state, RunState::kFailed);
+  EXPECT_NE(gone.error.find("nobody answers"), std::string::npos) << gone.error;
+  ASSERT_FALSE(gone.phases.empty());
+  EXPECT_EQ(gone.phases.back().note, "unreachable");
+  EXPECT_EQ(store_.load(report.runs[1]).backend(), "here");
 }
 
 TEST_F(MatrixTest, AnEngineThatDiesKeepsItsFinishedRequests) {

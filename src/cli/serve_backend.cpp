@@ -9,12 +9,14 @@
 #include <optional>
 
 #include "base/log.h"
+#include "bench/client/fetch.h"
 #include "bench/launch/first_token.h"
 #include "bench/launch/sidecars.h"
 #include "bench/plan/show.h"
 #include "cli/commands.h"
 #include "cli/launch_console.h"
 #include "cli/plan_inputs.h"
+#include "cli/serve_detached.h"
 
 namespace mica {
 namespace {
@@ -24,7 +26,9 @@ struct ServeBackendFlags {
   bool test_only = false, no_warmup = false, webui = false, litellm = false, rebuild = false;
   SidecarOptions webui_options, litellm_options;
   std::string api_key, docker = "docker";
-  double start_timeout = 0;
+  double start_timeout = 0, health_seconds = 10;
+  bool detach = false, list = false;
+  std::string stop;
 };
 
 struct Served {
@@ -118,11 +122,44 @@ void stop_and_tell(RunningEngine& engine) {
     log_error("[serve] could not be stopped: {}", left);
 }
 
+// A process that lives may hang all the same: it is asked for its health now and then.
+class HealthWatch {
+ public:
+  HealthWatch(const LaunchPlan& plan, const ServeBackendFlags& flags, const RunningEngine& engine)
+      : plan_(plan), flags_(flags), engine_(engine) {}
+
+  void look() {
+    if (plan_.probes.health.empty() || flags_.health_seconds <= 0) return;
+    const double now = steady_seconds();
+    if (now - asked_ < flags_.health_seconds) return;
+    constexpr double kPatience = 2;  // seconds
+    const RequestSample answer = fetch({.url = plan_.url, .api_key = flags_.api_key}, "GET",
+                                       plan_.probes.health, "", kPatience);
+    asked_ = steady_seconds();
+    if (answer.ok() && silent_since_ > 0)
+      log_info("[serve] {} answers again, after {:.0f} s", plan_.probes.health,
+               now - silent_since_);
+    if (answer.ok()) silent_since_ = 0;
+    if (answer.ok() || silent_since_ > 0) return;
+    silent_since_ = now;
+    log_warning("[serve] {} does not answer: {}; it lives, but {}", plan_.probes.health,
+                answer.error.empty() ? name(answer.status) : answer.error.c_str(),
+                describe(engine_.verdict(now - flags_.health_seconds, /*generated=*/false)));
+  }
+
+ private:
+  const LaunchPlan& plan_;
+  const ServeBackendFlags& flags_;
+  const RunningEngine& engine_;
+  double asked_ = steady_seconds(), silent_since_ = 0;
+};
+
 // Until the engine dies or the user ends it; sidecars are only missed.
-void watch(RunningEngine& engine, std::vector<RunningEngine>& sidecars,
+void watch(RunningEngine& engine, std::vector<RunningEngine>& sidecars, HealthWatch& health,
            const Interrupts& interrupts) {
   constexpr auto kLook = std::chrono::milliseconds(500);
   while (!interrupts.requested()) {
+    health.look();
     if (const auto failure = engine.wait(kLook, interrupts.token())) {
       while (!sidecars.empty()) {
         stop_and_tell(sidecars.back());
@@ -150,6 +187,9 @@ RunningEngine launch_or_end(const LaunchPlan& plan, const LaunchOptions& options
 }
 
 void run(const ServeBackendFlags& flags) {
+  if (flags.list) return list_served();
+  if (!flags.stop.empty()) return stop_served(flags.stop);
+  if (flags.detach) return serve_detached();
   const Interrupts interrupts;
   Served served = resolve(flags.inputs);
   LaunchPlan& plan = served.resolved.plan;
@@ -170,7 +210,8 @@ void run(const ServeBackendFlags& flags) {
     std::printf("ready: %s  model %s  backend %s\n", plan.url.c_str(),
                 plan.served_name.value.c_str(), plan.backend.c_str());
     std::fflush(stdout);
-    watch(engine, sidecars, interrupts);
+    HealthWatch health(plan, flags, engine);
+    watch(engine, sidecars, health, interrupts);
   }
   while (!sidecars.empty()) {
     stop_and_tell(sidecars.back());
@@ -204,6 +245,7 @@ bool is_serve_of_backend(const std::vector<std::string>& arguments) {
     if (word->starts_with("--backend=")) backend = word->substr(10);
     if (*word == "--backend" && word + 1 != arguments.end()) backend = word[1];
     if (*word == "--url" || word->starts_with("--url=")) return true;
+    if (*word == "--list" || *word == "--stop" || word->starts_with("--stop=")) return true;
   }
   return !backend.empty() && backend != "mica";
 }
@@ -218,6 +260,14 @@ void add_serve_backend_command(CLI::App& app) {
   command->add_option("--docker", flags->docker, "Docker's program")->capture_default_str();
   command->add_option("--start-timeout", flags->start_timeout,
                       "Seconds until its port must be open (default: the backend's)");
+  command
+      ->add_option("--health-seconds", flags->health_seconds,
+                   "Between questions for its health while it serves; 0: never")
+      ->capture_default_str();
+  command->add_flag("--detach", flags->detach,
+                    "Return once it is ready; it is watched over in the background");
+  command->add_flag("--list", flags->list, "Engines that Mica started and watches over");
+  command->add_option("--stop", flags->stop, "End them: a run, a process, a backend, or all");
   command->add_flag("--test-only", flags->test_only,
                     "End once it has answered; with --url only ask a running server");
   command->add_flag("--no-warmup", flags->no_warmup, "No requests before it is called ready");

@@ -120,6 +120,7 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
     ASSERT_NE(output().find(text), std::string::npos) << output();
   }
   pid_t pid() const { return pid_; }
+  std::filesystem::path state() const { return folder_.path() / "mica"; }
 
   // One that was free a moment ago.
   static uint16_t fake_port() {
@@ -165,6 +166,38 @@ TEST_F(ServeBackendTest, TestOnlyEndsOnceItHasAnswered) {
   start({}, {"--test-only"});
   EXPECT_EQ(status(), 0) << output();
   EXPECT_EQ(output().find("ready: "), std::string::npos);
+}
+
+TEST_F(ServeBackendTest, AnEngineThatHangsIsTold) {
+  start({}, {"--health-seconds", "0.2"});
+  until("ready: http://127.0.0.1:");
+  const auto records = Ownership(state()).all();
+  ASSERT_EQ(records.size(), 1u);
+  const pid_t engine = records[0].processes.leader.pid;
+  ::kill(engine, SIGSTOP);
+  until("/health does not answer: ");
+  until("waiting: it waits");
+  ::kill(engine, SIGCONT);
+  until("/health answers again");
+  ::kill(pid(), SIGINT);
+  EXPECT_EQ(status(), 0) << output();
+}
+
+TEST_F(ServeBackendTest, WhatIsServedIsListedAndStopped) {
+  start({});
+  until("ready: http://127.0.0.1:");
+  const pid_t serving = pid();
+  run({"serve", "--list"});
+  EXPECT_EQ(status(), 0);
+  EXPECT_NE(output().find(fmt::format("process {} ", serving)), std::string::npos) << output();
+  run({"serve", "--stop", "no such run"});
+  EXPECT_EQ(status(), 2);
+  run({"serve", "--stop", "fake"});
+  // It is this test's child: a zombie until it is collected, which --stop takes for ended.
+  EXPECT_EQ(status(), 0) << output();
+  int ended = 0;
+  EXPECT_EQ(::waitpid(serving, &ended, 0), serving);
+  EXPECT_EQ(WEXITSTATUS(ended), 0);
 }
 
 TEST_F(ServeBackendTest, AttachesToARunningServer) {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "bench/load/arrivals.h"
 #include "bench/report/compare.h"
+#include "bench/report/details.h"
 #include "bench/statistics/metric.h"
 
 namespace mica {
@@ -74,13 +75,15 @@ std::string marks_text(const std::vector<RunRecord>& runs, bool markdown) {
   std::string out;
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunRecord& run = runs[i];
-    if (run.marks.empty() && !run.imported && run.error.empty()) continue;
+    const std::vector<std::string> details = details_of(run);
+    if (run.marks.empty() && !run.imported && run.error.empty() && details.empty()) continue;
     out += fmt::format("{}{}: {}{}\n", markdown ? "**" : "", i + 1, title_of(run),
                        markdown ? "**" : "");
     if (markdown) out += "\n";
     if (!run.error.empty()) out += fmt::format("- {}: {}\n", name(run.state), run.error);
     for (const Mark& mark : run.marks)
       out += fmt::format("- {}: {}\n", name(mark.severity), mark.text);
+    for (const std::string& detail : details) out += "- " + detail + "\n";
     if (run.imported)
       for (const std::string& item : run.imported->missing) out += "- not known: " + item + "\n";
     out += "\n";

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bench/report/compare.h"
+#include "bench/report/details.h"
 #include "bench/results/import_old.h"
 #include "bench_runs.h"
 #include "test_data.h"
@@ -80,6 +81,25 @@ TEST(Report, DataForThePage) {
   EXPECT_FALSE(run.contains("requests"));
   EXPECT_FALSE(data["runs"][5]["quantiles"].contains("ttft"));
   EXPECT_GE(data["definitions"].size(), 15u);
+}
+
+TEST(Report, TheEnginesOwnFigures) {
+  RunRecord run = sample_run();
+  EXPECT_TRUE(details_of(run).empty());  // one value a request is no figure of the run
+  run.server = {{"requests", "", "/metrics", {}, {40}},
+                {"first_token_mean", "s", "/metrics", {}, {0.0912}},
+                {"cache_used", "share", "/metrics", {}, {0.25}},
+                {"prefill_mean", "s", "its answers", {}, {0.05}}};
+  const std::vector<std::string> details = details_of(run);
+  ASSERT_EQ(details.size(), 2u);
+  EXPECT_EQ(
+      details[0],
+      "the engine's own (/metrics): requests 40, first token mean 91.2 ms, cache used 25.0 %");
+  EXPECT_EQ(details[1], "the engine's own (its answers): prefill mean 50.0 ms");
+  for (const char* format : {"table", "md", "html", "json"})
+    EXPECT_NE(make_report({run}, {.format = parse_report_format(format)}).find(details[0]),
+              std::string::npos)
+        << format;
 }
 
 TEST(Report, LongRunsAreThinned) {

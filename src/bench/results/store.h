@@ -29,6 +29,7 @@ class RunWriter {
   RunWriter(RunWriter&&) = default;
 
   const std::string& id() const { return run_.id; }
+  const RunRecord& run() const { return run_; }  // as far as it is known; while nobody adds
   void add(const RequestSample& record);  // durable against this process's death when it returns
   // What is found of requests only after the load; the journal does not have it.
   void change(const std::function<void(RequestSample&)>& change);

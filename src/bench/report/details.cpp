@@ -36,7 +36,8 @@ void add_engine_figures(const RunRecord& run, std::vector<std::string>& out) {
     if (!is_total(series)) continue;
     if (series.source != source) end_line();
     source = series.source;
-    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", words(series.name), value_text(series));
+    line +=
+        fmt::format("{}{} {}", line.empty() ? "" : ", ", words(series.name), value_text(series));
   }
   end_line();
 }

@@ -198,6 +198,7 @@ OrderedJson workload_json(const WorkloadRecord& workload) {
   put(json, "prompts_hash", workload.prompts_hash);
   put(json, "limits", workload.limits);
   if (workload.max_prefill_rate > 0) json["max_prefill_rate"] = workload.max_prefill_rate;
+  put(json, "max_prefill_from", workload.max_prefill_from);
   for (const auto& [key, value] : workload.more) json["more"][key] = value;
   return json;
 }
@@ -216,6 +217,7 @@ WorkloadRecord read_workload(const JsonNode& node) {
   node.read("prompts_hash", workload.prompts_hash);
   node.read("limits", workload.limits);
   node.read("max_prefill_rate", workload.max_prefill_rate);
+  node.read("max_prefill_from", workload.max_prefill_from);
   if (const auto more = node.find("more"))
     for (const auto& [key, value] : more->members()) workload.more.emplace_back(key, value.text());
   return workload;

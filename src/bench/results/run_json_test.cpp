@@ -27,6 +27,7 @@ RunRecord full_run() {
   run.provenance.host.container = "docker";
   run.provenance.host.memory_limit_bytes = 1 << 30;
   run.workload.max_prefill_rate = 50000;
+  run.workload.max_prefill_from = "2 operations a parameter";
   run.imported = ImportRecord{"old bench scripts", "gpu_info", "a.json", {"The GPUs."}};
   RequestSample broken = failed(99, 3.25, RequestStatus::kServerError);
   broken.http_status = 200;

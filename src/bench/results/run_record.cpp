@@ -152,6 +152,8 @@ void conclude(RunRecord& run) {
   if (!run.workload.arrivals.empty())
     checks.open_loop = parse_arrivals(run.workload.arrivals).kind != ArrivalOptions::Kind::kClosed;
   if (run.workload.max_prefill_rate > 0) checks.max_prefill_rate = run.workload.max_prefill_rate;
+  if (!run.workload.max_prefill_from.empty())
+    checks.max_prefill_from = run.workload.max_prefill_from;
   for (Mark& mark : check_run(run.requests, run.summary, checks))
     run.marks.push_back(std::move(mark));
 }

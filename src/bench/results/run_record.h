@@ -98,9 +98,10 @@ struct WorkloadRecord {
   int64_t input_tokens = 0, output_tokens = 0;  // of each request; 0: they differ or are not set
   bool exact_output = false;                    // the length was to be exact
   uint64_t seed = 0;
-  std::string prompts_hash;     // of all prompts: equal means the same texts in the same order
-  std::string limits;           // as parse_limits() takes it, or empty
-  double max_prefill_rate = 0;  // tokens/s that the checks allow; 0: their default
+  std::string prompts_hash;      // of all prompts: equal means the same texts in the same order
+  std::string limits;            // as parse_limits() takes it, or empty
+  double max_prefill_rate = 0;   // tokens/s that the checks allow; 0: their default
+  std::string max_prefill_from;  // how it was computed, or empty
   std::vector<std::pair<std::string, std::string>> more;
   friend bool operator==(const WorkloadRecord&, const WorkloadRecord&) = default;
 };

@@ -46,10 +46,9 @@ void add_answers_times(RunWriter& writer, std::span<const RequestSample> records
 }  // namespace
 
 EngineFigures EngineReport::read() const {
-  const RequestSample page = fetch({.url = url_, .api_key = key_}, "GET", dialect_.metrics, "",
-                                   kPageSeconds);
-  if (!page.ok())
-    throw Error(ErrorKind::kMeasurement, "GET {}: {}", dialect_.metrics, page.error);
+  const RequestSample page =
+      fetch({.url = url_, .api_key = key_}, "GET", dialect_.metrics, "", kPageSeconds);
+  if (!page.ok()) throw Error(ErrorKind::kMeasurement, "GET {}: {}", dialect_.metrics, page.error);
   return read_figures(dialect_.metrics_dialect, page.body);
 }
 
@@ -76,8 +75,7 @@ std::optional<EngineFigures> EngineReport::try_settled(RunWriter& writer) const 
 }
 
 void EngineReport::begin(RunWriter& writer) {
-  if (!dialect_.metrics.empty() && !dialect_.metrics_dialect.empty())
-    before_ = try_settled(writer);
+  if (!dialect_.metrics.empty() && !dialect_.metrics_dialect.empty()) before_ = try_settled(writer);
 }
 
 void EngineReport::end(RunWriter& writer, std::span<const RequestSample> records) {
@@ -93,8 +91,8 @@ void EngineReport::end(RunWriter& writer, std::span<const RequestSample> records
                        .times = {},
                        .values = {figure.value}});
   for (const Disagreement& one : cross_check(engine, records))
-    writer.add(Mark{one.gross ? Severity::kInvalid : Severity::kWarning, "engine_disagrees",
-                    one.text});
+    writer.add(
+        Mark{one.gross ? Severity::kInvalid : Severity::kWarning, "engine_disagrees", one.text});
 }
 
 }  // namespace mica

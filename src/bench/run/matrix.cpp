@@ -239,6 +239,7 @@ class Matrix {
     target.key = backend.key;
     target.plan = &backend.plan;
     target.text = backend.text;
+    target.prefill = backend.prefill;
     target.failure = [&]() -> std::optional<std::string> {
       if (const auto failure = engine.failure()) return describe(*failure);
       return std::nullopt;

@@ -25,6 +25,7 @@ struct MatrixBackend {
   const TextModel* text = nullptr;  // of this backend's model; outlives the matrix
   std::string key;
   GpuExpectation gpu;
+  PrefillLimit prefill;
 };
 
 struct MatrixOptions {

@@ -234,6 +234,8 @@ WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& po
   out.exact_output = target.plan->dialect.ignore_eos || target.plan->dialect.min_tokens;
   out.seed = point.workload.seed;
   out.limits = to_flag(options.limits);
+  out.max_prefill_rate = target.prefill.rate;
+  out.max_prefill_from = target.prefill.from;
   return out;
 }
 

@@ -95,10 +95,11 @@ void Checks::prefill() {
   mark(
       Severity::kInvalid, "impossible_prefill",
       "{} of {} requests have an impossible prefill rate: request {} has {} uncached prompt tokens "
-      "and its first token after {:.3g} ms, {:.3g} tokens/s where at most {:.3g} are possible; "
+      "and its first token after {:.3g} ms, {:.3g} tokens/s where at most {:.3g} are possible "
+      "({}); "
       "most likely its prompt was in a cache",
       count, finished_.size(), worst->id, computed, 1e3 * *value_of("ttft", *worst), fastest,
-      options_.max_prefill_rate);
+      options_.max_prefill_rate, options_.max_prefill_from);
 }
 
 void Checks::cached() {

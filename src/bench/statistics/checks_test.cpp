@@ -52,7 +52,10 @@ TEST(Checks, TheRateThatIsPossibleFollowsFromTheModel) {
   EXPECT_FALSE(find(check(records), "impossible_prefill"));
   CheckOptions options;
   options.max_prefill_rate = plausible_prefill_rate(8e9, 1e15);
-  EXPECT_TRUE(find(check(records, options), "impossible_prefill"));
+  options.max_prefill_from = "8B on a slow one";
+  const std::vector<Mark> marks = check(records, options);
+  ASSERT_TRUE(find(marks, "impossible_prefill"));
+  EXPECT_NE(find(marks, "impossible_prefill")->text.find("(8B on a slow one)"), std::string::npos);
 }
 
 TEST(Checks, CachedTokensInAColdRun) {

@@ -58,7 +58,9 @@ TEST(Report, FiguresOfAUserAndOfAGpu) {
   EXPECT_EQ(concurrency_of(run), 4);
   run.provenance.gpus_used = {0, 1};
   EXPECT_NEAR(*tokens_per_gpu(run), *run.summary.rate("output_throughput") / 2, 1e-9);
-  run.provenance.gpus_used.clear();
+  run.provenance.gpus_used.emplace();
+  EXPECT_FALSE(tokens_per_gpu(run));  // on the processor, of a machine with two
+  run.provenance.gpus_used.reset();
   run.provenance.gpus.clear();
   EXPECT_FALSE(tokens_per_gpu(run));
   EXPECT_FALSE(joules_per_token(run));
@@ -85,6 +87,7 @@ TEST(Report, DataForThePage) {
 
 TEST(Report, TheEnginesOwnFigures) {
   RunRecord run = sample_run();
+  run.gpu_use.clear();
   EXPECT_TRUE(details_of(run).empty());  // one value a request is no figure of the run
   run.server = {{"requests", "", "/metrics", {}, {40}},
                 {"first_token_mean", "s", "/metrics", {}, {0.0912}},

@@ -162,7 +162,7 @@ OrderedJson provenance_json(const Provenance& provenance) {
   put(json, "cuda", provenance.cuda);
   json["gpus"] = OrderedJson::array();
   for (const gpu::GpuFacts& gpu : provenance.gpus) json["gpus"].push_back(gpu_json(gpu));
-  if (!provenance.gpus_used.empty()) json["gpus_used"] = provenance.gpus_used;
+  if (provenance.gpus_used) json["gpus_used"] = *provenance.gpus_used;
   json["engine"] = engine_json(provenance.engine);
   json["model"] = model_json(provenance.model);
   return json;
@@ -176,9 +176,11 @@ Provenance read_provenance(const JsonNode& node) {
   node.read("cuda", provenance.cuda);
   if (const auto gpus = node.find("gpus"))
     for (const JsonNode& gpu : gpus->items()) provenance.gpus.push_back(read_gpu(gpu));
-  if (const auto used = node.find("gpus_used"))
+  if (const auto used = node.find("gpus_used")) {
+    provenance.gpus_used.emplace();
     for (const JsonNode& index : used->items())
-      provenance.gpus_used.push_back(static_cast<int>(index.integer()));
+      provenance.gpus_used->push_back(static_cast<int>(index.integer()));
+  }
   if (const auto engine = node.find("engine")) provenance.engine = read_engine(*engine);
   if (const auto model = node.find("model")) provenance.model = read_model(*model);
   return provenance;

@@ -221,8 +221,11 @@ TEST(RunRecord, GpusThatDidTheWork) {
   RunRecord run = sample_head();
   EXPECT_EQ(run.gpu_count(), 1);
   EXPECT_EQ(run.gpu_name(), "NVIDIA RTX PRO 6000");
-  run.provenance.gpus_used.clear();
+  run.provenance.gpus_used.reset();
   EXPECT_EQ(run.gpu_name(), "2x NVIDIA RTX PRO 6000");
+  run.provenance.gpus_used.emplace();  // none of them
+  EXPECT_EQ(run.gpu_count(), 0);
+  EXPECT_EQ(run.gpu_name(), "AMD EPYC 9354");
   run.provenance.gpus.clear();
   EXPECT_EQ(run.gpu_count(), 0);
   EXPECT_EQ(run.gpu_name(), "AMD EPYC 9354");

@@ -35,6 +35,7 @@ class RunWriter {
   void change(const std::function<void(RequestSample&)>& change);
   void add(const PhaseRecord& phase);
   void add(const Mark& mark);
+  void add(const GpuUseRecord& use);
   void add_telemetry(const SeriesRecord& series);
   void add_server(const SeriesRecord& series);
   void set(const Provenance& provenance);  // once the engine said what it is

@@ -166,6 +166,26 @@ TEST_F(MatrixTest, APageThatCantBeReadIsANote) {
   EXPECT_NE(mark->text.find("GET /metrics"), std::string::npos) << mark->text;
 }
 
+TEST_F(MatrixTest, AnotherVersionThanWantedIsAWarning) {
+  fake::Script script = quick();
+  script.dialect = fake::Dialect::kVllm;
+  script.version = "0.5.16";
+  fake::FakeEngine engine(script);
+  engine.start();
+  LaunchPlan plan = attached("first", engine.url());
+  plan.probes.version = "/version";
+  plan.backend_version = {"v0.5.16-cu130", {"backend vllm"}};  // of an image: the same
+  const RunRecord same = store_.load(run({{.plan = plan}}, {small("closed:1")}).runs.at(0));
+  EXPECT_FALSE(mark_of(same, "other_version"));
+  plan.backend = "second";
+  plan.backend_version.value = "v0.6.0";
+  const RunRecord other = store_.load(run({{.plan = plan}}, {small("closed:1")}).runs.at(0));
+  const Mark* mark = mark_of(other, "other_version");
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->severity, Severity::kWarning);
+  EXPECT_EQ(mark->text, "second says that it is version 0.5.16; wanted was v0.6.0 (backend vllm)");
+}
+
 TEST_F(MatrixTest, AGroupGoesOnWhereItEnded) {
   fake::FakeEngine engine(quick());
   engine.start();

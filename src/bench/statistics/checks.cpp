@@ -176,6 +176,14 @@ void Checks::token_counts() {
          "by the tokenizer, {} by its usage",
          differ.size(), finished_.size(), differ[0]->id, differ[0]->counted_output,
          differ[0]->completion_tokens);
+  const Records at_once = where([](const RequestSample& r) {
+    return r.output_tokens() > 1 && r.first_token != RequestSample::kNever && !value_of("tpot", r);
+  });
+  if (!at_once.empty())
+    mark(Severity::kNote, "decode_not_told",
+         "{} of {} answers brought all their tokens in one or two chunks: their TPOT and decode "
+         "rate can't be told",
+         at_once.size(), finished_.size());
   const Distribution* per_chunk = summary_.figure("tokens_per_chunk");
   if (per_chunk && per_chunk->median > 1.5)
     mark(Severity::kNote, "tokens_bundled",

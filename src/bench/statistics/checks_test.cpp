@@ -58,6 +58,15 @@ TEST(Checks, TheRateThatIsPossibleFollowsFromTheModel) {
   EXPECT_NE(find(marks, "impossible_prefill")->text.find("(8B on a slow one)"), std::string::npos);
 }
 
+TEST(Checks, AnswersInOneOrTwoChunksTellNoDecodeRate) {
+  std::vector<RequestSample> records = steady_run(100, {.tokens = 2});
+  EXPECT_FALSE(find(check(records), "decode_not_told"));
+  for (size_t i = 0; i < 40; ++i) records[i].completion_tokens = 8;
+  const std::vector<Mark> marks = check(records);
+  EXPECT_EQ(severity_of(marks, "decode_not_told"), Severity::kNote);
+  EXPECT_EQ(find(marks, "decode_not_told")->text.find("40 of 100"), 0u);
+}
+
 TEST(Checks, CachedTokensInAColdRun) {
   std::vector<RequestSample> records = steady_run(100, {.prompt = 1000});
   records[3].cached_tokens = 32;

@@ -250,7 +250,7 @@ function pick(index) {
 }
 
 function withInterval(values) {
-  if (!values) return '';
+  if (!values) return '-';
   const interval = values.median_interval;
   return ms(values.median) + (interval ? ` ±${ms((interval[1] - interval[0]) / 2)}` : '');
 }

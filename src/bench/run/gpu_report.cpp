@@ -93,15 +93,16 @@ Mark verdict_mark(const GpuVerdict& verdict) {
 
 // Those on which the engine's processes hold memory, where they are told from others; else those
 // that it was given. Nothing: not known.
-std::optional<std::vector<int>> used_gpus(const std::vector<GpuSample>& samples,
-                                          const GpuSpan& span, const GpuPlan& plan) {
+std::optional<std::vector<int>> used_gpus(const GpuSpan& span, const GpuPlan& plan) {
   std::set<int> used;
   bool told = false;
-  for (const GpuSample& sample : samples)
+  for (const GpuSample& sample : span.samples) {
+    if (sample.time < span.begin) continue;  // behind its end as well: a load may be short
     for (const GpuReading& gpu : sample.gpus) {
       told |= gpu.own_memory.has_value();
       if (gpu.own_memory.value_or(0) >= kUsedGpuMib) used.insert(gpu.index);
     }
+  }
   if (!used.empty()) return std::vector<int>(used.begin(), used.end());
   const GpuVerdictKind kind = span.verdict.kind;
   if (kind == GpuVerdictKind::kNoGpuExpected || (told && kind == GpuVerdictKind::kNotOnGpu))
@@ -162,7 +163,7 @@ void add_gpu_report(RunWriter& writer, const GpuSpan& span, const GpuPlan& plan)
   if (const SeriesRecord host = host_series(samples, span.epoch); !host.values.empty())
     writer.add_telemetry(host);
 
-  const std::optional<std::vector<int>> used = used_gpus(samples, span, plan);
+  const std::optional<std::vector<int>> used = used_gpus(span, plan);
   Provenance provenance = writer.run().provenance;
   provenance.gpus_used = used;
   writer.set(provenance);

@@ -70,6 +70,13 @@ TEST_F(GpuReport, TheGpusWithTheEnginesMemoryCount) {
   EXPECT_NEAR(energy(run), 8 * 300, 1e-6);
 }
 
+TEST_F(GpuReport, AShortLoadIsToldByTheSampleBehindIt) {
+  GpuSpan span = span_of(20000);
+  span.begin = 101.1;
+  span.end = 101.2;  // between two samples
+  EXPECT_EQ(report(span, {}).provenance.gpus_used, std::vector<int>{0});
+}
+
 TEST_F(GpuReport, ElseThoseOfThePlan) {
   const RunRecord run = report(span_of(std::nullopt), {.gpus = {1}});
   EXPECT_EQ(run.provenance.gpus_used, std::vector<int>{1});
@@ -100,8 +107,7 @@ TEST_F(GpuReport, SummariesAndSlowdown) {
   const Mark* mark = mark_of(hot, "throttled");
   ASSERT_TRUE(mark);
   EXPECT_EQ(mark->severity, Severity::kWarning);
-  EXPECT_EQ(mark->text,
-            "GPU 0 slowed down in 100 % of the samples: thermal slowdown (hardware)");
+  EXPECT_EQ(mark->text, "GPU 0 slowed down in 100 % of the samples: thermal slowdown (hardware)");
   EXPECT_EQ(details_of(hot).at(0),
             "GPU 0 (NVIDIA H100): 20.0 GiB of memory at most, 19.5 GiB of the engine; 300 W in the "
             "mean; 55 °C in the mean, 60 at most; SM 1200 to 1980 MHz; slowed down by: power "
@@ -109,8 +115,7 @@ TEST_F(GpuReport, SummariesAndSlowdown) {
 }
 
 TEST_F(GpuReport, TheEstimateBesideWhatWasSeen) {
-  const RunRecord run =
-      report(span_of(20992), {.estimated = uint64_t{20} << 30, .reserved = 0.9});
+  const RunRecord run = report(span_of(20992), {.estimated = uint64_t{20} << 30, .reserved = 0.9});
   ASSERT_TRUE(mark_of(run, "memory_estimate"));
   EXPECT_EQ(mark_of(run, "memory_estimate")->text,
             "memory: estimated 20.0 GiB, seen 20.5 GiB; it takes 90 % of the memory whatever it "

@@ -91,6 +91,18 @@ inline RunRecord sample_run(const std::string& backend = "vllm", double speed = 
   }
   run.server = {{"ttft", "s", "vllm's histogram", {}, {0.09, 0.095}}};
   run.telemetry = {{"gpu0.power", "W", "NVML", {0, 0.5, 1}, {70, 410.5, 400}}};
+  run.gpu_use = {{.index = 0,
+                  .name = "NVIDIA RTX PRO 6000",
+                  .peak_memory = 45000,
+                  .peak_own_memory = 44900,
+                  .mean_busy = 93.5,
+                  .mean_power = 410.5,
+                  .mean_temperature = 61.5,
+                  .max_temperature = 66,
+                  .min_sm_clock = 1980,
+                  .max_sm_clock = 2520,
+                  .slowdown = "power limit",
+                  .slowed = 0}};
   conclude(run);
   return run;
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "bench/plan/resolver.h"
+#include "bench/plan/show.h"
 #include "bench/results/provenance.h"
 
 namespace mica {
@@ -73,6 +74,52 @@ void warn_of_room(const LaunchPlan& plan, const CellNeeds& needs) {
         "[{}] sequences have room for {} tokens, and the load asks for up to {}: requests may be "
         "refused or cut",
         plan.backend, plan.context, needs.longest);
+}
+
+// Whether the user wants part of the weights elsewhere: then their absence shows nothing.
+bool wants_offload(const LaunchPlan& plan) {
+  return std::ranges::any_of(plan.arguments, [](const PlanArgument& argument) {
+    const std::string& flag = argument.words.at(0);
+    const bool offloads = flag == "-ngl" || flag == "-ot" || flag.ends_with("gpu-layers") ||
+                          flag.ends_with("override-tensor") || flag.ends_with("cpu-moe") ||
+                          flag.find("offload") != flag.npos;
+    return offloads && !argument.origin.text.starts_with("backend ");
+  });
+}
+
+bool on_processor(const LaunchPlan& plan) {
+  return std::ranges::any_of(plan.arguments, [](const PlanArgument& argument) {
+    return argument.words == std::vector<std::string>{"--device", "cpu"};
+  });
+}
+
+std::string gib(uint64_t bytes) {
+  return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
+
+// What the engine should do on GPUs, by its plan and the model's files. What does not fit by the
+// estimate is started all the same: a warning of the plan.
+void expect_of_gpus(ResolvedPlan& resolved, const BackendDescriptor& descriptor,
+                    const PlanFacts& facts, const PlanRequest& request, MatrixBackend& out) {
+  const std::vector<PlanGpu> gpus = used_gpus(resolved.plan, descriptor, facts, request.gpus);
+  if (on_processor(resolved.plan)) out.gpu.gpus = 0;
+  if (gpus.empty() || on_processor(resolved.plan)) return;
+  for (const PlanGpu& gpu : gpus) out.gpu_plan.gpus.push_back(gpu.index);
+  out.gpu.gpus = static_cast<int>(gpus.size());
+  if (resolved.model) out.prefill = prefill_limit(*resolved.model, gpus);
+  const auto fit = fit_plan(resolved, descriptor, facts, request.gpus);
+  if (!fit) return;
+  if (!wants_offload(resolved.plan)) out.gpu.weight_mib = static_cast<int64_t>(fit->weights >> 20);
+  out.gpu_plan.estimated = fit->needed;
+  if (resolved.plan.memory_fraction > 0)
+    out.gpu_plan.reserved = resolved.plan.memory_fraction;
+  else if (descriptor.memory.fraction < 1)
+    out.gpu_plan.reserved = descriptor.memory.fraction;
+  if (fit->known && !fit->fits)
+    resolved.plan.warnings.push_back(
+        fmt::format("by the estimate it does not fit: {} are needed and {} available; `mica plan` "
+                    "says what would",
+                    gib(fit->needed), gib(fit->available)));
 }
 
 class CellMaker {
@@ -149,10 +196,11 @@ class CellMaker {
     const std::string key = value_of("--api-key", inputs_.keys, backend.name);
     const PlanRequest request = request_of(model, backend, profile, key);
     ResolvedPlan resolved = resolve_plan(request, table_, file_, facts_);
+    MatrixBackend& cell = cells_.emplace_back();
+    expect_of_gpus(resolved, table_.get(backend.name), facts_, request, cell);
     for (const std::string& warning : resolved.plan.warnings)
       log_warning("[{}] {}", backend.name, warning);
     warn_of_room(resolved.plan, needs_);
-    MatrixBackend& cell = cells_.emplace_back();
     cell.label = label_of(resolved.plan, request.model, models_.size() > 1, profiles_.size() > 1);
     if (!labels_.insert(cell.label).second)
       throw Error(ErrorKind::kUsage, "[bench] '{}' twice: each backend, model and profile once",

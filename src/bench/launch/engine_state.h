@@ -57,6 +57,7 @@ class EngineState {
   std::vector<PhaseTime> phases;
   std::vector<std::string> warnings;
   std::string version;
+  std::string other_version;  // than wanted: a sentence, or empty
   std::optional<ImageFacts> image;
   std::optional<RequestSample> first_token;
 

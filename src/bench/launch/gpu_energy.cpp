@@ -4,6 +4,7 @@
 #include <set>
 
 #include "bench/launch/gpu_samples.h"
+#include "ops/cuda/probe/facts.h"
 
 namespace mica {
 namespace {
@@ -52,6 +53,27 @@ std::map<int, std::vector<Point>> points_of(const std::vector<GpuSample>& sample
       if (reading.*member) points[reading.index].push_back({sample.time, *(reading.*member)});
   return points;
 }
+
+// Of what was told.
+struct Mean {
+  double sum = 0;
+  int count = 0;
+  template <typename Value>
+  void add(const std::optional<Value>& reading) {
+    if (!reading) return;
+    sum += static_cast<double>(*reading);
+    ++count;
+  }
+  double value() const { return count > 0 ? sum / count : 0; }
+};
+
+constexpr int64_t harmful_bits() {
+  int64_t bits = 0;
+  for (const gpu::SlowdownReason& reason : gpu::kSlowdownReasons)
+    if (reason.harmful) bits |= reason.bit;
+  return bits;
+}
+constexpr int64_t kHarmful = harmful_bits();
 
 void add(GpuSummary& summary, const GpuReading& reading) {
   summary.index = reading.index;
@@ -103,8 +125,7 @@ std::optional<double> joules_per_token(const std::vector<GpuSample>& samples, do
 std::vector<GpuSummary> summarise(const std::vector<GpuSample>& samples, double begin, double end) {
   struct Sums {
     GpuSummary summary;
-    double busy = 0, power = 0;
-    int busy_count = 0, power_count = 0;
+    Mean busy, power, temperature, slowed;
   };
   std::map<int, Sums> sums;
   for (const GpuSample& sample : samples) {
@@ -112,16 +133,18 @@ std::vector<GpuSummary> summarise(const std::vector<GpuSample>& samples, double 
     for (const GpuReading& reading : sample.gpus) {
       Sums& sum = sums[reading.index];
       add(sum.summary, reading);
-      sum.busy += reading.busy.value_or(0);
-      sum.busy_count += reading.busy.has_value();
-      sum.power += reading.power.value_or(0);
-      sum.power_count += reading.power.has_value();
+      sum.busy.add(reading.busy);
+      sum.power.add(reading.power);
+      sum.temperature.add(reading.temperature);
+      if (reading.slowdown) sum.slowed.add(std::optional((*reading.slowdown & kHarmful) ? 1 : 0));
     }
   }
   std::vector<GpuSummary> summaries;
   for (auto& [index, sum] : sums) {
-    if (sum.busy_count > 0) sum.summary.mean_busy = sum.busy / sum.busy_count;
-    if (sum.power_count > 0) sum.summary.mean_power = sum.power / sum.power_count;
+    sum.summary.mean_busy = sum.busy.value();
+    sum.summary.mean_power = sum.power.value();
+    sum.summary.mean_temperature = sum.temperature.value();
+    sum.summary.slowed = sum.slowed.value();
     summaries.push_back(sum.summary);
   }
   return summaries;

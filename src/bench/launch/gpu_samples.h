@@ -113,9 +113,12 @@ struct GpuSummary {  // of one GPU over a span
   std::string name;
   int64_t peak_memory = 0, peak_own_memory = 0;  // MiB
   double mean_busy = 0, mean_power = 0;          // %, W
+  double mean_temperature = 0;
   int max_temperature = 0, min_sm_clock = 0, max_sm_clock = 0;
   int64_t slowdown = 0;  // all bits that were seen
+  double slowed = 0;     // share of the samples with a harmful one
 };
+// 0 = not told.
 std::vector<GpuSummary> summarise(const std::vector<GpuSample>& samples, double begin, double end);
 
 }  // namespace mica

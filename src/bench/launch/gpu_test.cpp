@@ -178,7 +178,8 @@ std::vector<GpuSample> trace(const std::vector<std::pair<double, double>>& time_
     reading.busy = static_cast<int>(power / 10);
     reading.memory_used = 1000 + static_cast<int64_t>(power);
     reading.sm_clock = 1000 + static_cast<int>(power);
-    reading.slowdown = power > 300 ? 4 : 0;
+    reading.slowdown = power > 400 ? 0x24 : power > 200 ? 4 : 0;
+    reading.temperature = 30 + static_cast<int>(power / 10);
     if (counters) reading.energy = 1000 + 200 * time;
     samples.push_back({time, {reading}, {}});
   }
@@ -224,7 +225,10 @@ TEST(GpuSummary, OfASpan) {
   EXPECT_EQ(all[0].peak_memory, 1500);
   EXPECT_EQ(all[0].min_sm_clock, 1100);
   EXPECT_EQ(all[0].max_sm_clock, 1500);
-  EXPECT_EQ(all[0].slowdown, 4);
+  EXPECT_EQ(all[0].max_temperature, 80);
+  EXPECT_DOUBLE_EQ(all[0].mean_temperature, 60);
+  EXPECT_EQ(all[0].slowdown, 0x24);
+  EXPECT_NEAR(all[0].slowed, 1.0 / 3, 1e-9);  // a power limit is no harm
 }
 
 }  // namespace

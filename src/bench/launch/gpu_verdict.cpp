@@ -9,8 +9,6 @@
 namespace mica {
 namespace {
 
-// A CUDA context alone takes 0.25 to 0.6 GiB; less than this is none.
-constexpr int64_t kUsedMib = 200;
 constexpr double kIdleBusy = 5;        // % in the mean: no kernel to speak of
 constexpr double kSpinBusy = 90;       // %: kernels that wait for other GPUs look fully busy,
 constexpr double kSpinPower = 0.45;    // and take this share of the power limit or less
@@ -27,7 +25,7 @@ struct Use {  // of one GPU in the span
   double busy = 0, peak = 0, power = 0, power_limit = 0;  // %, W; peak: of busy
   bool busy_told = false;
   int64_t slowdown = 0;
-  bool used() const { return memory >= kUsedMib; }
+  bool used() const { return memory >= kUsedGpuMib; }
 };
 
 struct Facts {
@@ -87,7 +85,7 @@ Use use_of(int index, const std::vector<GpuSample>& span,
   if (power_count > 0) use.power /= power_count;
   use.busy_told = busy_count > 0;
   // Inside containers and on WSL the driver does not tell whose the memory is.
-  use.mapped = own > 0 || grown < kUsedMib;
+  use.mapped = own > 0 || grown < kUsedGpuMib;
   use.memory = use.mapped ? own : grown;
   return use;
 }

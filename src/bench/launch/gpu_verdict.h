@@ -9,6 +9,9 @@
 
 namespace mica {
 
+// MiB. A CUDA context alone takes 0.25 to 0.6 GiB; less than this is none.
+inline constexpr int64_t kUsedGpuMib = 200;
+
 enum class GpuVerdictKind {
   kOnGpu,
   kNoGpuExpected,  // a run on the CPU

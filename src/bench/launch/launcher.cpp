@@ -30,6 +30,9 @@ const std::vector<PhaseTime>& RunningEngine::phases() const {
 const std::vector<std::string>& RunningEngine::command() const {
   return state_->command;
 }
+const std::string& RunningEngine::other_version() const {
+  return state_->other_version;
+}
 const std::string& RunningEngine::version() const {
   return state_->version;
 }

@@ -77,7 +77,8 @@ class RunningEngine {
   double ready_seconds() const;  // from the start of the process to the first token
   const std::vector<std::string>& command() const;   // as started, secrets masked
   const std::string& version() const;                // that it reports; empty: it does not say
-  const std::vector<std::string>& warnings() const;  // other version than wanted, …
+  const std::string& other_version() const;          // than wanted: a sentence, or empty
+  const std::vector<std::string>& warnings() const;  // that one among them
   std::optional<ImageFacts> image() const;
   std::optional<RequestSample> first_token() const;
 

@@ -299,8 +299,10 @@ std::string version_in(const std::string& body) {
   return plain ? body.substr(0, body.find_first_of("\r\n")) : "";
 }
 
+// Images add what they are built for: v0.5.16-cu130.
 bool same_version(std::string wanted, const std::string& found) {
   if (wanted.starts_with('v')) wanted.erase(0, 1);
+  wanted.resize(std::min(wanted.find('-'), wanted.size()));
   return found.find(wanted) != std::string::npos;
 }
 
@@ -311,9 +313,10 @@ void Readiness::ask_version() {
   const std::string& wanted = plan_.backend_version.value;
   if (wanted.empty() || wanted == "latest" || engine_.version.empty()) return;
   if (!same_version(wanted, engine_.version))
-    engine_.warnings.push_back(fmt::format("{} says that it is version {}; wanted was {} ({})",
-                                           plan_.backend, engine_.version, wanted,
-                                           plan_.backend_version.origin.text));
+    engine_.other_version =
+        fmt::format("{} says that it is version {}; wanted was {} ({})", plan_.backend,
+                    engine_.version, wanted, plan_.backend_version.origin.text);
+  if (!engine_.other_version.empty()) engine_.warnings.push_back(engine_.other_version);
 }
 
 void Readiness::token_deadline(double begin) {

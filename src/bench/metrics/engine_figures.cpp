@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <initializer_list>
 
 #include "base/error.h"
@@ -16,6 +17,7 @@ using Time = std::optional<TimeTotal> EngineFigures::*;
 struct NamedNumber {
   Number field;
   const char* label;
+  const char* unit;
 };
 struct NamedTime {
   Time field;
@@ -23,15 +25,15 @@ struct NamedTime {
 };
 
 constexpr NamedNumber kCounters[] = {
-    {&EngineFigures::requests, "requests"},
-    {&EngineFigures::prompt_tokens, "prompt tokens"},
-    {&EngineFigures::computed_tokens, "computed tokens"},
-    {&EngineFigures::generated_tokens, "generated tokens"},
-    {&EngineFigures::cache_queries, "cache queries"},
-    {&EngineFigures::cache_hits, "cache hits"},
-    {&EngineFigures::preemptions, "preemptions"},
-    {&EngineFigures::draft_tokens, "draft tokens"},
-    {&EngineFigures::accepted_tokens, "accepted tokens"},
+    {&EngineFigures::requests, "requests", ""},
+    {&EngineFigures::prompt_tokens, "prompt tokens", "tok"},
+    {&EngineFigures::computed_tokens, "computed tokens", "tok"},
+    {&EngineFigures::generated_tokens, "generated tokens", "tok"},
+    {&EngineFigures::cache_queries, "cache queries", "tok"},
+    {&EngineFigures::cache_hits, "cache hits", "tok"},
+    {&EngineFigures::preemptions, "preemptions", ""},
+    {&EngineFigures::draft_tokens, "draft tokens", "tok"},
+    {&EngineFigures::accepted_tokens, "accepted tokens", "tok"},
 };
 constexpr NamedTime kTimes[] = {
     {&EngineFigures::first_token, "first token"}, {&EngineFigures::inter_token, "inter token"},
@@ -195,6 +197,11 @@ EngineFigures read_steps(std::string_view page) {
   return out;
 }
 
+std::string underscored(std::string label) {
+  std::replace(label.begin(), label.end(), ' ', '_');
+  return label;
+}
+
 void subtract(const char* label, std::optional<double>& value, std::optional<double> before,
               std::vector<std::string>& went_back) {
   if (!value) return;
@@ -231,6 +238,24 @@ EngineFigures read_figures(std::string_view dialect, std::string_view text) {
                 "started without its metrics",
                 dialect, page.samples.size());
   return reader.figures;
+}
+
+std::vector<NamedFigure> told_figures(const EngineFigures& figures) {
+  std::vector<NamedFigure> out;
+  for (const NamedNumber& counter : kCounters)
+    if (const auto& value = figures.*counter.field)
+      out.push_back({underscored(counter.label), counter.unit, *value});
+  for (const NamedTime& time : kTimes) {
+    const auto& total = figures.*time.field;
+    if (!total) continue;
+    const std::string name = underscored(time.label);
+    if (const auto mean = total->mean())
+      out.push_back({name + "_mean", "s", *mean});
+    else if (total->sum > 0)
+      out.push_back({name + "_sum", "s", total->sum});
+  }
+  if (figures.cache_used) out.push_back({"cache_used", "share", *figures.cache_used});
+  return out;
 }
 
 FigureDifference difference(const EngineFigures& before, const EngineFigures& after) {

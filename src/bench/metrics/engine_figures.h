@@ -46,6 +46,15 @@ struct EngineFigures {
 // without one figure of this dialect; kUsage: another dialect.
 EngineFigures read_figures(std::string_view dialect, std::string_view page);
 
+// Those that are told, flat: "generated_tokens" in tok, "first_token_mean" and "prefill_sum" in s,
+// "cache_used" as a share.
+struct NamedFigure {
+  std::string name;
+  const char* unit;
+  double value = 0;
+};
+std::vector<NamedFigure> told_figures(const EngineFigures& figures);
+
 struct FigureDifference {
   EngineFigures figures;               // of what happened in between; moments are those of `after`
   std::vector<std::string> went_back;  // counters that fell: the engine was started anew

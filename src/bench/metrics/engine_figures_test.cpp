@@ -1,5 +1,6 @@
 #include "bench/metrics/engine_figures.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -209,8 +210,8 @@ TEST(CrossCheck, IsSilentWhenBothAgree) {
   engine.figures.generated_tokens = 20;
   engine.figures.first_token = TimeTotal{0.2, 2};
   const std::vector<RequestSample> records = {answered(0.1), answered(0.103)};
-  EXPECT_EQ(cross_check(engine, records), std::vector<std::string>());
-  EXPECT_EQ(cross_check(FigureDifference(), records), std::vector<std::string>());
+  EXPECT_TRUE(cross_check(engine, records).empty());
+  EXPECT_TRUE(cross_check(FigureDifference(), records).empty());
 }
 
 TEST(CrossCheck, NamesEachDisagreement) {
@@ -223,12 +224,45 @@ TEST(CrossCheck, NamesEachDisagreement) {
   const std::vector<RequestSample> records = {answered(0.1), answered(0.1)};
   const auto found = cross_check(engine, records);
   ASSERT_EQ(found.size(), 5u);
-  EXPECT_NE(found[0].find("somebody else"), std::string::npos);
-  EXPECT_EQ(found[1], "prompt tokens: the engine counts 300, its answers 200");
-  EXPECT_NE(found[4].find("100.0 ms to the client and 20.0 ms"), std::string::npos);
+  for (const Disagreement& one : found) EXPECT_FALSE(one.gross) << one.text;
+  EXPECT_NE(found[0].text.find("somebody else"), std::string::npos);
+  EXPECT_EQ(found[1].text, "prompt tokens: the engine counts 300, its answers 200");
+  EXPECT_NE(found[4].text.find("100.0 ms to the client and 20.0 ms"), std::string::npos);
   engine = FigureDifference();
   engine.went_back = {"requests"};
   EXPECT_EQ(cross_check(engine, records).size(), 1u);
+}
+
+TEST(CrossCheck, GrossIsOverHalfAsManyAgain) {
+  FigureDifference engine;
+  engine.figures.generated_tokens = 31;
+  engine.figures.cache_hits = 200;  // counted in more than one way: never gross
+  const auto found = cross_check(engine, std::vector<RequestSample>{answered(0.1), answered(0.1)});
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_TRUE(found[0].gross);
+  EXPECT_FALSE(found[1].gross);
+}
+
+TEST(CrossCheck, ComparesTheMeanOfLaterTokensWhereBothCountThem) {
+  std::vector<RequestSample> records = {answered(0.1), answered(0.1)};
+  for (RequestSample& record : records) record.ended = record.first_token + 0.9;  // 100 ms a token
+  FigureDifference engine;
+  engine.figures.inter_token = TimeTotal{0.9, 18};
+  EXPECT_EQ(cross_check(engine, records).size(), 1u);
+  engine.figures.inter_token = TimeTotal{0.9, 9};  // by step
+  EXPECT_TRUE(cross_check(engine, records).empty());
+}
+
+TEST(EngineFigures, AreListedWithNamesAndUnits) {
+  EngineFigures figures;
+  figures.generated_tokens = 30;
+  figures.first_token = TimeTotal{0.5, 10};
+  figures.prefill = TimeTotal{2, 0};
+  figures.decode = TimeTotal{0, 0};
+  std::string text;
+  for (const NamedFigure& figure : told_figures(figures))
+    text += fmt::format("{} {} {}; ", figure.name, figure.value, figure.unit);
+  EXPECT_EQ(text, "generated_tokens 30 tok; first_token_mean 0.05 s; prefill_sum 2 s; ");
 }
 
 }  // namespace

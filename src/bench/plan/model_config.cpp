@@ -206,6 +206,8 @@ void read_model_config(const std::string& config_json, ModelFacts& facts) {
                                   "max_seq_len", "seq_length", "model_max_length"});
   facts.layers = config.integer({"num_hidden_layers", "n_layer", "num_layers", "n_layers"});
   facts.experts = config.integer({"num_experts", "num_local_experts", "n_routed_experts"});
+  facts.experts_used =
+      config.integer({"num_experts_per_tok", "num_experts_per_token", "top_k_experts"});
   read_kv(config, facts);
   read_quantization(config, facts);
 }

@@ -118,14 +118,27 @@ Packing packing_of(const nlohmann::json& config, const ModelFacts& facts) {
   return packing;
 }
 
+bool contains_any(const std::string& name, std::initializer_list<const char*> parts) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const char* part) { return name.find(part) != name.npos; });
+}
+
+int64_t prefill_share(const std::string& name, int64_t weights, bool expert,
+                      const ModelFacts& facts) {
+  if (contains_any(name, {"embed", "lm_head", "wte.", "vision", "visual", "mtp."})) return 0;
+  return expert ? static_cast<int64_t>(expert_share(facts) * static_cast<double>(weights))
+                : weights;
+}
+
 void add_file(const SafetensorsFile& file, const Packing& packing, ModelFacts& facts,
               std::map<DType, uint64_t>& bytes_of) {
   for (const SafetensorsEntry& entry : file.header().entries) {
-    facts.parameters += weights_in(entry, packing);
+    const int64_t weights = weights_in(entry, packing);
+    const bool expert = contains_any(entry.name, {".experts.", ".switch_mlp."});
+    facts.parameters += weights;
+    facts.prefill_parameters += prefill_share(entry.name, weights, expert, facts);
     bytes_of[entry.dtype] += entry.bytes;
-    if (entry.name.find(".experts.") != entry.name.npos ||
-        entry.name.find(".switch_mlp.") != entry.name.npos)
-      facts.expert_bytes += entry.bytes;
+    if (expert) facts.expert_bytes += entry.bytes;
   }
 }
 
@@ -159,6 +172,12 @@ void read_side_files(const fs::path& folder, ModelFacts& facts) {
 }
 
 }  // namespace
+
+double expert_share(const ModelFacts& facts) {
+  if (facts.experts <= 0) return 0;
+  return std::min(1.0,
+                  static_cast<double>(facts.experts_used) / static_cast<double>(facts.experts));
+}
 
 std::string detect_format(const fs::path& path) {
   std::error_code ignored;

@@ -26,10 +26,13 @@ struct ModelFacts {
   std::string quantization_text;  // for people: "affine 4 bits, groups of 64"
   double bits_per_weight = 0;     // bytes on disk over parameters
   int64_t parameters = 0;         // 0 = not known
-  uint64_t weight_bytes = 0;      // of all weight files
+  // That each token of a prompt is multiplied with: without embeddings, output head and vision
+  // tower, of experts only the chosen ones (none of them where their number is not known).
+  int64_t prefill_parameters = 0;
+  uint64_t weight_bytes = 0;  // of all weight files
   int files = 0;
-  int64_t context = 0;  // tokens that it was made for; 0 = not known
-  int64_t layers = 0, experts = 0;
+  int64_t context = 0;                                // tokens that it was made for; 0 = not known
+  int64_t layers = 0, experts = 0, experts_used = 0;  // used: by each token
   KvShape kv;
   uint64_t expert_bytes = 0;  // of weight_bytes, of routed experts
   uint64_t projector_bytes = 0;
@@ -52,6 +55,7 @@ uint64_t kv_bytes(const KvShape& shape, int64_t tokens, int bits);
 // The parts of inspect_model.
 ModelFacts inspect_safetensors(const std::filesystem::path& folder, const std::string& format);
 ModelFacts inspect_gguf(const std::filesystem::path& file);
+double expert_share(const ModelFacts& facts);  // that a token uses, 0 to 1; 0 = not known
 // What config.json says: architecture, context, layers, keys and values, experts, quantization.
 void read_model_config(const std::string& config_json, ModelFacts& facts);
 

@@ -42,6 +42,21 @@ TEST(ModelFacts, Dense) {
   EXPECT_EQ(facts.parameters, 64 * 256);
 }
 
+TEST(ModelFacts, WhatATokenOfAPromptIsMultipliedWith) {
+  const TempFolder folder;
+  TensorSet tensors;
+  tensors.add("model.embed_tokens.weight", DType::kBF16, {1000, 8});
+  tensors.add("lm_head.weight", DType::kBF16, {1000, 8});
+  tensors.add("visual.blocks.0.weight", DType::kBF16, {8, 8});
+  tensors.add("model.layers.0.self_attn.q_proj.weight", DType::kBF16, {8, 8});
+  tensors.add("model.layers.0.mlp.experts.0.up_proj.weight", DType::kBF16, {16, 8});
+  tensors.add("model.layers.0.mlp.experts.1.up_proj.weight", DType::kBF16, {16, 8});
+  write_model(folder.path(), R"("num_experts": 2, "num_experts_per_tok": 1)", tensors);
+  const ModelFacts facts = inspect_model(folder.path());
+  EXPECT_EQ(facts.parameters, 2 * 8000 + 64 + 64 + 2 * 128);
+  EXPECT_EQ(facts.prefill_parameters, 64 + 128);
+}
+
 TEST(ModelFacts, Exl3) {
   const TempFolder folder;
   write_exl3(folder.path());
@@ -62,6 +77,7 @@ TEST(ModelFacts, Gguf) {
   EXPECT_EQ(facts.architecture, "qwen3");
   EXPECT_EQ(facts.quantization, "q8_0");
   EXPECT_EQ(facts.parameters, 64 * 256);
+  EXPECT_EQ(facts.prefill_parameters, 64 * 256);
   EXPECT_EQ(facts.context, 40960);
   EXPECT_EQ(facts.kv.full, 2 * 8 * 128 * 2);
   EXPECT_EQ(facts.kv.sliding, 0);
@@ -184,11 +200,14 @@ TEST(ModelFacts, KindsOfAttention) {
 TEST(ModelFacts, NestedConfigurationsAndSpellings) {
   const ModelFacts facts = from_config(
       R"({"model_type": "qwen3_vl", "vision_config": {}, "text_config": {"num_hidden_layers": 3,
-          "num_attention_heads": 2, "head_dim": 8, "n_positions": 77, "n_routed_experts": 5}})");
+          "num_attention_heads": 2, "head_dim": 8, "n_positions": 77, "n_routed_experts": 5,
+          "num_experts_per_tok": 2}})");
   EXPECT_EQ(facts.architecture, "qwen3_vl");
   EXPECT_TRUE(facts.vision);
   EXPECT_EQ(facts.context, 77);
   EXPECT_EQ(facts.experts, 5);
+  EXPECT_EQ(facts.experts_used, 2);
+  EXPECT_DOUBLE_EQ(expert_share(facts), 0.4);
   EXPECT_EQ(facts.kv.full, 3 * 2 * 8 * 2);
 }
 

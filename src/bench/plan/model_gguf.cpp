@@ -107,6 +107,7 @@ ModelFacts inspect_gguf(const std::filesystem::path& file) {
   facts.context = metadata.integer("context_length");
   facts.layers = metadata.integer("block_count");
   facts.experts = metadata.integer("expert_count");
+  facts.experts_used = metadata.integer("expert_used_count");
   facts.files = static_cast<int>(model.files().size());
   facts.weight_bytes = model.file_bytes();
   std::map<GgufType, uint64_t> bytes_of;
@@ -114,7 +115,12 @@ ModelFacts inspect_gguf(const std::filesystem::path& file) {
     for (const GgufTensor& tensor : part.header().tensors) {
       facts.parameters += tensor.elements();
       bytes_of[tensor.type] += tensor.bytes;
-      if (tensor.name.find("_exps.") != tensor.name.npos) facts.expert_bytes += tensor.bytes;
+      const bool expert = tensor.name.find("_exps.") != tensor.name.npos;
+      if (expert) facts.expert_bytes += tensor.bytes;
+      if (tensor.name.starts_with("token_embd.") || tensor.name.starts_with("output.")) continue;
+      const double share = expert ? expert_share(facts) : 1;
+      facts.prefill_parameters +=
+          static_cast<int64_t>(share * static_cast<double>(tensor.elements()));
     }
   const auto type = file_types().find(header.unsigned_integer("general.file_type").value_or(9999));
   if (type != file_types().end()) {

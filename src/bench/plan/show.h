@@ -26,6 +26,10 @@ std::string plan_to_json(const ResolvedPlan& resolved, const std::optional<Memor
 // "18.3 GiB of weights, 2.1 GiB …"; several lines.
 std::string fit_to_text(const MemoryFit& fit);
 
+// The GPUs that the plan uses, of `gpus` (indices; empty: all); none for kAttach.
+std::vector<PlanGpu> used_gpus(const LaunchPlan& plan, const BackendDescriptor& backend,
+                               const PlanFacts& facts, const std::vector<int>& gpus);
+
 // Asked with the plan's own figures; nullopt for a model that is not here, and for kAttach.
 std::optional<MemoryFit> fit_plan(const ResolvedPlan& resolved, const BackendDescriptor& backend,
                                   const PlanFacts& facts, const std::vector<int>& gpus);

@@ -160,6 +160,20 @@ std::string plan_to_text(const ResolvedPlan& resolved, const std::optional<Memor
   return text;
 }
 
+std::vector<PlanGpu> used_gpus(const LaunchPlan& plan, const BackendDescriptor& backend,
+                               const PlanFacts& facts, const std::vector<int>& gpus) {
+  std::vector<PlanGpu> used;
+  if (plan.mode == LaunchMode::kAttach) return used;
+  for (const PlanGpu& gpu : facts.gpus)
+    if (gpus.empty() || std::find(gpus.begin(), gpus.end(), gpu.index) != gpus.end())
+      used.push_back(gpu);
+  if (!backend.setting("tensor_parallel") && backend.memory.split == "tensors" && !used.empty())
+    used.resize(1);  // it uses one
+  if (plan.gpus > 0 && static_cast<size_t>(plan.gpus) < used.size())
+    used.resize(static_cast<size_t>(plan.gpus));
+  return used;
+}
+
 std::optional<MemoryFit> fit_plan(const ResolvedPlan& resolved, const BackendDescriptor& backend,
                                   const PlanFacts& facts, const std::vector<int>& gpus) {
   const LaunchPlan& plan = resolved.plan;
@@ -167,14 +181,7 @@ std::optional<MemoryFit> fit_plan(const ResolvedPlan& resolved, const BackendDes
   FitQuestion question;
   question.model = *resolved.model;
   question.memory = backend.memory;
-  for (const PlanGpu& gpu : facts.gpus)
-    if (gpus.empty() || std::find(gpus.begin(), gpus.end(), gpu.index) != gpus.end())
-      question.gpus.push_back(gpu);
-  if (!backend.setting("tensor_parallel") && backend.memory.split == "tensors" &&
-      !question.gpus.empty())
-    question.gpus.resize(1);  // it uses one
-  if (plan.gpus > 0 && static_cast<size_t>(plan.gpus) < question.gpus.size())
-    question.gpus.resize(static_cast<size_t>(plan.gpus));
+  question.gpus = used_gpus(plan, backend, facts, gpus);
   question.context = plan.context;
   question.sequences = plan.concurrency;
   question.kv_bits = plan.kv_bits;

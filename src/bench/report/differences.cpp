@@ -181,7 +181,7 @@ void Differences::warmup() {
 const gpu::GpuFacts* first_gpu(const RunRecord& run) {
   const auto& used = run.provenance.gpus_used;
   for (const gpu::GpuFacts& gpu : run.provenance.gpus)
-    if (used.empty() || std::find(used.begin(), used.end(), gpu.index) != used.end()) return &gpu;
+    if (!used || std::find(used->begin(), used->end(), gpu.index) != used->end()) return &gpu;
   return nullptr;
 }
 

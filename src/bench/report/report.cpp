@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "bench/load/arrivals.h"
 #include "bench/report/compare.h"
+#include "bench/report/details.h"
 #include "bench/statistics/metric.h"
 
 namespace mica {
@@ -26,13 +27,13 @@ std::string version_of(const RunRecord& run) {
 
 std::string figure(const RunRecord& run, const char* metric, double Distribution::*member) {
   const Distribution* distribution = run.summary.figure(metric);
-  return distribution ? milliseconds_text(distribution->*member) : "";
+  return distribution ? milliseconds_text(distribution->*member) : "-";
 }
 
 // "41.2 ±0.3"
 std::string figure_with_interval(const RunRecord& run, const char* metric) {
   const Distribution* distribution = run.summary.figure(metric);
-  if (!distribution) return "";
+  if (!distribution) return "-";
   std::string text = milliseconds_text(distribution->median);
   if (distribution->median_interval) {
     const double half = distribution->median_interval->width() / 2;
@@ -58,6 +59,34 @@ std::string lengths(const RunRecord& run) {
                      out ? fmt::format("{:.0f}", out->median) : "?");
 }
 
+// Of all GPUs of a run, as the CSV has them: sums of memory and power, the extremes of the others.
+// Empty: not told.
+std::vector<std::string> gpu_cells(const RunRecord& run) {
+  GpuUseRecord all;
+  std::string slowdown;
+  for (const GpuUseRecord& gpu : run.gpu_use) {
+    all.peak_memory += gpu.peak_memory;
+    all.peak_own_memory += gpu.peak_own_memory;
+    all.mean_power += gpu.mean_power;
+    all.max_temperature = std::max(all.max_temperature, gpu.max_temperature);
+    all.max_sm_clock = std::max(all.max_sm_clock, gpu.max_sm_clock);
+    if (gpu.min_sm_clock > 0)
+      all.min_sm_clock =
+          all.min_sm_clock > 0 ? std::min(all.min_sm_clock, gpu.min_sm_clock) : gpu.min_sm_clock;
+    if (!gpu.slowdown.empty())
+      slowdown +=
+          fmt::format("{}GPU {}: {}", slowdown.empty() ? "" : "; ", gpu.index, gpu.slowdown);
+  }
+  const auto cell = [](auto value) { return value > 0 ? fmt::format("{}", value) : std::string(); };
+  return {cell(all.peak_memory),
+          cell(all.peak_own_memory),
+          cell(all.mean_power),
+          cell(all.max_temperature),
+          cell(all.min_sm_clock),
+          cell(all.max_sm_clock),
+          slowdown};
+}
+
 std::string worst_mark(const RunRecord& run) {
   if (run.invalid()) return "INVALID";
   const auto warnings = std::count_if(run.marks.begin(), run.marks.end(), [](const Mark& mark) {
@@ -74,13 +103,15 @@ std::string marks_text(const std::vector<RunRecord>& runs, bool markdown) {
   std::string out;
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunRecord& run = runs[i];
-    if (run.marks.empty() && !run.imported && run.error.empty()) continue;
+    const std::vector<std::string> details = details_of(run);
+    if (run.marks.empty() && !run.imported && run.error.empty() && details.empty()) continue;
     out += fmt::format("{}{}: {}{}\n", markdown ? "**" : "", i + 1, title_of(run),
                        markdown ? "**" : "");
     if (markdown) out += "\n";
     if (!run.error.empty()) out += fmt::format("- {}: {}\n", name(run.state), run.error);
     for (const Mark& mark : run.marks)
       out += fmt::format("- {}: {}\n", name(mark.severity), mark.text);
+    for (const std::string& detail : details) out += "- " + detail + "\n";
     if (run.imported)
       for (const std::string& item : run.imported->missing) out += "- not known: " + item + "\n";
     out += "\n";
@@ -98,7 +129,8 @@ std::string definitions_text(bool markdown) {
   for (const RunMetric& metric : run_metrics()) add(metric.title, metric.definition);
   add("tok/s per user", "1 / median TPOT.");
   add("tok/s per GPU", "Output tok/s / GPUs that did the work.");
-  add("J/tok", "Energy of the GPUs while the requests ran / output tokens.");
+  add("J/tok", "Energy of the used GPUs while the requests ran / output tokens.");
+  add("-", "Not told by these requests, such as TPOT of answers in one or two chunks.");
   add("±", "Half of the 95 % interval of the median.");
   for (const char* note : method_notes())
     out += fmt::format("{}{}\n", markdown ? "- " : "  ", note);
@@ -178,6 +210,10 @@ Table csv_table(const std::vector<RunRecord>& runs) {
   table.columns.push_back({"tokens_per_user", true});
   table.columns.push_back({"tokens_per_gpu", true});
   table.columns.push_back({"joules_per_token", true});
+  for (const char* title : {"gpus_peak_memory_mib", "gpus_peak_own_memory_mib", "gpus_mean_power_w",
+                            "gpus_max_temperature_c", "gpus_min_sm_clock_mhz",
+                            "gpus_max_sm_clock_mhz", "gpus_slowdown"})
+    table.columns.push_back({title, true});
   for (const RequestMetric& metric : request_metrics())
     for (const Statistic& statistic : kStatistics)
       table.columns.push_back({fmt::format("{}_{}", metric.name, statistic.name), true});
@@ -205,6 +241,7 @@ Table csv_table(const std::vector<RunRecord>& runs) {
     row.push_back(cell(tokens_per_user(run)));
     row.push_back(cell(tokens_per_gpu(run)));
     row.push_back(cell(joules_per_token(run)));
+    for (std::string& text : gpu_cells(run)) row.push_back(std::move(text));
     for (const RequestMetric& metric : request_metrics()) {
       const Distribution* distribution = run.summary.figure(metric.name);
       for (const Statistic& statistic : kStatistics)

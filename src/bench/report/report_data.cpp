@@ -1,6 +1,7 @@
 // What the page draws.
 #include <algorithm>
 
+#include "bench/report/details.h"
 #include "bench/report/report.h"
 #include "bench/results/parts_json.h"
 #include "bench/statistics/metric.h"
@@ -91,6 +92,7 @@ OrderedJson run_json(const RunRecord& run) {
   for (const PhaseRecord& phase : run.phases) json["phases"].push_back(phase_json(phase));
   json["marks"] = OrderedJson::array();
   for (const Mark& mark : run.marks) json["marks"].push_back(mark_json(mark));
+  json["details"] = details_of(run);
   json["summary"] = summary_json(run.summary);
   json["quantiles"] = OrderedJson::object();
   for (const char* metric : {"ttft", "itl", "tpot", "e2e"})

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bench/report/compare.h"
+#include "bench/report/details.h"
 #include "bench/results/import_old.h"
 #include "bench_runs.h"
 #include "test_data.h"
@@ -57,7 +58,9 @@ TEST(Report, FiguresOfAUserAndOfAGpu) {
   EXPECT_EQ(concurrency_of(run), 4);
   run.provenance.gpus_used = {0, 1};
   EXPECT_NEAR(*tokens_per_gpu(run), *run.summary.rate("output_throughput") / 2, 1e-9);
-  run.provenance.gpus_used.clear();
+  run.provenance.gpus_used.emplace();
+  EXPECT_FALSE(tokens_per_gpu(run));  // on the processor, of a machine with two
+  run.provenance.gpus_used.reset();
   run.provenance.gpus.clear();
   EXPECT_FALSE(tokens_per_gpu(run));
   EXPECT_FALSE(joules_per_token(run));
@@ -80,6 +83,26 @@ TEST(Report, DataForThePage) {
   EXPECT_FALSE(run.contains("requests"));
   EXPECT_FALSE(data["runs"][5]["quantiles"].contains("ttft"));
   EXPECT_GE(data["definitions"].size(), 15u);
+}
+
+TEST(Report, TheEnginesOwnFigures) {
+  RunRecord run = sample_run();
+  run.gpu_use.clear();
+  EXPECT_TRUE(details_of(run).empty());  // one value a request is no figure of the run
+  run.server = {{"requests", "", "/metrics", {}, {40}},
+                {"first_token_mean", "s", "/metrics", {}, {0.0912}},
+                {"cache_used", "share", "/metrics", {}, {0.25}},
+                {"prefill_mean", "s", "its answers", {}, {0.05}}};
+  const std::vector<std::string> details = details_of(run);
+  ASSERT_EQ(details.size(), 2u);
+  EXPECT_EQ(
+      details[0],
+      "the engine's own (/metrics): requests 40, first token mean 91.2 ms, cache used 25.0 %");
+  EXPECT_EQ(details[1], "the engine's own (its answers): prefill mean 50.0 ms");
+  for (const char* format : {"table", "md", "html", "json"})
+    EXPECT_NE(make_report({run}, {.format = parse_report_format(format)}).find(details[0]),
+              std::string::npos)
+        << format;
 }
 
 TEST(Report, LongRunsAreThinned) {

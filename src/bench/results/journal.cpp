@@ -34,6 +34,8 @@ void read_line(const JsonNode& node, JournalContent& content) {
     run.phases.push_back(read_phase(node));
   else if (type == "mark")
     run.marks.push_back(read_mark(node));
+  else if (type == "gpu_use")
+    run.gpu_use.push_back(read_gpu_use(node));
   else if (type == "provenance")
     run.provenance = read_provenance(node);
   else if (type == "telemetry")
@@ -150,6 +152,10 @@ void Journal::append(const PhaseRecord& phase) {
 
 void Journal::append(const Mark& mark) {
   write(line_of("mark", mark_json(mark)));
+}
+
+void Journal::append(const GpuUseRecord& use) {
+  write(line_of("gpu_use", gpu_use_json(use)));
 }
 
 void Journal::append(const Provenance& provenance) {

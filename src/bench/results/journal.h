@@ -38,6 +38,7 @@ class Journal {
   void append(const RequestSample& record);
   void append(const PhaseRecord& phase);
   void append(const Mark& mark);
+  void append(const GpuUseRecord& use);
   void append(const Provenance& provenance);  // replaces the head's
   void append_series(const SeriesRecord& series, bool server);
   void append_end(RunState state, const std::string& error);  // the last line, on the disk

@@ -24,6 +24,9 @@ PhaseRecord read_phase(const JsonNode& node);
 OrderedJson series_json(const SeriesRecord& series);
 SeriesRecord read_series(const JsonNode& node);
 
+OrderedJson gpu_use_json(const GpuUseRecord& use);
+GpuUseRecord read_gpu_use(const JsonNode& node);
+
 OrderedJson mark_json(const Mark& mark);
 Mark read_mark(const JsonNode& node);
 

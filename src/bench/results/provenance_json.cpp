@@ -162,7 +162,7 @@ OrderedJson provenance_json(const Provenance& provenance) {
   put(json, "cuda", provenance.cuda);
   json["gpus"] = OrderedJson::array();
   for (const gpu::GpuFacts& gpu : provenance.gpus) json["gpus"].push_back(gpu_json(gpu));
-  if (!provenance.gpus_used.empty()) json["gpus_used"] = provenance.gpus_used;
+  if (provenance.gpus_used) json["gpus_used"] = *provenance.gpus_used;
   json["engine"] = engine_json(provenance.engine);
   json["model"] = model_json(provenance.model);
   return json;
@@ -176,9 +176,11 @@ Provenance read_provenance(const JsonNode& node) {
   node.read("cuda", provenance.cuda);
   if (const auto gpus = node.find("gpus"))
     for (const JsonNode& gpu : gpus->items()) provenance.gpus.push_back(read_gpu(gpu));
-  if (const auto used = node.find("gpus_used"))
+  if (const auto used = node.find("gpus_used")) {
+    provenance.gpus_used.emplace();
     for (const JsonNode& index : used->items())
-      provenance.gpus_used.push_back(static_cast<int>(index.integer()));
+      provenance.gpus_used->push_back(static_cast<int>(index.integer()));
+  }
   if (const auto engine = node.find("engine")) provenance.engine = read_engine(*engine);
   if (const auto model = node.find("model")) provenance.model = read_model(*model);
   return provenance;
@@ -198,6 +200,7 @@ OrderedJson workload_json(const WorkloadRecord& workload) {
   put(json, "prompts_hash", workload.prompts_hash);
   put(json, "limits", workload.limits);
   if (workload.max_prefill_rate > 0) json["max_prefill_rate"] = workload.max_prefill_rate;
+  put(json, "max_prefill_from", workload.max_prefill_from);
   for (const auto& [key, value] : workload.more) json["more"][key] = value;
   return json;
 }
@@ -216,6 +219,7 @@ WorkloadRecord read_workload(const JsonNode& node) {
   node.read("prompts_hash", workload.prompts_hash);
   node.read("limits", workload.limits);
   node.read("max_prefill_rate", workload.max_prefill_rate);
+  node.read("max_prefill_from", workload.max_prefill_from);
   if (const auto more = node.find("more"))
     for (const auto& [key, value] : more->members()) workload.more.emplace_back(key, value.text());
   return workload;

@@ -100,6 +100,7 @@ std::string to_json(const RunRecord& run) {
   out += ",\n\"summary\": " + dump(summary_json(run.summary));
   add_lines(out, "requests", run.requests, request_json);
   add_lines(out, "server", run.server, series_json);
+  if (!run.gpu_use.empty()) add_lines(out, "gpu_use", run.gpu_use, gpu_use_json);
   add_lines(out, "telemetry", run.telemetry, series_json);
   return out + "\n}\n";
 }
@@ -114,6 +115,7 @@ RunRecord run_from_json(std::string_view text, const std::string& source) {
   if (const auto summary = node.find("summary")) run.summary = read_summary(*summary);
   read_list(node, "requests", run.requests, read_request);
   read_list(node, "server", run.server, read_series);
+  read_list(node, "gpu_use", run.gpu_use, read_gpu_use);
   read_list(node, "telemetry", run.telemetry, read_series);
   return run;
 }

@@ -27,6 +27,7 @@ RunRecord full_run() {
   run.provenance.host.container = "docker";
   run.provenance.host.memory_limit_bytes = 1 << 30;
   run.workload.max_prefill_rate = 50000;
+  run.workload.max_prefill_from = "2 operations a parameter";
   run.imported = ImportRecord{"old bench scripts", "gpu_info", "a.json", {"The GPUs."}};
   RequestSample broken = failed(99, 3.25, RequestStatus::kServerError);
   broken.http_status = 200;
@@ -220,8 +221,11 @@ TEST(RunRecord, GpusThatDidTheWork) {
   RunRecord run = sample_head();
   EXPECT_EQ(run.gpu_count(), 1);
   EXPECT_EQ(run.gpu_name(), "NVIDIA RTX PRO 6000");
-  run.provenance.gpus_used.clear();
+  run.provenance.gpus_used.reset();
   EXPECT_EQ(run.gpu_name(), "2x NVIDIA RTX PRO 6000");
+  run.provenance.gpus_used.emplace();  // none of them
+  EXPECT_EQ(run.gpu_count(), 0);
+  EXPECT_EQ(run.gpu_name(), "AMD EPYC 9354");
   run.provenance.gpus.clear();
   EXPECT_EQ(run.gpu_count(), 0);
   EXPECT_EQ(run.gpu_name(), "AMD EPYC 9354");

@@ -105,15 +105,15 @@ PlanRecord record_of(const LaunchPlan& plan, std::vector<std::string> command) {
 }
 
 int RunRecord::gpu_count() const {
-  return static_cast<int>(provenance.gpus_used.empty() ? provenance.gpus.size()
-                                                       : provenance.gpus_used.size());
+  return static_cast<int>(provenance.gpus_used ? provenance.gpus_used->size()
+                                               : provenance.gpus.size());
 }
 
 std::string RunRecord::gpu_name() const {
   const auto& used = provenance.gpus_used;
   std::set<std::string> names;
   for (const gpu::GpuFacts& gpu : provenance.gpus)
-    if (used.empty() || std::find(used.begin(), used.end(), gpu.index) != used.end())
+    if (!used || std::find(used->begin(), used->end(), gpu.index) != used->end())
       names.insert(gpu.name);
   if (names.empty()) return provenance.host.cpu;
   std::string text = gpu_count() > 1 ? fmt::format("{}x ", gpu_count()) : "";
@@ -152,6 +152,8 @@ void conclude(RunRecord& run) {
   if (!run.workload.arrivals.empty())
     checks.open_loop = parse_arrivals(run.workload.arrivals).kind != ArrivalOptions::Kind::kClosed;
   if (run.workload.max_prefill_rate > 0) checks.max_prefill_rate = run.workload.max_prefill_rate;
+  if (!run.workload.max_prefill_from.empty())
+    checks.max_prefill_from = run.workload.max_prefill_from;
   for (Mark& mark : check_run(run.requests, run.summary, checks))
     run.marks.push_back(std::move(mark));
 }

@@ -84,7 +84,7 @@ struct Provenance {
   HostRecord host;
   std::string driver, cuda;         // "580.65.06", "13.0": the newest CUDA that the driver knows
   std::vector<gpu::GpuFacts> gpus;  // of the machine, before the run
-  std::vector<int> gpus_used;       // indices; empty: none, or not known
+  std::optional<std::vector<int>> gpus_used;  // indices; nothing: not known
   EngineRecord engine;
   ModelRecord model;
 };
@@ -98,9 +98,10 @@ struct WorkloadRecord {
   int64_t input_tokens = 0, output_tokens = 0;  // of each request; 0: they differ or are not set
   bool exact_output = false;                    // the length was to be exact
   uint64_t seed = 0;
-  std::string prompts_hash;     // of all prompts: equal means the same texts in the same order
-  std::string limits;           // as parse_limits() takes it, or empty
-  double max_prefill_rate = 0;  // tokens/s that the checks allow; 0: their default
+  std::string prompts_hash;      // of all prompts: equal means the same texts in the same order
+  std::string limits;            // as parse_limits() takes it, or empty
+  double max_prefill_rate = 0;   // tokens/s that the checks allow; 0: their default
+  std::string max_prefill_from;  // how it was computed, or empty
   std::vector<std::pair<std::string, std::string>> more;
   friend bool operator==(const WorkloadRecord&, const WorkloadRecord&) = default;
 };
@@ -118,6 +119,20 @@ struct SeriesRecord {
   std::string name, unit, source;
   std::vector<double> times, values;
   friend bool operator==(const SeriesRecord&, const SeriesRecord&) = default;
+};
+
+// One GPU over the measured load; 0 = not told.
+struct GpuUseRecord {
+  int index = -1;
+  std::string name;
+  int64_t peak_memory = 0, peak_own_memory = 0;  // MiB; own: of the engine's processes
+  double mean_busy = 0, mean_power = 0;          // %, W
+  double mean_temperature = 0;                   // °C
+  int max_temperature = 0;
+  int min_sm_clock = 0, max_sm_clock = 0;  // MHz
+  std::string slowdown;                    // all reasons seen but idleness: "power limit"
+  double slowed = 0;                       // share of the samples with a harmful reason, 0 to 1
+  friend bool operator==(const GpuUseRecord&, const GpuUseRecord&) = default;
 };
 
 // Of a run that another program measured.
@@ -142,10 +157,11 @@ struct RunRecord {
   std::vector<RequestSample> requests;  // warm-up first, then in the order in which they ended
   RunSummary summary;
   std::vector<SeriesRecord> telemetry, server;
+  std::vector<GpuUseRecord> gpu_use;
   std::vector<Mark> marks;
 
   const std::string& backend() const { return plan.backend; }
-  // GPUs that did the work: the used ones, else all there are; 0 without any.
+  // GPUs that did the work: the used ones, all there are where that is not known; 0 without any.
   int gpu_count() const;
   std::string gpu_name() const;  // "2x NVIDIA RTX PRO 6000", or the processor's name
   bool invalid() const;          // has a mark kInvalid

@@ -89,6 +89,12 @@ void RunWriter::add(const Mark& mark) {
   run_.marks.push_back(mark);
 }
 
+void RunWriter::add(const GpuUseRecord& use) {
+  journal_.append(use);
+  const std::lock_guard lock(*mutex_);
+  run_.gpu_use.push_back(use);
+}
+
 void RunWriter::add_telemetry(const SeriesRecord& series) {
   journal_.append_series(series, false);
   const std::lock_guard lock(*mutex_);

@@ -29,11 +29,13 @@ class RunWriter {
   RunWriter(RunWriter&&) = default;
 
   const std::string& id() const { return run_.id; }
+  const RunRecord& run() const { return run_; }  // as far as it is known; while nobody adds
   void add(const RequestSample& record);  // durable against this process's death when it returns
   // What is found of requests only after the load; the journal does not have it.
   void change(const std::function<void(RequestSample&)>& change);
   void add(const PhaseRecord& phase);
   void add(const Mark& mark);
+  void add(const GpuUseRecord& use);
   void add_telemetry(const SeriesRecord& series);
   void add_server(const SeriesRecord& series);
   void set(const Provenance& provenance);  // once the engine said what it is

@@ -127,6 +127,42 @@ SeriesRecord read_series(const JsonNode& node) {
   return series;
 }
 
+OrderedJson gpu_use_json(const GpuUseRecord& use) {
+  OrderedJson json = {{"index", use.index}};
+  put(json, "name", use.name);
+  const auto told = [&](const char* key, auto value) {
+    if (value != 0) json[key] = value;
+  };
+  told("peak_memory", use.peak_memory);
+  told("peak_own_memory", use.peak_own_memory);
+  if (use.mean_busy > 0) json["mean_busy"] = use.mean_busy;
+  if (use.mean_power > 0) json["mean_power"] = use.mean_power;
+  if (use.mean_temperature > 0) json["mean_temperature"] = use.mean_temperature;
+  told("max_temperature", use.max_temperature);
+  told("min_sm_clock", use.min_sm_clock);
+  told("max_sm_clock", use.max_sm_clock);
+  put(json, "slowdown", use.slowdown);
+  if (use.slowed > 0) json["slowed"] = use.slowed;
+  return json;
+}
+
+GpuUseRecord read_gpu_use(const JsonNode& node) {
+  GpuUseRecord use;
+  use.index = static_cast<int>(node.at("index").integer());
+  node.read("name", use.name);
+  node.read("peak_memory", use.peak_memory);
+  node.read("peak_own_memory", use.peak_own_memory);
+  node.read("mean_busy", use.mean_busy);
+  node.read("mean_power", use.mean_power);
+  node.read("mean_temperature", use.mean_temperature);
+  node.read("max_temperature", use.max_temperature);
+  node.read("min_sm_clock", use.min_sm_clock);
+  node.read("max_sm_clock", use.max_sm_clock);
+  node.read("slowdown", use.slowdown);
+  node.read("slowed", use.slowed);
+  return use;
+}
+
 OrderedJson mark_json(const Mark& mark) {
   return {{"severity", name(mark.severity)}, {"code", mark.code}, {"text", mark.text}};
 }

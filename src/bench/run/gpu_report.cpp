@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+
+#include "ops/cuda/probe/facts.h"
 
 namespace mica {
 namespace {
@@ -88,20 +91,112 @@ Mark verdict_mark(const GpuVerdict& verdict) {
   return mark;
 }
 
+// Those on which the engine's processes hold memory, where they are told from others; else those
+// that it was given. Nothing: not known.
+std::optional<std::vector<int>> used_gpus(const GpuSpan& span, const GpuPlan& plan) {
+  std::set<int> used;
+  bool told = false;
+  for (const GpuSample& sample : span.samples) {
+    if (sample.time < span.begin) continue;  // behind its end as well: a load may be short
+    for (const GpuReading& gpu : sample.gpus) {
+      told |= gpu.own_memory.has_value();
+      if (gpu.own_memory.value_or(0) >= kUsedGpuMib) used.insert(gpu.index);
+    }
+  }
+  if (!used.empty()) return std::vector<int>(used.begin(), used.end());
+  const GpuVerdictKind kind = span.verdict.kind;
+  if (kind == GpuVerdictKind::kNoGpuExpected || (told && kind == GpuVerdictKind::kNotOnGpu))
+    return std::vector<int>();
+  if (plan.gpus.empty()) return std::nullopt;
+  return plan.gpus;
+}
+
+GpuUseRecord use_record(const GpuSummary& gpu) {
+  const int64_t reasons = gpu.slowdown & ~gpu::kSlowdownReasons[0].bit;
+  return {.index = gpu.index,
+          .name = gpu.name,
+          .peak_memory = gpu.peak_memory,
+          .peak_own_memory = gpu.peak_own_memory,
+          .mean_busy = gpu.mean_busy,
+          .mean_power = gpu.mean_power,
+          .mean_temperature = gpu.mean_temperature,
+          .max_temperature = gpu.max_temperature,
+          .min_sm_clock = gpu.min_sm_clock,
+          .max_sm_clock = gpu.max_sm_clock,
+          .slowdown = reasons != 0 ? gpu::slowdown_text(reasons) : "",
+          .slowed = gpu.slowed};
+}
+
+std::string harmful_text(int64_t bits) {
+  int64_t harmful = 0;
+  for (const gpu::SlowdownReason& reason : gpu::kSlowdownReasons)
+    if (reason.harmful) harmful |= bits & reason.bit;
+  return gpu::slowdown_text(harmful);
+}
+
+std::string gib(double bytes) {
+  return fmt::format("{:.1f} GiB", bytes / (1 << 30));
+}
+
+// How good the estimate was, of the engine's own memory at its peak.
+void compare_with_estimate(RunWriter& writer, const std::vector<GpuSummary>& gpus,
+                           const GpuPlan& plan) {
+  int64_t seen = 0;  // MiB
+  for (const GpuSummary& gpu : gpus) seen += gpu.peak_own_memory;
+  if (plan.estimated == 0 || seen == 0) return;
+  std::string text =
+      fmt::format("memory: estimated {}, seen {}", gib(static_cast<double>(plan.estimated)),
+                  gib(static_cast<double>(seen) * (1 << 20)));
+  if (plan.reserved > 0)
+    text += fmt::format("; it takes {:.0f} % of the memory whatever it needs", 100 * plan.reserved);
+  writer.add(Mark{Severity::kNote, "memory_estimate", text});
+}
+
 }  // namespace
 
-void add_gpu_report(RunWriter& writer, RunningEngine& engine,
-                    std::chrono::steady_clock::time_point epoch, double begin, double end) {
-  const double zero = std::chrono::duration<double>(epoch.time_since_epoch()).count();
-  std::vector<GpuSample> samples = engine.gpu().samples_since(zero + begin);
-  std::erase_if(samples, [&](const GpuSample& sample) { return sample.time > zero + end; });
-  const std::string source = engine.gpu().source();
-  for (const SeriesRecord& series : gpu_series(samples, zero, source)) writer.add_telemetry(series);
-  if (const SeriesRecord host = host_series(samples, zero); !host.values.empty())
+void add_gpu_report(RunWriter& writer, const GpuSpan& span, const GpuPlan& plan) {
+  std::vector<GpuSample> samples;
+  for (const GpuSample& sample : span.samples)
+    if (sample.time >= span.begin && sample.time <= span.end) samples.push_back(sample);
+  for (const SeriesRecord& series : gpu_series(samples, span.epoch, span.source))
+    writer.add_telemetry(series);
+  if (const SeriesRecord host = host_series(samples, span.epoch); !host.values.empty())
     writer.add_telemetry(host);
-  if (const auto joules = energy_joules(engine.gpu().samples(), zero + begin, zero + end))
-    writer.add_telemetry({.name = "energy", .unit = "J", .source = source, .values = {*joules}});
-  writer.add(verdict_mark(engine.verdict(zero + begin)));
+
+  const std::optional<std::vector<int>> used = used_gpus(span, plan);
+  Provenance provenance = writer.run().provenance;
+  provenance.gpus_used = used;
+  writer.set(provenance);
+  const bool none = used && used->empty();
+  if (!none)
+    if (const auto joules =
+            energy_joules(span.samples, span.begin, span.end, used.value_or(std::vector<int>())))
+      writer.add_telemetry(
+          {.name = "energy", .unit = "J", .source = span.source, .times = {}, .values = {*joules}});
+
+  writer.add(verdict_mark(span.verdict));
+  const std::vector<GpuSummary> gpus = summarise(span.samples, span.begin, span.end);
+  for (const GpuSummary& gpu : gpus) {
+    writer.add(use_record(gpu));
+    const bool counts = !used || std::find(used->begin(), used->end(), gpu.index) != used->end();
+    if (counts && gpu.slowed > 0)
+      writer.add(Mark{Severity::kWarning, "throttled",
+                      fmt::format("GPU {} slowed down in {:.0f} % of the samples: {}", gpu.index,
+                                  100 * gpu.slowed, harmful_text(gpu.slowdown))});
+  }
+  compare_with_estimate(writer, gpus, plan);
+}
+
+void add_gpu_report(RunWriter& writer, RunningEngine& engine, const GpuPlan& plan,
+                    std::chrono::steady_clock::time_point epoch, double begin, double end) {
+  GpuSpan span;
+  span.epoch = std::chrono::duration<double>(epoch.time_since_epoch()).count();
+  span.begin = span.epoch + begin;
+  span.end = span.epoch + end;
+  span.verdict = engine.verdict(span.begin);
+  span.samples = engine.gpu().samples();
+  span.source = engine.gpu().source();
+  add_gpu_report(writer, span, plan);
 }
 
 }  // namespace mica

@@ -74,6 +74,8 @@ std::string one_line(const RunRecord& run) {
   for (const auto& [metric, label] : {std::pair{"ttft", "TTFT"}, std::pair{"tpot", "TPOT"}})
     if (const Distribution* figure = summary.figure(metric))
       out += fmt::format("{} {}, ", label, milliseconds(figure->median));
+    else if (summary.finished > 0)
+      out += fmt::format("{} -, ", label);
   out += fmt::format("{} of {} requests", summary.finished, summary.requests);
   if (run.state != RunState::kFinished) out += fmt::format(" ({})", name(run.state));
   for (const Mark& mark : run.marks)

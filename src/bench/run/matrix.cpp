@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "bench/run/first_token.h"
-#include "bench/run/gpu_report.h"
 #include "bench/run/point_key.h"
 
 namespace mica {
@@ -226,8 +225,11 @@ class Matrix {
     for (const PhaseTime& phase : engine.phases())
       out.phases.push_back({name(phase.phase), phase.seconds, ""});
     out.marks = marks;
-    for (const std::string& warning : engine.warnings())
-      out.marks.push_back({Severity::kNote, "launch", warning});
+    for (const std::string& warning : engine.warnings()) {
+      const bool version = warning == engine.other_version();
+      out.marks.push_back({version ? Severity::kWarning : Severity::kNote,
+                           version ? "other_version" : "launch", warning});
+    }
     return out;
   }
 
@@ -239,6 +241,7 @@ class Matrix {
     target.key = backend.key;
     target.plan = &backend.plan;
     target.text = backend.text;
+    target.prefill = backend.prefill;
     target.failure = [&]() -> std::optional<std::string> {
       if (const auto failure = engine.failure()) return describe(*failure);
       return std::nullopt;
@@ -248,7 +251,7 @@ class Matrix {
       return describe(engine.verdict(steady_seconds() - kLook, /*generated=*/false));
     };
     target.observe = [&](RunWriter& writer, Clock::time_point epoch, double begin, double end) {
-      add_gpu_report(writer, engine, epoch, begin, end);
+      add_gpu_report(writer, engine, backend.gpu_plan, epoch, begin, end);
     };
     MeasureOptions options = options_.measure;
     options.interrupt = options_.launch.interrupt;

@@ -11,6 +11,7 @@
 
 #include "bench/launch/launcher.h"
 #include "bench/results/store.h"
+#include "bench/run/gpu_report.h"
 #include "bench/run/measure.h"
 #include "bench/run/output_check.h"
 #include "bench/run/point.h"
@@ -25,6 +26,8 @@ struct MatrixBackend {
   const TextModel* text = nullptr;  // of this backend's model; outlives the matrix
   std::string key;
   GpuExpectation gpu;
+  GpuPlan gpu_plan;
+  PrefillLimit prefill;
 };
 
 struct MatrixOptions {

@@ -114,6 +114,78 @@ TEST_F(MatrixTest, ACacheThatWasAskedForIsNoFault) {
   EXPECT_FALSE(mark_of(run, "cached_in_cold_run"));
 }
 
+double server_value(const RunRecord& run, const std::string& name) {
+  for (const SeriesRecord& series : run.server)
+    if (series.name == name && series.values.size() == 1) return series.values[0];
+  return -1;
+}
+
+TEST_F(MatrixTest, TheEnginesOwnFiguresStandBesideTheClients) {
+  fake::Script script = quick();
+  script.engines = 2;  // their labels are summed
+  fake::FakeEngine engine(script);
+  engine.start();
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {small("closed:2")});
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord run = store_.load(report.runs[0]);
+  EXPECT_EQ(server_value(run, "requests"), 6);  // without warm-up and output check
+  EXPECT_EQ(server_value(run, "generated_tokens"), 30);
+  EXPECT_EQ(server_value(run, "prompt_tokens"), static_cast<double>(run.summary.prompt_tokens));
+  EXPECT_GE(server_value(run, "first_token_mean"), 0.004);
+  const Mark* mark = mark_of(run, "engine_disagrees");
+  EXPECT_FALSE(mark && mark->severity == Severity::kInvalid) << (mark ? mark->text : "");
+}
+
+TEST_F(MatrixTest, AnEngineThatCountsOtherTokensMakesTheRunInvalid) {
+  fake::Script script = quick();
+  script.answer.usage_error = 10;  // 15 of 5 tokens
+  fake::FakeEngine engine(script);
+  engine.start();
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {small("closed:1")});
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord run = store_.load(report.runs[0]);
+  const Mark* mark = mark_of(run, "engine_disagrees");
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->severity, Severity::kInvalid);
+  EXPECT_EQ(mark->text, "generated tokens: the engine counts 30, its answers 90");
+}
+
+TEST_F(MatrixTest, APageThatCantBeReadIsANote) {
+  fake::Script script = quick();
+  script.dialect = fake::Dialect::kOpenAi;  // it has none
+  fake::FakeEngine engine(script);
+  engine.start();
+  const MatrixReport report = run({{.plan = attached("first", engine.url())}}, {small("closed:1")});
+  ASSERT_EQ(report.runs.size(), 1u);
+  const RunRecord run = store_.load(report.runs[0]);
+  EXPECT_EQ(run.state, RunState::kFinished);
+  EXPECT_TRUE(run.server.empty());
+  const Mark* mark = mark_of(run, "no_engine_figures");
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->severity, Severity::kNote);
+  EXPECT_NE(mark->text.find("GET /metrics"), std::string::npos) << mark->text;
+}
+
+TEST_F(MatrixTest, AnotherVersionThanWantedIsAWarning) {
+  fake::Script script = quick();
+  script.dialect = fake::Dialect::kVllm;
+  script.version = "0.5.16";
+  fake::FakeEngine engine(script);
+  engine.start();
+  LaunchPlan plan = attached("first", engine.url());
+  plan.probes.version = "/version";
+  plan.backend_version = {"v0.5.16-cu130", {"backend vllm"}};  // of an image: the same
+  const RunRecord same = store_.load(run({{.plan = plan}}, {small("closed:1")}).runs.at(0));
+  EXPECT_FALSE(mark_of(same, "other_version"));
+  plan.backend = "second";
+  plan.backend_version.value = "v0.6.0";
+  const RunRecord other = store_.load(run({{.plan = plan}}, {small("closed:1")}).runs.at(0));
+  const Mark* mark = mark_of(other, "other_version");
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->severity, Severity::kWarning);
+  EXPECT_EQ(mark->text, "second says that it is version 0.5.16; wanted was v0.6.0 (backend vllm)");
+}
+
 TEST_F(MatrixTest, AGroupGoesOnWhereItEnded) {
   fake::FakeEngine engine(quick());
   engine.start();

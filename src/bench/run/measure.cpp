@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "bench/run/engine_report.h"
 
 namespace mica {
 namespace {
@@ -61,6 +62,7 @@ class Measuring {
         workload_(workload),
         conversations_(conversations),
         client_({.url = target.url, .api_key = target.key}),
+        engine_(dialect_, target.url, target.key),
         rule_(options.precision) {}
 
   RunRecord run() {
@@ -158,6 +160,8 @@ class Measuring {
   }
 
   void load() {
+    engine_.begin(writer_);
+    const size_t first = writer_.run().requests.size();
     const DriveResult result = drive(client_, dialect_, conversations_, drive_options(), next_id_,
                                      [this](const RequestSample& record) { take(record); });
     for (const std::string& field : result.left_out)
@@ -173,6 +177,7 @@ class Measuring {
                                    100 * rule_.reached(), 100 * options_.precision.precision)});
     count_tokens();
     if (target_.observe) target_.observe(writer_, client_.epoch(), result.began, result.ended);
+    engine_.end(writer_, std::span(writer_.run().requests).subspan(first));
     const ClientCost cost = client_.cost();
     if (cost.sent_again > 0)
       writer_.add(Mark{Severity::kNote, "sent_again",
@@ -206,6 +211,7 @@ class Measuring {
   const Workload& workload_;
   const std::vector<Conversation>& conversations_;
   Client client_;
+  EngineReport engine_;
   StopRule rule_;
   int64_t next_id_ = 0, done_ = 0;
   bool lost_ = false;    // a connection
@@ -228,6 +234,8 @@ WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& po
   out.exact_output = target.plan->dialect.ignore_eos || target.plan->dialect.min_tokens;
   out.seed = point.workload.seed;
   out.limits = to_flag(options.limits);
+  out.max_prefill_rate = target.prefill.rate;
+  out.max_prefill_from = target.prefill.from;
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "bench/plan/plan.h"
 #include "bench/results/store.h"
 #include "bench/run/point.h"
+#include "bench/run/prefill_limit.h"
 #include "bench/statistics/goodput.h"
 #include "bench/statistics/stop_rule.h"
 #include "text/text_model.h"
@@ -23,6 +24,7 @@ struct MeasureTarget {
   std::string url, key;
   const LaunchPlan* plan = nullptr;
   const TextModel* text = nullptr;  // null = no tokenizer is known: lengths are estimates
+  PrefillLimit prefill;
   std::function<std::optional<std::string>()> failure;  // why it is dead; asked from a thread
   // What the engine does at this moment; asked when the first request has run out of time.
   std::function<std::string()> verdict;

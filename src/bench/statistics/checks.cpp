@@ -95,10 +95,11 @@ void Checks::prefill() {
   mark(
       Severity::kInvalid, "impossible_prefill",
       "{} of {} requests have an impossible prefill rate: request {} has {} uncached prompt tokens "
-      "and its first token after {:.3g} ms, {:.3g} tokens/s where at most {:.3g} are possible; "
+      "and its first token after {:.3g} ms, {:.3g} tokens/s where at most {:.3g} are possible "
+      "({}); "
       "most likely its prompt was in a cache",
       count, finished_.size(), worst->id, computed, 1e3 * *value_of("ttft", *worst), fastest,
-      options_.max_prefill_rate);
+      options_.max_prefill_rate, options_.max_prefill_from);
 }
 
 void Checks::cached() {
@@ -175,6 +176,14 @@ void Checks::token_counts() {
          "by the tokenizer, {} by its usage",
          differ.size(), finished_.size(), differ[0]->id, differ[0]->counted_output,
          differ[0]->completion_tokens);
+  const Records at_once = where([](const RequestSample& r) {
+    return r.output_tokens() > 1 && r.first_token != RequestSample::kNever && !value_of("tpot", r);
+  });
+  if (!at_once.empty())
+    mark(Severity::kNote, "decode_not_told",
+         "{} of {} answers brought all their tokens in one or two chunks: their TPOT and decode "
+         "rate can't be told",
+         at_once.size(), finished_.size());
   const Distribution* per_chunk = summary_.figure("tokens_per_chunk");
   if (per_chunk && per_chunk->median > 1.5)
     mark(Severity::kNote, "tokens_bundled",

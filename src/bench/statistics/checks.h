@@ -32,6 +32,7 @@ struct CheckOptions {
   bool open_loop = false;     // requests had to be sent when due
   // Prompt tokens a second that nothing here can compute; see plausible_prefill_rate().
   double max_prefill_rate = 1e6;
+  std::string max_prefill_from = "whatever the model";  // how that was computed
 };
 
 // The most prompt tokens a second for a model of `parameters` (that a token uses) on devices of

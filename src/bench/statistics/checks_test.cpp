@@ -52,7 +52,19 @@ TEST(Checks, TheRateThatIsPossibleFollowsFromTheModel) {
   EXPECT_FALSE(find(check(records), "impossible_prefill"));
   CheckOptions options;
   options.max_prefill_rate = plausible_prefill_rate(8e9, 1e15);
-  EXPECT_TRUE(find(check(records, options), "impossible_prefill"));
+  options.max_prefill_from = "8B on a slow one";
+  const std::vector<Mark> marks = check(records, options);
+  ASSERT_TRUE(find(marks, "impossible_prefill"));
+  EXPECT_NE(find(marks, "impossible_prefill")->text.find("(8B on a slow one)"), std::string::npos);
+}
+
+TEST(Checks, AnswersInOneOrTwoChunksTellNoDecodeRate) {
+  std::vector<RequestSample> records = steady_run(100, {.tokens = 2});
+  EXPECT_FALSE(find(check(records), "decode_not_told"));
+  for (size_t i = 0; i < 40; ++i) records[i].completion_tokens = 8;
+  const std::vector<Mark> marks = check(records);
+  EXPECT_EQ(severity_of(marks, "decode_not_told"), Severity::kNote);
+  EXPECT_EQ(find(marks, "decode_not_told")->text.find("40 of 100"), 0u);
 }
 
 TEST(Checks, CachedTokensInAColdRun) {

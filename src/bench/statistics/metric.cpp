@@ -36,8 +36,15 @@ void e2e(const Record& r, Values& values) {
   span(r.sent, r.ended, values);
 }
 
+// Tokens that came several at a time, in one or two chunks: there is no time between them.
+bool all_at_once(const Record& r) {
+  const auto chunks = std::count_if(r.chunks.begin(), r.chunks.end(), is_token);
+  return chunks > 0 && chunks <= 2 && r.output_tokens() > chunks;
+}
+
 void tpot(const Record& r, Values& values) {
   const int64_t tokens = r.output_tokens();
+  if (all_at_once(r)) return;
   if (happened(r.first_token) && happened(r.ended) && tokens > 1)
     values.push_back((r.ended - r.first_token) / static_cast<double>(tokens - 1));
 }
@@ -59,6 +66,7 @@ void tokens_per_chunk(const Record& r, Values& values) {
 
 void decode_rate(const Record& r, Values& values) {
   const int64_t tokens = r.output_tokens();
+  if (all_at_once(r)) return;
   if (happened(r.first_token) && r.last_token > r.first_token && tokens > 1)
     values.push_back(static_cast<double>(tokens - 1) / (r.last_token - r.first_token));
 }
@@ -88,8 +96,10 @@ constexpr RequestMetric kRequestMetrics[] = {
     {"ttfo", "TTFO", "s", Better::kLower,
      "Time to first output: to the first text of the answer, behind the reasoning.", ttfo, false},
     {"tpot", "TPOT", "s", Better::kLower,
-     "Time per output token: (E2E - TTFT) / (n - 1) of a request with n > 1 output tokens.", tpot,
-     false},
+     "Time per output token: (E2E - TTFT) / (n - 1) of a request with n > 1 output tokens. Not "
+     "told "
+     "where several tokens came in one or two chunks.",
+     tpot, false},
     {"itl", "ITL", "s", Better::kLower,
      "Inter-token latency: the gap between two chunks with tokens; the gaps of all requests in one "
      "pool. A chunk may hold several tokens: see tokens per chunk.",
@@ -134,9 +144,8 @@ constexpr RunMetric kRunMetrics[] = {
      "Sum of the times for which requests were open / duration."},
     {"error_rate", "error rate", "", Better::kLower, "Requests that did not finish / requests."},
     {"goodput", "goodput", "1/s", Better::kHigher,
-     "Finished requests within all given limits / duration. TPOT counts as 0 where there is at "
-     "most "
-     "one token."},
+     "Finished requests within all given limits / duration. TPOT counts as 0 where it "
+     "is not told."},
 };
 
 constexpr const char* kMethodNotes[] = {

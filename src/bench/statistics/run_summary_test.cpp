@@ -66,6 +66,20 @@ TEST(RequestMetrics, SeveralTokensAChunk) {
   EXPECT_NEAR(*value_of("tpot", r), 0.09 / 29, 1e-12);
 }
 
+// The first and the last chunk are batches of their own: no time lies between the tokens.
+TEST(RequestMetrics, TokensInOneOrTwoChunksHaveNoTimeBetweenThem) {
+  for (const int chunks : {1, 2}) {
+    RequestSample r = streamed(0, {.tokens = chunks});
+    r.completion_tokens = 8;
+    EXPECT_FALSE(value_of("tpot", r)) << chunks;
+    EXPECT_FALSE(value_of("decode_rate", r)) << chunks;
+    EXPECT_TRUE(value_of("ttft", r));
+  }
+  RequestSample pair = streamed(0, {.tokens = 2});
+  pair.completion_tokens = 2;  // one a chunk
+  EXPECT_TRUE(value_of("tpot", pair));
+}
+
 TEST(RunSummary, OfAKnownRun) {
   // Four streams of 0.2 s and 11 tokens, two at a time.
   std::vector<RequestSample> records;

@@ -195,7 +195,7 @@ function drawTimeline(run) {
 }
 
 function drawTelemetry(run) {
-  const all = run.telemetry.concat(run.server);
+  const all = run.telemetry.concat(run.server).filter((s) => s.values.length > 1);
   $('telemetry-part').hidden = all.length === 0;
   if (!all.length) return;
   const before = $('series').value;
@@ -225,6 +225,7 @@ function facts(run) {
     ['hardware', run.hardware], ['driver, CUDA', [p.driver, p.cuda].filter(Boolean).join(', ')],
     ['GPU', Object.entries(gpu).filter(([k]) => /clocks|power|pcie|memory.total|ecc.mode|persistence/.test(k)).map(([k, v]) => `${k} ${v}`).join(', ')],
     ['host', [p.host.cpu, p.host.cpus && `${p.host.cpus} CPUs`, bytes(p.host.memory_bytes), p.host.kernel, p.host.governor].filter(Boolean).join(', ')],
+    ...run.details.map((text) => text.split(/: (.*)/s)),
     ['start', run.phases.map((phase) => `${phase.name} ${number(phase.seconds)} s`).join(', ')],
     ['not known', run.imported ? (run.imported.missing || []).join(' ') : ''], ['Mica', p.mica_version]
   ];
@@ -249,7 +250,7 @@ function pick(index) {
 }
 
 function withInterval(values) {
-  if (!values) return '';
+  if (!values) return '-';
   const interval = values.median_interval;
   return ms(values.median) + (interval ? ` ±${ms((interval[1] - interval[0]) / 2)}` : '');
 }

@@ -6,6 +6,7 @@
 #include "bench/load/arrivals.h"
 #include "bench/report/compare.h"
 #include "bench/report/details.h"
+#include "bench/report/saturation.h"
 #include "bench/statistics/metric.h"
 
 namespace mica {
@@ -119,6 +120,21 @@ std::string marks_text(const std::vector<RunRecord>& runs, bool markdown) {
   return out;
 }
 
+// Good requests a second, their share, and whether all limits hold as MLPerf wants it.
+std::string goodput_text(const RunRecord& run) {
+  const auto& goodput = run.summary.goodput;
+  if (!goodput) return "";
+  return fmt::format("{:.3g}/s, {:.0f} %{}", goodput->rate, 100 * goodput->share,
+                     goodput->met ? ", met" : "");
+}
+
+std::string saturation_text(const std::vector<RunRecord>& runs, bool markdown) {
+  std::string out;
+  for (const Saturation& each : saturations(runs))
+    out += (markdown ? "- " : "") + each.text() + "\n";
+  return out.empty() ? "" : (markdown ? "## Saturation\n\n" : "Saturation\n") + out + "\n";
+}
+
 std::string definitions_text(bool markdown) {
   std::string out = markdown ? "## Definitions\n\n" : "Definitions\n";
   const auto add = [&](const char* title, const char* text) {
@@ -130,6 +146,7 @@ std::string definitions_text(bool markdown) {
   add("tok/s per user", "1 / median TPOT.");
   add("tok/s per GPU", "Output tok/s / GPUs that did the work.");
   add("J/tok", "Energy of the used GPUs while the requests ran / output tokens.");
+  add("good", "Goodput: good requests/s, their share, and \"met\" where 99 % keep each limit.");
   add("-", "Not told by these requests, such as TPOT of answers in one or two chunks.");
   add("±", "Half of the 95 % interval of the median.");
   for (const char* note : method_notes())
@@ -175,7 +192,12 @@ Table report_table(const std::vector<RunRecord>& runs) {
   table.columns = {{"#", true},       {"backend", false}, {"model", false},  {"load", false},
                    {"in+out", true},  {"ok", true},       {"TTFT ms", true}, {"p99", true},
                    {"TPOT ms", true}, {"p99", true},      {"E2E ms", true},  {"out tok/s", true},
-                   {"/user", true},   {"/GPU", true},     {"J/tok", true},   {"", false}};
+                   {"/user", true},   {"/GPU", true},     {"J/tok", true}};
+  const bool limited = std::any_of(runs.begin(), runs.end(), [](const RunRecord& run) {
+    return run.summary.goodput.has_value();
+  });
+  if (limited) table.columns.push_back({"good", false});
+  table.columns.push_back({"", false});
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunRecord& run = runs[i];
     const std::string version = version_of(run);
@@ -187,7 +209,9 @@ Table report_table(const std::vector<RunRecord>& runs) {
          figure_with_interval(run, "tpot"), figure(run, "tpot", &Distribution::p99),
          figure(run, "e2e", &Distribution::median), rate(run, "output_throughput"),
          optional_number(tokens_per_user(run)), optional_number(tokens_per_gpu(run)),
-         optional_number(joules_per_token(run)), worst_mark(run)});
+         optional_number(joules_per_token(run))});
+    if (limited) table.rows.back().push_back(goodput_text(run));
+    table.rows.back().push_back(worst_mark(run));
   }
   return table;
 }
@@ -255,10 +279,11 @@ Table csv_table(const std::vector<RunRecord>& runs) {
 std::string make_report(const std::vector<RunRecord>& runs, const ReportOptions& options) {
   switch (options.format) {
     case ReportFormat::kTable:
-      return to_text(report_table(runs)) + "\n" + marks_text(runs, false) + definitions_text(false);
+      return to_text(report_table(runs)) + "\n" + saturation_text(runs, false) +
+             marks_text(runs, false) + definitions_text(false);
     case ReportFormat::kMarkdown:
       return "# Benchmark report\n\n" + to_markdown(report_table(runs)) + "\n" +
-             marks_text(runs, true) + definitions_text(true);
+             saturation_text(runs, true) + marks_text(runs, true) + definitions_text(true);
     case ReportFormat::kCsv: return to_csv(csv_table(runs));
     case ReportFormat::kJson: return report_data(runs, options) + "\n";
     case ReportFormat::kHtml: return report_page(report_data(runs, options));

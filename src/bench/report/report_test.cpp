@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "bench/report/compare.h"
 #include "bench/report/details.h"
+#include "bench/report/saturation.h"
 #include "bench/results/import_old.h"
 #include "bench_runs.h"
 #include "test_data.h"
@@ -68,6 +69,38 @@ TEST(Report, FiguresOfAUserAndOfAGpu) {
   EXPECT_NEAR(*joules_per_token(run), 0.5, 1e-9);  // 160 answers of 11 tokens
   run.workload.arrivals = "poisson:2";
   EXPECT_NEAR(concurrency_of(run), 4, 0.01);
+}
+
+TEST(Report, WhereMoreBringsNoMore) {
+  std::vector<RunRecord> runs;
+  const auto add = [&](int concurrency, double throughput, std::optional<bool> met) {
+    RunRecord run = sample_run("vllm", 1, concurrency);
+    for (auto& [name, value] : run.summary.rates)
+      if (name == "output_throughput") value = throughput;
+    if (met) run.summary.goodput = Goodput{.rate = 2, .share = 0.5, .met = *met};
+    runs.push_back(run);
+  };
+  add(1, 100, true);
+  add(2, 190, true);
+  EXPECT_TRUE(saturations(runs).empty());  // two points are no curve
+  add(4, 300, true);
+  add(8, 305, false);
+  add(16, 290, false);
+  runs.push_back(sample_run("sglang", 1, 1));
+  std::vector<Saturation> found = saturations(runs);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].best, 8);
+  EXPECT_EQ(found[0].within, 4);
+  EXPECT_NE(
+      found[0].text().find("the most with 8 in flight of 1 to 16, 305.0 tok/s; the limits hold "
+                           "up to 4"),
+      std::string::npos)
+      << found[0].text();
+  const std::string table = make_report(runs, {.format = ReportFormat::kTable});
+  EXPECT_NE(table.find("Saturation\nvllm"), std::string::npos);
+  EXPECT_NE(table.find("2/s, 50 %, met"), std::string::npos) << table;
+  add(32, 400, false);
+  EXPECT_NE(saturations(runs)[0].text().find("more may bring more"), std::string::npos);
 }
 
 TEST(Report, DataForThePage) {

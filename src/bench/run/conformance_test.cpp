@@ -80,6 +80,8 @@ TEST_P(Conformance, IsMeasuredAsItsDescriptorSays) {
     EXPECT_EQ(request.output_tokens(), 6);
     EXPECT_GT(request.prompt_tokens, 0);  // usage came with the stream
   }
+  EXPECT_EQ(run.server.empty(), plan.dialect.metrics.empty());  // the engine's own figures
+  for (const Mark& mark : run.marks) EXPECT_NE(mark.code, "engine_disagrees") << mark.text;
   // Before the warm-up and before the load.
   EXPECT_EQ(engine.cache_resets(), plan.dialect.cache_reset.empty() ? 0 : 2);
 }

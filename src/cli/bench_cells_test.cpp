@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "bench/plan/test_models.h"
 #include "fake_engine/engine.h"
 #include "temp_folder.h"
 
@@ -81,6 +82,30 @@ TEST_F(Cells, ValuesHoldForAllOrForOne) {
   EXPECT_NE(found[1].plan.image.value, "my/vllm:1");
   EXPECT_EQ(found[0].key, "c=d");
   EXPECT_EQ(found[1].key, "a=b");
+}
+
+TEST_F(Cells, TheMemoryIsEstimatedBeforeAStart) {
+  const std::filesystem::path model = folder_.path() / "m-Q8_0.gguf";
+  write_gguf(model);
+  inputs_.models = model.string();
+  inputs_.backends = {"llamacpp"};
+  inputs_.plan.request.profile.clear();
+  inputs_.plan.gpus = {"1x96GB@12.0"};
+  const auto says = [](const MatrixBackend& cell) {
+    std::string text;
+    for (const std::string& warning : cell.plan.warnings) text += warning + "\n";
+    return text.find("by the estimate it does not fit") != text.npos;
+  };
+  const MatrixBackend fits = cells().at(0);
+  EXPECT_GT(fits.gpu_plan.estimated, 64u * 256);
+  EXPECT_EQ(fits.gpu_plan.gpus, std::vector<int>{0});
+  EXPECT_EQ(fits.gpu.gpus, 1);
+  EXPECT_GE(fits.gpu.weight_mib, 0);
+  EXPECT_FALSE(says(fits));
+  inputs_.plan.gpus = {"1x1GB@12.0"};  // less than a backend's overhead alone
+  EXPECT_TRUE(says(cells().at(0)));
+  inputs_.plan.request.own_settings["gpu_layers"] = "3";  // the rest is wanted elsewhere
+  EXPECT_EQ(cells().at(0).gpu.weight_mib, -1);
 }
 
 TEST_F(Cells, WhatFitsNoBackendIsRefused) {

@@ -112,8 +112,9 @@ void serve_detached() {
     if (ended) tell_end(log, status);
     for (const std::string& line : lines_of(log)) {
       if (!line.starts_with(kReady)) continue;
-      std::printf("%s\nprocess %d watches over it, its log is %s\nto end it: mica serve --stop %d\n",
-                  line.c_str(), pid, log.c_str(), pid);
+      std::printf(
+          "%s\nprocess %d watches over it, its log is %s\nto end it: mica serve --stop %d\n",
+          line.c_str(), pid, log.c_str(), pid);
       return;
     }
   }
@@ -127,9 +128,7 @@ void list_served() {
 
 void stop_served(const std::string& which) {
   std::vector<OwnershipRecord> records = living_records();
-  std::erase_if(records, [&](const OwnershipRecord& record) {
-    return !is_called(record, which);
-  });
+  std::erase_if(records, [&](const OwnershipRecord& record) { return !is_called(record, which); });
   if (records.empty())
     throw Error(ErrorKind::kUsage,
                 "[serve] --stop {}: nothing that Mica started is called so; `mica serve --list` "

@@ -13,9 +13,9 @@ void serve_detached();
 // What Mica has started and watches over, one line each.
 void list_served();
 
-// Ends the Mica processes that watch over `which`: a run, a process number, a backend, or "all"; and
-// waits for them. Throws Error(kUsage) when nothing is so called, Error(kBackend) when one does not
-// end.
+// Ends the Mica processes that watch over `which`: a run, a process number, a backend, or "all";
+// and waits for them. Throws Error(kUsage) when nothing is so called, Error(kBackend) when one does
+// not end.
 void stop_served(const std::string& which);
 
 }  // namespace mica

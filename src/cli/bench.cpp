@@ -20,6 +20,7 @@ struct BenchFlags {
   ModelFlags model;
   OfflineOptions options;
   SynthFlags synth;
+  std::vector<int32_t> depths;
   bool offline = false;
   std::string format = "md";
   std::shared_ptr<BenchBackendsFlags> backends;
@@ -62,7 +63,8 @@ Subject open_random(BenchFlags& flags, OfflineReport& report) {
 void refuse_flags_of_the_other_kind(const CLI::App& command, bool servers) {
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();
-    if (option->count() == 0 || name == "--model" || name == "model" || name == "--kv-bits")
+    if (option->count() == 0 || name == "--model" || name == "model" || name == "--kv-bits" ||
+        name == "--depth")
       continue;
     const bool of_servers =
         option->get_group() == kServersGroup || option->get_group() == kLaunchGroup;
@@ -77,8 +79,8 @@ void run(BenchFlags& flags, const CLI::App& command) {
   if (names_backends(*flags.backends)) {
     if (flags.offline) throw Error(ErrorKind::kUsage, "bench: give either --offline or --backend");
     refuse_flags_of_the_other_kind(command, true);
-    const int status =
-        run_bench_backends(*flags.backends, flags.model.model, flags.options.kv_quant.bits);
+    const int status = run_bench_backends(*flags.backends, flags.model.model,
+                                          flags.options.kv_quant.bits, flags.depths);
     if (status != 0) throw Ending{status};
     return;
   }
@@ -89,6 +91,10 @@ void run(BenchFlags& flags, const CLI::App& command) {
   refuse_flags_of_the_other_kind(command, false);
   if (flags.synth.like.empty() == flags.model.model.empty())
     throw Error(ErrorKind::kUsage, "bench: give either --model or --synth");
+  if (flags.depths.size() > 1)
+    throw Error(ErrorKind::kUsage, "bench: --offline: expected one --depth, found {}",
+                flags.depths.size());
+  if (!flags.depths.empty()) flags.options.depth = flags.depths[0];
   OfflineReport report;
   report.version = MICA_VERSION;
   report.options = flags.options;
@@ -136,7 +142,10 @@ void add_bench_command(CLI::App& app) {
       ->check(CLI::Range(1, 256));
   command->add_flag("--engine", flags->options.engine,
                     "Decode also through the scheduler and sampler that serve uses");
-  command->add_option("-d,--depth", flags->options.depth, "Tokens already in the cache")
+  command
+      ->add_option("-d,--depth", flags->depths,
+                   "Tokens already in the cache; with --backend several, a point each")
+      ->delimiter(',')
       ->check(CLI::NonNegativeNumber);
   add_kv_flags(*command, flags->options.kv_quant);
   command->add_option("-r,--repetitions", flags->options.repetitions, "Counted runs of each test")

@@ -11,7 +11,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "bench/client/image.h"
+#include "bench/load/picture.h"
+#include "bench/load/prompt_sets.h"
 #include "bench/results/provenance.h"
 #include "bench/results/store.h"
 #include "bench/run/live_view.h"
@@ -25,15 +26,17 @@ struct BenchBackendsFlags {
   std::vector<int64_t> input_tokens = {512}, output_tokens = {128};
   std::vector<std::string> arrivals = {"closed:1"};
   std::vector<std::string> prompts, images;
-  std::string dataset, system, limits, group, results, precise;
-  int64_t requests = 0, shared_tokens = 0, limit_items = 0;
+  std::vector<int32_t> depths = {0};
+  std::string dataset, prompt_set, system, limits, group, results, precise;
+  int64_t requests = 0, shared_tokens = 0, limit_items = 0, check_tokens = kCheckTokens;
   int32_t turns = 1, shared_groups = 1, rounds = 1, warm_up_rounds = 5;
   double seconds = 0, minutes = 0, spread = 0, timeout = 3600, first_token = 300;
   uint64_t seed = 0;
   std::string docker = "docker";
   bool warm_up_failures_ok = false;
   bool rebuild = false, show_log = false;
-  bool text = false, warm_cache = false, sweep = false, no_output_check = false;
+  bool text = false, warm_cache = false, sweep = false, no_output_check = false, natural = false,
+       private_texts = false;
 };
 
 namespace {
@@ -44,28 +47,69 @@ ArrivalOptions arrivals_of(const std::string& text) {
 
 // Engines differ in what they do by themselves: one slot, four, hundreds.
 CellNeeds needs_of(const BenchBackendsFlags& flags) {
-  constexpr int64_t kLeast = 1024, kSpare = 64;  // the output check's prompts fit as well
+  const int64_t kLeast = std::max<int64_t>(1024, 256 + kThinkingFactor * flags.check_tokens);
+  constexpr int64_t kSpare = 64;  // the output check's prompts fit as well
   CellNeeds needs;
   int32_t most = 1;
   for (const std::string& text : flags.arrivals)
     most = std::max(most, arrivals_of(text).concurrency);
   if (most > 1 && !flags.sweep) needs.concurrency = most;
   if (!flags.prompts.empty() || !flags.dataset.empty() || flags.turns > 1) return needs;
-  needs.longest = *std::ranges::max_element(flags.input_tokens) +
+  int64_t input = *std::ranges::max_element(flags.input_tokens);
+  if (!flags.prompt_set.empty())
+    for (const DatasetItem& item :
+         prompt_set(flags.prompt_set, static_cast<size_t>(flags.limit_items)))
+      input = std::max(input, item.input_tokens);
+  needs.longest = input + *std::ranges::max_element(flags.depths) +
                   *std::ranges::max_element(flags.output_tokens);
   needs.context = std::max(kLeast, needs.longest + kSpare);
   return needs;
 }
 
-std::vector<std::string> image_urls(const std::vector<std::string>& sources) {
-  std::vector<std::string> urls;
-  for (const std::string& source : sources) urls.push_back(image_url(source));
-  return urls;
+// Pictures by their sources, each read and encoded once.
+class Pictures {
+ public:
+  std::vector<std::string> urls(const std::vector<std::string>& sources) {
+    std::vector<std::string> urls;
+    for (const std::string& source : sources) {
+      const auto [at, added] = places_.try_emplace(source, all_.size());
+      if (added) all_.push_back(read_picture(source));
+      urls.push_back(all_[at->second].url);
+    }
+    return urls;
+  }
+  const std::vector<Picture>& all() const { return all_; }
+
+ private:
+  std::map<std::string, size_t> places_;
+  std::vector<Picture> all_;
+};
+
+// What is wrong with the work is said before an engine is started.
+void check_points(const std::vector<BenchPoint>& points,
+                  const std::vector<MatrixBackend>& backends) {
+  for (const BenchPoint& point : points) {
+    if (point.workload.depth > 0 && point.arrivals.kind != ArrivalOptions::Kind::kClosed)
+      throw Error(ErrorKind::kUsage,
+                  "[bench] --depth: expected a number of requests in flight, found {}: when a "
+                  "request is sent depends on the one that fills the cache",
+                  to_string(point.arrivals));
+    for (const MatrixBackend& backend : backends)
+      (void)Workload(point.workload, backend.text,
+                     point.items ? *point.items : std::vector<DatasetItem>())
+          .conversation(0);
+  }
 }
 
 std::vector<BenchPoint> points_of(const BenchBackendsFlags& flags) {
   std::vector<BenchPoint> workloads;
-  const bool made = flags.prompts.empty() && flags.dataset.empty();
+  const int sources = !flags.prompts.empty() + !flags.dataset.empty() + !flags.prompt_set.empty();
+  if (sources > 1)
+    throw Error(ErrorKind::kUsage,
+                "[bench] expected one of --prompt, --prompt-set and --dataset, found {} of them",
+                sources);
+  const bool made = sources == 0;
+  Pictures pictures;
   BenchPoint point;
   point.requests = flags.requests;
   point.seconds = flags.seconds;
@@ -76,22 +120,32 @@ std::vector<BenchPoint> points_of(const BenchBackendsFlags& flags) {
                     .shared_groups = flags.shared_groups,
                     .system = flags.system,
                     .prompts = flags.prompts,
-                    .images = image_urls(flags.images),
+                    .images = pictures.urls(flags.images),
                     .warm_cache = flags.warm_cache,
+                    .natural = flags.natural,
                     .seed = flags.seed};
-  if (!flags.dataset.empty()) {
-    point.items = std::make_shared<const std::vector<DatasetItem>>(
-        read_dataset(flags.dataset, static_cast<size_t>(flags.limit_items)));
-    point.items_name = std::filesystem::path(flags.dataset).filename().string();
+  if (!made && flags.prompts.empty()) {
+    const auto limit = static_cast<size_t>(flags.limit_items);
+    auto items = flags.dataset.empty() ? prompt_set(flags.prompt_set, limit)
+                                       : read_dataset(flags.dataset, limit);
+    for (DatasetItem& item : items) item.images = pictures.urls(item.images);
+    point.items = std::make_shared<const std::vector<DatasetItem>>(std::move(items));
+    point.items_name =
+        flags.dataset.empty()
+            ? fmt::format("set {}", std::filesystem::path(flags.prompt_set).filename().string())
+            : std::filesystem::path(flags.dataset).filename().string();
   }
-  for (const int64_t input : flags.input_tokens) {
-    for (const int64_t output : flags.output_tokens) {
-      point.workload.input_tokens = input;
-      point.workload.output_tokens = output;
-      workloads.push_back(point);
+  point.pictures = pictures.all();
+  for (const int32_t depth : flags.depths)
+    for (const int64_t input : flags.input_tokens) {
+      for (const int64_t output : flags.output_tokens) {
+        point.workload.depth = depth;
+        point.workload.input_tokens = input;
+        point.workload.output_tokens = output;
+        workloads.push_back(point);
+      }
+      if (!made) break;  // lengths of inputs are the texts' own
     }
-    if (!made) break;  // lengths of inputs are the texts' own
-  }
   std::vector<ArrivalOptions> arrivals;
   for (const std::string& text : flags.arrivals) {
     arrivals.push_back(arrivals_of(text));
@@ -192,11 +246,14 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   option("--prompt", flags->prompts, "A prompt of your own; repeatable")->allow_extra_args(false);
+  option("--prompt-set", flags->prompt_set,
+         "Built-in prompts: text, vision or long-context; or a file of JSON lines");
   option("--dataset", flags->dataset, "JSON lines, ShareGPT, BurstGPT or Mooncake file")
       ->check(CLI::ExistingFile);
   option("--dataset-limit", flags->limit_items, "Take its first requests only")
       ->check(CLI::PositiveNumber);
-  option("--picture", flags->images, "Image for each request: a file or URL; repeatable")
+  option("--picture", flags->images,
+         "Image for each request: a file, a URL, or the built-in 'example'; repeatable")
       ->allow_extra_args(false);
   option("--system", flags->system, "System prompt");
   option("--turns", flags->turns, "Of each conversation")->check(CLI::Range(1, 1000));
@@ -216,12 +273,24 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command) 
       .add_flag("--warm-up-failures-ok", flags->warm_up_failures_ok,
                 "Measure although warm-up requests failed, as long as some succeed")
       ->group(kServersGroup);
+  option("--check-tokens", flags->check_tokens,
+         "Of answers of the output check; models that think get 8 times as many")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
   option("--timeout", flags->timeout, "Seconds of a request")->check(CLI::PositiveNumber);
   option("--first-token-timeout", flags->first_token, "Seconds until a request's first token")
       ->check(CLI::PositiveNumber);
   option("--group", flags->group, "Name of the matrix: the same again goes on where it ended");
   option("--results", flags->results, "Folder (default: ~/.local/share/mica/results)");
   command.add_flag("--text", flags->text, "Plain completions in place of chats")
+      ->group(kServersGroup);
+  command
+      .add_flag("--natural", flags->natural,
+                "Answers end where the model ends them, at most --output-tokens")
+      ->group(kServersGroup);
+  command
+      .add_flag("--private", flags->private_texts,
+                "Keep no text of prompts and answers: hashes, lengths and times alone")
       ->group(kServersGroup);
   command.add_flag("--warm-cache", flags->warm_cache, "The same prompts again: measures the cache")
       ->group(kServersGroup);
@@ -251,7 +320,9 @@ bool names_backends(const BenchBackendsFlags& flags) {
   return !flags.cells.backends.empty();
 }
 
-int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits) {
+int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits,
+                       const std::vector<int32_t>& depths) {
+  if (!depths.empty()) flags.depths = depths;
   flags.cells.models = model;
   if (kv_bits != 0) flags.cells.plan.request.settings["kv_bits"] = std::to_string(kv_bits);
   recover_launches();
@@ -263,13 +334,16 @@ int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int3
   CellTexts texts;
   const std::vector<MatrixBackend> backends = resolve_cells(flags.cells, needs_of(flags), texts);
   const std::vector<BenchPoint> points = points_of(flags);
+  check_points(points, backends);
   InterruptWatch interrupt;
   MatrixOptions options;
   options.group = flags.group.empty() ? utc_now() : flags.group;
   options.rounds = flags.rounds;
   options.minutes = flags.minutes;
   options.check_outputs = !flags.no_output_check;
+  options.check_tokens = flags.check_tokens;
   options.sweep = flags.sweep;
+  options.measure.private_texts = flags.private_texts;
   options.measure.warm_up = {flags.warm_up_rounds, flags.warm_up_failures_ok};
   options.measure.deadlines.total = flags.timeout;
   options.measure.deadlines.first_token = flags.first_token;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -24,7 +25,8 @@ std::shared_ptr<BenchBackendsFlags> add_bench_backends_flags(CLI::App& command);
 bool names_backends(const BenchBackendsFlags& flags);
 
 // Measures and prints; the exit status of the program. `kv_bits`: 8, 4, or 0 for what a backend
-// does by itself.
-int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits);
+// does by itself. `depths`: tokens before the prompt, a point each; empty = none.
+int run_bench_backends(BenchBackendsFlags& flags, const std::string& model, int32_t kv_bits,
+                       const std::vector<int32_t>& depths);
 
 }  // namespace mica

@@ -20,15 +20,6 @@ std::string_view media_type(std::string_view bytes) {
   return "";
 }
 
-std::string read_image(const std::string& path) {
-  try {
-    return read_text_file(path, kMostBytes);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::kUsage, "[image] expected a file, a URL or a data URL: {}",
-                error.what());
-  }
-}
-
 }  // namespace
 
 std::string base64(std::string_view bytes) {
@@ -46,10 +37,22 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
+std::string read_image(const std::string& path) {
+  try {
+    return read_text_file(path, kMostBytes);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kUsage, "[image] expected a file, a URL or a data URL: {}",
+                error.what());
+  }
+}
+
 std::string image_url(const std::string& source) {
   for (const char* scheme : {"http://", "https://", "data:image/"})
     if (source.starts_with(scheme)) return source;
-  const std::string bytes = read_image(source);
+  return image_url_of(read_image(source), source);
+}
+
+std::string image_url_of(std::string_view bytes, const std::string& source) {
   const std::string_view type = media_type(bytes);
   if (type.empty())
     throw Error(ErrorKind::kUsage,

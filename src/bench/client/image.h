@@ -11,6 +11,12 @@ namespace mica {
 // Error(kUsage): no such file, no image, more than 32 MB.
 std::string image_url(const std::string& source);
 
+// The same of a file's bytes; `source` names it in errors.
+std::string image_url_of(std::string_view bytes, const std::string& source);
+
+// The bytes of such a file.
+std::string read_image(const std::string& path);
+
 // RFC 4648, with padding.
 std::string base64(std::string_view bytes);
 

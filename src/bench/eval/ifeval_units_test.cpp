@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "bench/eval/language.h"
 #include "bench/eval/text_units.h"
+#include "bench/outputs/language.h"
 
 namespace mica {
 namespace {

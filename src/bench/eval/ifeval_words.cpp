@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "bench/eval/ifeval_checks.h"
-#include "bench/eval/language.h"
 #include "bench/eval/text_units.h"
+#include "bench/outputs/language.h"
 #include "text/template/unicode.h"
 
 namespace mica::ifeval {

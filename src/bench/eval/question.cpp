@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/spelling.h"
 #include "bench/eval/examples.h"
-#include "bench/eval/language.h"
 #include "bench/eval/text_units.h"
+#include "bench/outputs/language.h"
 #include "bench/results/json_node.h"
 #include "checkpoint/hub/digest.h"
 

@@ -131,6 +131,11 @@ DatasetItem json_lines_item(const Entry& entry) {
     if (value.get(image) != simdjson::SUCCESS) entry.fail("texts in 'images'", value);
     item.images.emplace_back(image);
   });
+  item.fact = entry.text({"fact"});
+  item.depth = entry.number({"depth"}, 1, 0.5);
+  item.expected = entry.text({"answer"});
+  if (!item.fact.empty() && (!item.has_text() || item.input_tokens < 0))
+    entry.fail("'prompt' and 'input_tokens' beside 'fact'");
   const bool empty = !item.has_text() && item.input_tokens < 0;
   if (empty) entry.fail("'prompt', 'messages' with one of a user, or 'input_tokens'");
   if (item.turns.empty()) item.turns.emplace_back();

@@ -25,6 +25,12 @@ struct DatasetItem {
   std::vector<int64_t> prefix_blocks;  // Mooncake's hash_ids: equal ids are equal text
   std::vector<std::string> images;     // paths or URLs, shown with the first turn
 
+  // Of a long text that is made for the question: this sentence stands at `depth` of it, 0 = at its
+  // beginning, 1 = at its end, and it has `input_tokens` with all around it. Empty = no such text.
+  std::string fact;
+  double depth = 0.5;
+  std::string expected;  // what an answer has to hold; empty = nothing is known
+
   bool has_text() const { return !turns.empty() && !turns.front().user.empty(); }
 };
 
@@ -32,7 +38,9 @@ enum class DatasetFormat {
   // An object a line: {"prompt": "…"} or {"messages": [{"role", "content"}, …]}, beside it
   // "system", "images", "output_tokens" (or "max_tokens", "output_len"), and "timestamp" in
   // seconds;
-  // or "input_tokens" (or "input_len") for a request without text.
+  // or "input_tokens" (or "input_len") for a request without text. With "fact" the prompt is a
+  // question at the end of a made text of "input_tokens" (DatasetItem::fact), "depth" from 0 to 1,
+  // and "answer" what the answer has to hold.
   kJsonLines,
   kShareGpt,  // [{"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", …}, …]}, …]
   kBurstGpt,  // CSV: Timestamp (s), Model, Request tokens, Response tokens, …; failed ones skipped

@@ -93,12 +93,28 @@ class Drive {
     if (!may_begin()) return;
     ++talking_;
     // Shared with the client's callbacks.
-    send(std::make_shared<Talk>(Talk{conversations_[begun_++], {}}), due);
+    const auto talk = std::make_shared<Talk>(Talk{conversations_[begun_++], {}});
+    // Warm-up has no need of it: its requests compute the prefix themselves.
+    if (talk->conversation.prime.empty() || options_.warmup) return send(talk, due);
+    prime(talk);
   }
 
-  void send(const std::shared_ptr<Talk>& talk, double due) {
-    const size_t turn = talk->answers.size();
-    RequestContent content = turn_content(talk->conversation, options_.chat, turn, talk->answers);
+  // Fills the prefix cache; whether it worked is seen in the request that follows.
+  void prime(const std::shared_ptr<Talk>& talk) {
+    RequestSpec spec = spec_of(prime_content(talk->conversation, options_.chat));
+    spec.warmup = true;
+    spec.group = "prefix";
+    client_.submit(std::move(spec), [this, talk](RequestSample record) {
+      const bool cancelled = record.status == RequestStatus::kCancelled;
+      sink_(std::move(record));
+      if (!cancelled) return send(talk, RequestSample::kNever);
+      result_.stopped = true;
+      --talking_;
+    });
+  }
+
+  // What all requests have.
+  RequestSpec spec_of(RequestContent content) {
     content.model = options_.model;
     content.stream = options_.stream;
     content.fields = options_.fields;
@@ -114,13 +130,20 @@ class Drive {
     RequestSpec spec;
     spec.id = next_id_++;
     spec.warmup = options_.warmup;
+    spec.path = std::move(body.path);
+    spec.body = std::move(body.json);
+    spec.deadlines = options_.deadlines;
+    return spec;
+  }
+
+  void send(const std::shared_ptr<Talk>& talk, double due) {
+    const size_t turn = talk->answers.size();
+    RequestSpec spec =
+        spec_of(turn_content(talk->conversation, options_.chat, turn, talk->answers));
     spec.group = talk->conversation.group;
     if (talk->conversation.turns.size() > 1)
       spec.group += fmt::format("{}turn {}", spec.group.empty() ? "" : ", ", turn + 1);
     spec.due = due;
-    spec.path = std::move(body.path);
-    spec.body = std::move(body.json);
-    spec.deadlines = options_.deadlines;
     spec.wanted_input = talk->conversation.turns[turn].input_tokens;
     spec.wanted_output = talk->conversation.turns[turn].output_tokens;
     client_.submit(std::move(spec),

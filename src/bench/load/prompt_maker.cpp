@@ -98,9 +98,7 @@ std::string PromptMaker::words(int64_t count, uint64_t key) const {
 std::string PromptMaker::text(int64_t tokens, uint64_t key, const std::string& before) const {
   const auto make = [&](int64_t count) { return before + words(count, key); };
   if (!text_) return make(tokens - std::count(before.begin(), before.end(), ' '));
-  const auto count = [&](const std::string& text) {
-    return static_cast<int64_t>(text_->tokenizer().encode(text, false).size());
-  };
+  const auto count = [&](const std::string& text) { return this->tokens(text); };
   return fit(tokens, tokens - count(before), make, count);
 }
 
@@ -111,6 +109,11 @@ std::string PromptMaker::user_text(int64_t tokens, uint64_t key, const std::stri
       tokens, tokens - rendered_tokens(before, system),
       [&](int64_t count) { return before + words(count, key); },
       [&](const std::string& user) { return rendered_tokens(user, system); });
+}
+
+int64_t PromptMaker::tokens(const std::string& text) const {
+  if (!text_) return 1 + std::ranges::count_if(text, [](char c) { return c == ' ' || c == '\n'; });
+  return static_cast<int64_t>(text_->tokenizer().encode(text, false).size());
 }
 
 int64_t PromptMaker::rendered_tokens(const std::string& user, const std::string& system) const {

@@ -28,6 +28,9 @@ class PromptMaker {
   std::string user_text(int64_t tokens, uint64_t key, const std::string& system = "",
                         const std::string& before = "") const;
 
+  // Ids of a text, without special tokens; its words where no tokenizer is known.
+  int64_t tokens(const std::string& text) const;
+
   // Ids that the chat template makes of one message of a user; -1 without a tokenizer.
   int64_t rendered_tokens(const std::string& user, const std::string& system) const;
 

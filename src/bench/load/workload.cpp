@@ -5,12 +5,13 @@
 
 #include "base/error.h"
 #include "base/mix.h"
+#include "bench/load/prompt_sets.h"
 
 namespace mica {
 namespace {
 
 // What a key is made for: different salts give unrelated numbers.
-enum Salt : uint64_t { kText = 1, kShared, kInput, kOutput, kOwnWords, kLaterTurn };
+enum Salt : uint64_t { kText = 1, kShared, kInput, kOutput, kOwnWords, kLaterTurn, kPrefix };
 
 uint64_t key_of(uint64_t seed, Salt salt, uint64_t index) {
   return mix64(random_word(seed, salt) + index * 0x9e3779b97f4a7c15u);
@@ -24,7 +25,7 @@ size_t wrap(int64_t index, size_t count) {
   return static_cast<size_t>((index % size + size) % size);
 }
 
-void check(const WorkloadOptions& o) {
+void check(const WorkloadOptions& o, const std::vector<DatasetItem>& items) {
   const auto wrong = [](const char* what, auto found, const char* expected) {
     throw Error(ErrorKind::kUsage, "workload: {}: expected {}, found {}", what, expected, found);
   };
@@ -38,6 +39,15 @@ void check(const WorkloadOptions& o) {
     wrong("shared prefix", o.shared_tokens, "fewer tokens than the prompt has");
   if (o.shared_tokens > 0 && !o.prompts.empty())
     wrong("shared prefix", o.shared_tokens, "none beside prompts of your own");
+  if (o.depth < 0) wrong("depth", o.depth, "at least 0");
+  const bool others = !o.prompts.empty() || !items.empty() || o.turns > 1 || o.shared_tokens > 0;
+  if (o.depth > 0 && others)
+    wrong("depth", o.depth, "none beside other prompts than made ones of one turn");
+  const bool pictures = !o.images.empty() || std::ranges::any_of(items, [](const DatasetItem& i) {
+    return !i.images.empty();
+  });
+  if (pictures && !o.chat)
+    wrong("pictures", "some with plain completions", "none, as only chats have pictures");
 }
 
 }  // namespace
@@ -45,7 +55,7 @@ void check(const WorkloadOptions& o) {
 Workload::Workload(const WorkloadOptions& options, const TextModel* text,
                    std::vector<DatasetItem> items)
     : options_(options), maker_(text), items_(std::move(items)) {
-  check(options_);
+  check(options_, items_);
 }
 
 int64_t Workload::vary(int64_t tokens, int64_t index, uint64_t salt) const {
@@ -68,6 +78,7 @@ Conversation Workload::conversation(int64_t index) const {
                               : !options_.prompts.empty() ? given(index)
                                                           : made(index);
   if (conversation.images.empty()) conversation.images = options_.images;
+  conversation.natural = options_.natural;
   return conversation;
 }
 
@@ -98,11 +109,15 @@ Conversation Workload::made(int64_t index) const {
     conversation.group = fmt::format("prefix {}", group);
     shared = maker_.text(options_.shared_tokens, key_of(options_.seed, kShared, group)) + "\n\n";
   }
+  if (options_.depth > 0) {
+    shared = maker_.text(options_.depth, key_of(options_.seed, kPrefix, number)) + "\n\n";
+    conversation.prime = shared;
+  }
   const uint64_t key = key_of(options_.seed, kText, number);
   WorkTurn& first = conversation.turns.emplace_back();
-  first.user = options_.chat ? maker_.user_text(input, key, options_.system, shared)
-                             : maker_.text(input, key, shared);
-  first.input_tokens = input;
+  first.input_tokens = options_.depth + input;
+  first.user = options_.chat ? maker_.user_text(first.input_tokens, key, options_.system, shared)
+                             : maker_.text(first.input_tokens, key, shared);
   for (int32_t t = 1; t < options_.turns; ++t) {
     const uint64_t turn_key = key_of(key, kLaterTurn, static_cast<uint64_t>(t));
     conversation.turns.push_back({.user = maker_.text(std::max<int64_t>(1, input / 4), turn_key)});
@@ -125,7 +140,12 @@ Conversation Workload::recorded(int64_t index) const {
     out.output_tokens = turn.output_tokens > 0 ? turn.output_tokens : options_.output_tokens;
     if (!options_.chat) break;
   }
+  conversation.expected = item.expected;
   WorkTurn& first = conversation.turns.front();
+  if (!item.fact.empty()) {
+    make_long(item, index, conversation);
+    return conversation;
+  }
   if (item.has_text()) {
     first.user = own_words(index) + first.user;
     return conversation;
@@ -148,12 +168,53 @@ Conversation Workload::recorded(int64_t index) const {
   return conversation;
 }
 
+// Sentences around the fact, then the question; at most as long as wanted, and by less than a
+// sentence or two shorter.
+void Workload::make_long(const DatasetItem& item, int64_t index, Conversation& conversation) const {
+  const uint64_t key =
+      key_of(options_.seed, kText, static_cast<uint64_t>(options_.warm_cache ? 0 : index));
+  const auto text_of = [&](int64_t sentences) {
+    const auto place = static_cast<int64_t>(item.depth * static_cast<double>(sentences));
+    std::string text = own_words(index);
+    for (int64_t i = 0; i <= sentences; ++i) {
+      if (i == place) text += item.fact + " ";
+      if (i < sentences) text += harbour_sentence(key, static_cast<uint64_t>(i));
+      text += i % 8 == 7 ? "\n\n" : " ";
+    }
+    return text + "\n\n" + item.turns.front().user;
+  };
+  const auto count = [&](const std::string& text) {
+    return options_.chat && maker_.exact() ? maker_.rendered_tokens(text, conversation.system)
+                                           : maker_.tokens(text);
+  };
+  const int64_t least = count(text_of(0)), some = 64;
+  const double each = static_cast<double>(count(text_of(some)) - least) / some;
+  const auto sentences_in = [each](int64_t tokens) {
+    return static_cast<int64_t>(std::floor(static_cast<double>(tokens) / each));
+  };
+  if (least > item.input_tokens)
+    throw Error(ErrorKind::kUsage,
+                "[prompts] expected a long text of {} tokens; the question alone has {}",
+                item.input_tokens, least);
+  WorkTurn& turn = conversation.turns.front();
+  int64_t sentences = sentences_in(item.input_tokens - least), found = 0;
+  constexpr int kAttempts = 8;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    turn.user = text_of(sentences);
+    found = count(turn.user);
+    const int64_t more = sentences_in(item.input_tokens - found);
+    if (more == 0) break;
+    sentences = std::max<int64_t>(0, sentences + more);
+  }
+  if (maker_.exact()) turn.input_tokens = found;
+}
+
 RequestContent turn_content(const Conversation& conversation, bool chat, size_t turn,
                             const std::vector<std::string>& answers) {
   MICA_CHECK(turn < conversation.turns.size() && answers.size() >= turn);
   RequestContent content;
   content.max_tokens = conversation.turns[turn].output_tokens;
-  content.exact_length = true;
+  content.exact_length = !conversation.natural;
   if (!chat) {
     content.prompt = conversation.turns[turn].user;
     return content;
@@ -170,6 +231,12 @@ RequestContent turn_content(const Conversation& conversation, bool chat, size_t 
     if (t < turn) content.messages.push_back({"assistant", {{.text = answers[t]}}});
   }
   return content;
+}
+
+RequestContent prime_content(const Conversation& conversation, bool chat) {
+  Conversation prime = conversation;
+  prime.turns = {{.user = conversation.prime, .output_tokens = 1}};
+  return turn_content(prime, chat, 0, {});
 }
 
 std::string hash_of(const std::vector<Conversation>& conversations) {

@@ -13,18 +13,22 @@
 namespace mica {
 
 struct WorkloadOptions {
-  bool chat = true;                  // false: plain text completions
-  int64_t input_tokens = 512;        // of the whole prompt, a chat template's tokens included
-  int64_t output_tokens = 128;       // exactly so many, where the backend can be told
-  double spread = 0;                 // lengths vary evenly from (1 - spread) of these to the whole
-  int32_t turns = 1;                 // of a conversation
-  int64_t shared_tokens = 0;         // at the beginning of the prompt, the same within a group
-  int32_t shared_groups = 1;         // of conversations with the same beginning
+  bool chat = true;             // false: plain text completions
+  int64_t input_tokens = 512;   // of the whole prompt, a chat template's tokens included
+  int64_t output_tokens = 128;  // exactly so many, where the backend can be told
+  double spread = 0;            // lengths vary evenly from (1 - spread) of these to the whole
+  int32_t turns = 1;            // of a conversation
+  int64_t shared_tokens = 0;    // at the beginning of the prompt, the same within a group
+  int32_t shared_groups = 1;    // of conversations with the same beginning
+  // Tokens before input_tokens that a request of its own, which is not measured, has sent before,
+  // so that a prefix cache has them. Of made prompts of one turn.
+  int64_t depth = 0;
   std::string system;                // system prompt of chats
   std::vector<std::string> prompts;  // the user's own, in turn, in place of made ones
   std::vector<std::string> images;   // URLs or data URLs, shown with the first turn
   // Prompts come again, so that prefix caches help. Otherwise each begins with words of its own.
   bool warm_cache = false;
+  bool natural = false;  // answers end where the model ends them, at most output_tokens
   uint64_t seed = 0;
 };
 
@@ -37,9 +41,12 @@ struct WorkTurn {
 struct Conversation {
   std::string group;  // "prefix 3"; or empty
   std::string system;
+  std::string prime;  // sent before the first turn, for one token; empty = nothing is
   std::vector<WorkTurn> turns;
   std::vector<std::string> images;
-  double time = -1;  // of a trace, seconds since its start
+  std::string expected;  // what an answer has to hold; empty = nothing is known
+  bool natural = false;  // WorkloadOptions::natural
+  double time = -1;      // of a trace, seconds since its start
 };
 
 class Workload {
@@ -65,6 +72,7 @@ class Workload {
   Conversation given(int64_t index) const;
   int64_t vary(int64_t tokens, int64_t index, uint64_t salt) const;
   std::string own_words(int64_t index) const;
+  void make_long(const DatasetItem& item, int64_t index, Conversation& conversation) const;
 
   const WorkloadOptions options_;
   const PromptMaker maker_;
@@ -75,6 +83,9 @@ class Workload {
 // chat is sent, its text.
 RequestContent turn_content(const Conversation& conversation, bool chat, size_t turn,
                             const std::vector<std::string>& answers);
+
+// That of Conversation::prime.
+RequestContent prime_content(const Conversation& conversation, bool chat);
 
 // 16 hex digits: equal for the same texts, images and wanted lengths in the same order.
 std::string hash_of(const std::vector<Conversation>& conversations);

@@ -132,5 +132,39 @@ TEST(Workload, WhatContradictsIsRefused) {
     EXPECT_THROW(Workload(options, nullptr), Error);
 }
 
+TEST(Workload, PicturesAreForChatsAlone) {
+  const WorkloadOptions options = {.chat = false, .images = {"https://example.com/a.png"}};
+  EXPECT_THROW(Workload(options, nullptr), Error);
+  DatasetItem item;
+  item.turns.push_back({.user = "What is this?"});
+  item.images = options.images;
+  EXPECT_THROW(Workload({.chat = false}, nullptr, {item}), Error);
+  EXPECT_EQ(Workload({}, nullptr, {item}).conversation(0).images, options.images);
+}
+
+TEST(Workload, NaturalAnswersAreNotForced) {
+  const Conversation forced = Workload({}, nullptr).conversation(0);
+  const Conversation natural = Workload({.natural = true}, nullptr).conversation(0);
+  EXPECT_TRUE(turn_content(forced, true, 0, {}).exact_length);
+  EXPECT_FALSE(turn_content(natural, true, 0, {}).exact_length);
+  EXPECT_EQ(*turn_content(natural, true, 0, {}).max_tokens, 128);
+}
+
+TEST(Workload, ADepthIsThePrefixOfThePrompt) {
+  const Workload workload({.input_tokens = 40, .output_tokens = 8, .depth = 300}, &demo());
+  const PromptMaker maker(&demo());
+  const Conversation first = workload.conversation(0), second = workload.conversation(1);
+  EXPECT_TRUE(first.turns[0].user.starts_with(first.prime));
+  EXPECT_EQ(first.turns[0].input_tokens, 340);
+  EXPECT_EQ(chat_tokens(first), 340);
+  EXPECT_NEAR(static_cast<double>(maker.tokens(first.prime)), 300, 2);
+  EXPECT_NE(first.prime.substr(0, 24), second.prime.substr(0, 24));
+  const RequestContent prime = prime_content(first, true);
+  EXPECT_EQ(*prime.max_tokens, 1);
+  EXPECT_EQ(prime.messages.back().parts[0].text, first.prime);
+  EXPECT_THROW(Workload({.turns = 2, .depth = 300}, nullptr), Error);
+  EXPECT_THROW(Workload({.depth = 300, .prompts = {"a"}}, nullptr), Error);
+}
+
 }  // namespace
 }  // namespace mica

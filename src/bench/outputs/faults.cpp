@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "bench/outputs/language.h"
 
 namespace mica {
 namespace {
@@ -118,6 +119,17 @@ void find_foreign_script(const Letters& prompt, const Letters& answer,
   }
 }
 
+// Of short answers, names alone, and code nothing is said.
+void find_language(const OutputText& text, const Letters& letters,
+                   std::vector<OutputFinding>& found) {
+  if (text.language.empty() || letters.letters < kLettersToJudge) return;
+  const auto language = detect_language(text.answer);
+  if (language && *language != text.language)
+    found.push_back(
+        {OutputFault::kLanguage,
+         fmt::format("the answer is in '{}', '{}' was to be expected", *language, text.language)});
+}
+
 }  // namespace
 
 const char* name(OutputFault fault) {
@@ -126,6 +138,7 @@ const char* name(OutputFault fault) {
     case OutputFault::kRepeats: return "repeats";
     case OutputFault::kGarbage: return "garbage";
     case OutputFault::kScript: return "script";
+    case OutputFault::kLanguage: return "language";
     case OutputFault::kNoAnswer: return "no_answer";
   }
   MICA_CHECK(false);
@@ -168,6 +181,7 @@ std::vector<OutputFinding> find_faults(const OutputText& text) {
     found.push_back({OutputFault::kGarbage, fmt::format("{} of {} characters are no text",
                                                         letters.garbage, letters.points)});
   find_foreign_script(count_letters(text.prompt), letters, found);
+  if (!blank) find_language(text, letters, found);
   return found;
 }
 

@@ -12,9 +12,11 @@ enum class OutputFault {
   kRepeats,   // it ends in a piece that comes again and again
   kGarbage,   // characters that stand for bytes that are no text
   kScript,    // most of it is in a script that the prompt has nothing of
+  kLanguage,  // it is in another language than the one that was to be expected
   kNoAnswer,  // it ends within its reasoning
 };
-const char* name(OutputFault fault);  // "empty", "repeats", "garbage", "script", "no_answer"
+// "empty", "repeats", "garbage", "script", "language", "no_answer"
+const char* name(OutputFault fault);
 
 struct OutputFinding {
   OutputFault fault;
@@ -24,6 +26,8 @@ struct OutputFinding {
 struct OutputText {
   std::string_view prompt, reasoning, answer;
   std::string_view finish_reason;
+  // Of the answer, as language.h has it ("zh"); empty = any. A prompt may ask for a translation.
+  std::string_view language;
 };
 
 // All that is wrong; empty = nothing was found. An answer of random weights is often none of

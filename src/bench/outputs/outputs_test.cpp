@@ -58,6 +58,29 @@ TEST(OutputFaults, BrokenOnesAreFound) {
   EXPECT_EQ(faults_of(chinese, "", "天为什么是蓝的?"), Names{});
 }
 
+TEST(OutputFaults, AnAnswerInAnotherLanguage) {
+  const auto found = [](std::string_view answer, std::string_view language) {
+    Names names;
+    for (const OutputFinding& finding : find_faults(
+             {.prompt = "请用一句话解释什么是重力。", .answer = answer, .language = language}))
+      names.emplace_back(name(finding.fault));
+    return names;
+  };
+  const std::string english =
+      "Gravity is the force with which all things that have mass attract each other.";
+  EXPECT_EQ(found(english, "zh"), Names{"language"});
+  EXPECT_EQ(found(english, "en"), Names{});
+  EXPECT_EQ(found(english, ""), Names{});
+  EXPECT_EQ(found("重力是地球对物体的吸引力,它使物体向地球中心下落,也使行星围绕太阳运行。没有它,"
+                  "空气和海洋都会离开地球飘向太空。",
+                  "zh"),
+            Names{});
+  EXPECT_EQ(found("Gravity.", "zh"), Names{});  // too short to judge
+  EXPECT_EQ(
+      found("F = G * m1 * m2 / r^2; g = 9.81; x1, y1, z1, abcdefghijklmnop, qrstuvwxyz", "zh"),
+      Names{});  // no words
+}
+
 TEST(Agreement, SameAnswers) {
   const std::vector<GreedyAnswer> a = {{"ab", {"a", "b"}, {-0.1, -0.2}}, {"c", {"c"}, {-0.3}}};
   const Agreement same = agreement(a, a);

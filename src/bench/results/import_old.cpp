@@ -36,12 +36,6 @@ constexpr Series kSeries[] = {
     {"tpot_ms", "tpot", "s", 1e-3},         {"e2e_latency_ms", "e2e", "s", 1e-3},
 };
 
-std::string sha256(std::string_view text) {
-  hub::Digest digest(hub::DigestKind::kSha256, text.size());
-  digest.update(text.data(), text.size());
-  return digest.hex();
-}
-
 // The first of the members that is there.
 std::optional<JsonNode> find_any(const JsonNode& node, std::initializer_list<const char*> keys) {
   for (const char* key : keys)
@@ -114,7 +108,7 @@ void Import::read_config() {
   if (!config) return;
   for (const auto& [key, value] : config->members()) {
     if (key == "prompt") {
-      workload.prompts_hash = "sha256:" + sha256(plain(value));
+      workload.prompts_hash = "sha256:" + hub::sha256(plain(value));
       continue;
     }
     if (value.json().is_null()) continue;
@@ -199,7 +193,8 @@ void Import::set_id(std::string_view text) {
       if (c >= '0' && c <= '9' && digits.size() < 14) digits += c;
   digits.resize(14, '0');
   const std::string_view d = digits;
-  run_.id = fmt::format("{}T{}.000Z-{}", d.substr(0, 8), d.substr(8), sha256(text).substr(0, 8));
+  run_.id =
+      fmt::format("{}T{}.000Z-{}", d.substr(0, 8), d.substr(8), hub::sha256(text).substr(0, 8));
   run_.started = fmt::format("{}-{}-{}T{}:{}:{}.000Z", d.substr(0, 4), d.substr(4, 2),
                              d.substr(6, 2), d.substr(8, 2), d.substr(10, 2), d.substr(12, 2));
   run_.state = RunState::kFinished;

@@ -118,6 +118,40 @@ EngineRecord read_engine(const JsonNode& node) {
   return engine;
 }
 
+OrderedJson prompt_json(const PromptRecord& prompt) {
+  OrderedJson json = OrderedJson::object();
+  put(json, "role", prompt.role);
+  put(json, "text", prompt.text);
+  json["bytes"] = prompt.bytes;
+  put(json, "sha256", prompt.sha256);
+  return json;
+}
+
+PromptRecord read_prompt(const JsonNode& node) {
+  PromptRecord prompt;
+  node.read("role", prompt.role);
+  node.read("text", prompt.text);
+  node.read("bytes", prompt.bytes);
+  node.read("sha256", prompt.sha256);
+  return prompt;
+}
+
+OrderedJson picture_json(const PictureRecord& picture) {
+  OrderedJson json = OrderedJson::object();
+  put(json, "name", picture.name);
+  if (picture.bytes > 0) json["bytes"] = picture.bytes;
+  put(json, "sha256", picture.sha256);
+  return json;
+}
+
+PictureRecord read_picture_record(const JsonNode& node) {
+  PictureRecord picture;
+  node.read("name", picture.name);
+  node.read("bytes", picture.bytes);
+  node.read("sha256", picture.sha256);
+  return picture;
+}
+
 }  // namespace
 
 OrderedJson plan_json(const PlanRecord& plan) {
@@ -201,6 +235,11 @@ OrderedJson workload_json(const WorkloadRecord& workload) {
   put(json, "limits", workload.limits);
   if (workload.max_prefill_rate > 0) json["max_prefill_rate"] = workload.max_prefill_rate;
   put(json, "max_prefill_from", workload.max_prefill_from);
+  for (const PromptRecord& prompt : workload.prompts)
+    json["prompts"].push_back(prompt_json(prompt));
+  for (const PictureRecord& picture : workload.pictures)
+    json["pictures"].push_back(picture_json(picture));
+  if (workload.is_private) json["private"] = true;
   for (const auto& [key, value] : workload.more) json["more"][key] = value;
   return json;
 }
@@ -220,6 +259,12 @@ WorkloadRecord read_workload(const JsonNode& node) {
   node.read("limits", workload.limits);
   node.read("max_prefill_rate", workload.max_prefill_rate);
   node.read("max_prefill_from", workload.max_prefill_from);
+  if (const auto prompts = node.find("prompts"))
+    for (const JsonNode& prompt : prompts->items()) workload.prompts.push_back(read_prompt(prompt));
+  if (const auto pictures = node.find("pictures"))
+    for (const JsonNode& picture : pictures->items())
+      workload.pictures.push_back(read_picture_record(picture));
+  node.read("private", workload.is_private);
   if (const auto more = node.find("more"))
     for (const auto& [key, value] : more->members()) workload.more.emplace_back(key, value.text());
   return workload;

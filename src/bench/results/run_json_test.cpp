@@ -28,6 +28,9 @@ RunRecord full_run() {
   run.provenance.host.memory_limit_bytes = 1 << 30;
   run.workload.max_prefill_rate = 50000;
   run.workload.max_prefill_from = "2 operations a parameter";
+  run.workload.prompts = {{"Be short.", "aa", 9, "system"}, {"Why is…", "bb", 70000, ""}};
+  run.workload.pictures = {{"chart.png", "cc", 1234}, {"https://example.com/a.png", "", 0}};
+  run.workload.is_private = true;
   run.imported = ImportRecord{"old bench scripts", "gpu_info", "a.json", {"The GPUs."}};
   RequestSample broken = failed(99, 3.25, RequestStatus::kServerError);
   broken.http_status = 200;

@@ -89,6 +89,22 @@ struct Provenance {
   ModelRecord model;
 };
 
+// A text that was sent, or its first part; private runs keep no text.
+struct PromptRecord {
+  std::string text;
+  std::string sha256;  // of the whole text
+  uint64_t bytes = 0;  // of the whole text
+  std::string role;    // "system"; empty = the user's
+  friend bool operator==(const PromptRecord&, const PromptRecord&) = default;
+};
+
+struct PictureRecord {
+  std::string name;    // the file's, or the URL of one that was not sent itself
+  std::string sha256;  // of the file, or empty
+  uint64_t bytes = 0;
+  friend bool operator==(const PictureRecord&, const PictureRecord&) = default;
+};
+
 // What was asked of the engine.
 struct WorkloadRecord {
   std::string name;      // "synthetic 512+128", a data set's file
@@ -102,6 +118,11 @@ struct WorkloadRecord {
   std::string limits;            // as parse_limits() takes it, or empty
   double max_prefill_rate = 0;   // tokens/s that the checks allow; 0: their default
   std::string max_prefill_from;  // how it was computed, or empty
+  // Texts of the user, of a data set or of a built-in set, as the measured requests had them, in
+  // their order. Made ones are told by seed and lengths: `more`.
+  std::vector<PromptRecord> prompts;
+  std::vector<PictureRecord> pictures;
+  bool is_private = false;  // texts of prompts and answers were not kept
   std::vector<std::pair<std::string, std::string>> more;
   friend bool operator==(const WorkloadRecord&, const WorkloadRecord&) = default;
 };

@@ -201,7 +201,7 @@ class Matrix {
     if (found == outputs_.end()) {
       say(MatrixProgress::Kind::kStep, backend, "output check");
       Client client({.url = engine.url(), .api_key = backend.key});
-      report_.outputs.push_back(check_outputs(client, backend.plan));
+      report_.outputs.push_back(check_outputs(client, backend.plan, options_.check_tokens));
       report_.outputs.back().backend = label_of(backend);
       outputs_[label_of(backend)] = report_.outputs.size() - 1;
       references_.try_emplace(backend.asked, report_.outputs.size() - 1);

@@ -35,6 +35,7 @@ struct MatrixOptions {
   int32_t rounds = 1;  // odd ones go through the backends backwards, against drift
   double minutes = 0;  // no point begins later; 0 = no limit
   bool check_outputs = true;
+  int64_t check_tokens = kCheckTokens;  // of an answer to the check's prompts
   // After the points, of each workload: twice the concurrency again and again, until it brings
   // less than 5 % more tokens a second, or the limits are not met any more.
   bool sweep = false;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "fake_engine/engine.h"
@@ -186,6 +189,39 @@ TEST_F(MatrixTest, AnotherVersionThanWantedIsAWarning) {
   EXPECT_EQ(mark->text, "second says that it is version 0.5.16; wanted was v0.6.0 (backend vllm)");
 }
 
+// The prefix is in the cache when the measured request comes: its first token does not wait for it.
+TEST_F(MatrixTest, ADepthIsPrimedAndNotMeasured) {
+  fake::Script script = quick();
+  script.timing.prompt_token_ms = 0.2;
+  for (const bool caches : {true, false}) {
+    script.answer.prefix_cache = caches;
+    fake::FakeEngine engine(script);
+    engine.start();
+    BenchPoint point = small("closed:1");
+    point.workload.depth = 480;
+    MatrixOptions options;
+    options.check_outputs = false;
+    const std::string name = caches ? "with" : "without";
+    const MatrixReport report = run({{.plan = attached(name, engine.url())}}, {point}, options);
+    ASSERT_EQ(report.runs.size(), 1u);
+    const RunRecord run = store_.load(report.runs[0]);
+    EXPECT_EQ(run.workload.name, "synthetic 16+5 depth 480");
+    EXPECT_EQ(run.workload.cache, "shared");
+    EXPECT_EQ(run.workload.input_tokens, 496);
+    EXPECT_EQ(run.summary.finished, 6);
+    const auto primes = std::ranges::count_if(
+        run.requests, [](const RequestSample& r) { return r.group == "prefix" && r.warmup; });
+    EXPECT_EQ(primes, 6);
+    const double ttft = run.summary.figure("ttft")->median;
+    EXPECT_EQ(ttft < 0.080, caches) << ttft;  // 496 tokens take 99 ms
+    ASSERT_TRUE(run.summary.figure("decode_rate"));
+    const Mark* mark = mark_of(run, "depth_cached");
+    ASSERT_TRUE(mark);
+    EXPECT_EQ(mark->text.find("no cached tokens") == std::string::npos, caches) << mark->text;
+    EXPECT_FALSE(run.invalid());
+  }
+}
+
 TEST_F(MatrixTest, AGroupGoesOnWhereItEnded) {
   fake::FakeEngine engine(quick());
   engine.start();
@@ -355,6 +391,52 @@ TEST_F(MatrixTest, AnInterruptKeepsWhatWasMeasured) {
   const RunRecord run = store_.load(report.runs[0]);
   EXPECT_EQ(run.state, RunState::kInterrupted);
   EXPECT_GE(run.requests.size(), 8u);
+}
+
+// All bytes under a folder, names of files among them.
+std::string bytes_under(const std::filesystem::path& folder) {
+  std::string all;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    all += entry.path().string() + '\n';
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    all.append(std::istreambuf_iterator<char>(file), {});
+  }
+  return all;
+}
+
+TEST_F(MatrixTest, APrivateRunLeavesNoTextBehind) {
+  fake::Script script = quick();
+  script.answer.text = "answertext answertext answertext answertext answertext answertext";
+  script.answer.reasoning_tokens = 2;
+  // An error that repeats what was asked.
+  script.faults = {{.kind = "status", .first = 40, .count = 1, .body = "bad: prompttext"}};
+  fake::FakeEngine engine(script);
+  engine.start();
+  BenchPoint point = small("closed:1");
+  point.workload.prompts = {"prompttext prompttext"};
+  point.workload.system = "systemtext";
+  point.workload.output_tokens = 6;
+  point.requests = 60;
+  MatrixOptions options;
+  for (const bool hidden : {false, true}) {
+    options.measure.private_texts = hidden;
+    ResultStore store(folder_.path() / (hidden ? "hidden" : "shown"));
+    options.group = "test";
+    options.launch.state_folder = folder_.path() / "state";
+    options.launch.gpu_source = {.nvml_library = "", .smi = ""};
+    const MatrixReport report =
+        run_matrix({{.plan = attached("first", engine.url())}}, {point}, store, options, nullptr);
+    ASSERT_EQ(report.runs.size(), 1u);
+    const std::string kept = bytes_under(store.folder());
+    for (const char* text : {"answertext", "prompttext", "systemtext"})
+      EXPECT_EQ(kept.find(text) == kept.npos, hidden) << text;
+    const RunRecord run = store.load(report.runs[0]);
+    EXPECT_EQ(run.workload.is_private, hidden);
+    EXPECT_EQ(run.summary.requests, 60);
+    EXPECT_EQ(run.requests.back().answer.starts_with("sha256:"), hidden);
+    EXPECT_FALSE(mark_of(run, "empty_answers"));
+  }
 }
 
 TEST_F(MatrixTest, ASweepEndsWhereMoreBringsNothing) {

@@ -5,7 +5,10 @@
 #include <thread>
 
 #include "base/error.h"
+#include "bench/load/drive.h"
+#include "bench/run/answer_check.h"
 #include "bench/run/engine_report.h"
+#include "bench/run/workload_record.h"
 
 namespace mica {
 namespace {
@@ -49,6 +52,12 @@ class Watch {
   std::jthread thread_;  // last: it uses the rest
 };
 
+// Random words have no answers, and an answer of a forced length may be a loop.
+bool judges_answers(const BenchPoint& point, const PlanDialect& dialect) {
+  const bool forced = !point.workload.natural && (dialect.ignore_eos || dialect.min_tokens);
+  return has_texts(point) && !forced;
+}
+
 class Measuring {
  public:
   Measuring(const MeasureTarget& target, const BenchPoint& point, const Workload& workload,
@@ -63,7 +72,8 @@ class Measuring {
         conversations_(conversations),
         client_({.url = target.url, .api_key = target.key}),
         engine_(dialect_, target.url, target.key),
-        rule_(options.precision) {}
+        rule_(options.precision),
+        answers_(judges_answers(point, target.plan->dialect), !options.private_texts) {}
 
   RunRecord run() {
     Watch watch(client_, target_, options_.interrupt);
@@ -76,7 +86,12 @@ class Measuring {
     } catch (const Error& caught) {
       error = caught.what();
     }
-    if (const std::string& death = watch.end(lost_); !death.empty()) error = death;
+    const std::string& death = watch.end(lost_);
+    if (!death.empty()) error = death;
+    // A server's words and an engine's log may hold pieces of prompts.
+    if (options_.private_texts && !error.empty())
+      error = death.empty() ? "the warm-up failed (private: the server's words are not kept)"
+                            : "the engine died (private: its log is not kept)";
     if (options_.interrupt.stop_requested()) return writer_.finish(RunState::kInterrupted, error);
     return writer_.finish(error.empty() ? RunState::kFinished : RunState::kFailed, error);
   }
@@ -87,15 +102,27 @@ class Measuring {
   }
 
   void take(const RequestSample& record) {
-    writer_.add(record);
+    if (options_.private_texts) {
+      RequestSample counted = record;
+      count_tokens(counted);  // now: its texts are not kept
+      writer_.add(without_texts(std::move(counted)));
+    } else {
+      writer_.add(record);
+    }
+    answers_.take(record, expected(record));
     lost_ |= record.status == RequestStatus::kDropped || record.status == RequestStatus::kRefused;
-    if (record.status == RequestStatus::kTimeout && target_.verdict && !looked_) {
+    const bool look = target_.verdict && !looked_ && !options_.private_texts;
+    if (record.status == RequestStatus::kTimeout && look) {
       looked_ = true;
       writer_.add(Mark{Severity::kWarning, "timeout",
                        fmt::format("request {}: {}; the engine then: {}", record.id, record.error,
                                    target_.verdict())});
     }
     if (record.warmup) return;
+    if (record.ok()) {
+      ++finished_;
+      cached_ += std::max<int64_t>(record.cached_tokens, 0);
+    }
     if (record.ok() && record.output_tokens() > 0)
       rule_.add((record.ended - record.sent) / static_cast<double>(record.output_tokens()));
     if (options_.progress)
@@ -105,6 +132,14 @@ class Measuring {
                          .total = static_cast<int64_t>(conversations_.size())});
   }
 
+  // Of conversations of one turn, requests are in their order.
+  std::string expected(const RequestSample& record) const {
+    const auto at = static_cast<size_t>(record.id - first_id_);
+    if (record.warmup || at >= conversations_.size() || conversations_[at].turns.size() > 1)
+      return "";
+    return conversations_[at].expected;
+  }
+
   DriveOptions drive_options() {
     DriveOptions out;
     out.arrivals = point_.arrivals;
@@ -112,7 +147,7 @@ class Measuring {
     out.seconds = point_.seconds;
     out.model = target_.plan->served_name.value;
     out.deadlines = options_.deadlines;
-    out.no_cache = !point_.workload.warm_cache;
+    out.no_cache = !point_.workload.warm_cache && point_.workload.depth == 0;
     out.run = writer_.id();
     out.fields = {{"temperature", "0"}};
     for (const PlanVariable& field : target_.plan->sampling)
@@ -131,9 +166,10 @@ class Measuring {
     spec.deadlines.total = 60;
     client_.submit(spec, [this](RequestSample record) {
       if (!record.ok())
-        writer_.add(Mark{Severity::kWarning, "cache_not_reset",
-                         fmt::format("POST {} failed: {}; prompts are unique all the same",
-                                     dialect_.cache_reset, record.error)});
+        writer_.add(Mark{
+            Severity::kWarning, "cache_not_reset",
+            fmt::format("POST {} failed: {}; prompts are unique all the same", dialect_.cache_reset,
+                        options_.private_texts ? name(record.status) : record.error.c_str())});
     });
     client_.run();
   }
@@ -160,10 +196,13 @@ class Measuring {
   }
 
   void load() {
+    first_id_ = next_id_;
     engine_.begin(writer_);
     const size_t first = writer_.run().requests.size();
     const DriveResult result = drive(client_, dialect_, conversations_, drive_options(), next_id_,
                                      [this](const RequestSample& record) { take(record); });
+    for (const Mark& mark : answers_.marks()) writer_.add(mark);
+    if (point_.workload.depth > 0 && finished_ > 0) note_depth();
     for (const std::string& field : result.left_out)
       writer_.add(Mark{Severity::kNote, "field_left_out",
                        fmt::format("{} has no field for '{}'", target_.plan->backend, field)});
@@ -175,7 +214,7 @@ class Measuring {
       writer_.add(Mark{Severity::kWarning, "not_precise",
                        fmt::format("the median is known to {:.1f} %, {:.1f} % was wanted",
                                    100 * rule_.reached(), 100 * options_.precision.precision)});
-    count_tokens();
+    count_all_tokens();
     if (target_.observe) target_.observe(writer_, client_.epoch(), result.began, result.ended);
     engine_.end(writer_, std::span(writer_.run().requests).subspan(first));
     const ClientCost cost = client_.cost();
@@ -192,15 +231,30 @@ class Measuring {
 
   // After the load, which it would slow down. Calls of tools are text of the template's, not of the
   // answer alone.
-  void count_tokens() {
-    if (!target_.text) return;
-    writer_.change([this](RequestSample& record) {
-      if (!record.ok() || !record.tool_calls.empty()) return;
-      if (record.answer.empty() && record.reasoning.empty()) return;
-      record.counted_output =
-          static_cast<int64_t>(target_.text->encode_rendered(record.reasoning).size() +
-                               target_.text->encode_rendered(record.answer).size());
-    });
+  void count_all_tokens() {
+    if (target_.text && !options_.private_texts)
+      writer_.change([this](RequestSample& record) { count_tokens(record); });
+  }
+
+  void count_tokens(RequestSample& record) const {
+    if (!target_.text || !record.ok() || !record.tool_calls.empty()) return;
+    if (record.answer.empty() && record.reasoning.empty()) return;
+    record.counted_output =
+        static_cast<int64_t>(target_.text->encode_rendered(record.reasoning).size() +
+                             target_.text->encode_rendered(record.answer).size());
+  }
+
+  void note_depth() {
+    const int64_t depth = point_.workload.depth;
+    writer_.add(
+        Mark{Severity::kNote, "depth_cached",
+             cached_ > 0
+                 ? fmt::format("of {} tokens of depth {:.0f} came from the cache on average", depth,
+                               static_cast<double>(cached_) / static_cast<double>(finished_))
+                 : fmt::format("the engine reports no cached tokens: the prefill of {} "
+                               "tokens of depth may be part of TTFT; the decode rate "
+                               "is of that depth in any case",
+                               depth)});
   }
 
   const MeasureTarget& target_;
@@ -213,44 +267,27 @@ class Measuring {
   Client client_;
   EngineReport engine_;
   StopRule rule_;
-  int64_t next_id_ = 0, done_ = 0;
+  AnswerCheck answers_;
+  int64_t next_id_ = 0, first_id_ = 0, done_ = 0, finished_ = 0, cached_ = 0;
   bool lost_ = false;    // a connection
   bool looked_ = false;  // at the engine, when a request had run out of time
 };
-
-WorkloadRecord workload_record(const MeasureTarget& target, const BenchPoint& point,
-                               const MeasureOptions& options) {
-  WorkloadRecord out;
-  out.name = point.workload_name();
-  out.arrivals = to_string(point.arrivals);
-  const bool shared = point.workload.turns > 1 || point.workload.shared_tokens > 0;
-  out.cache = point.workload.warm_cache ? "warm" : shared ? "shared" : "cold";
-  out.requests = point.conversations();
-  const bool equal = point.workload.spread == 0 && !point.items;
-  if (equal) {
-    out.input_tokens = point.workload.prompts.empty() ? point.workload.input_tokens : 0;
-    out.output_tokens = point.workload.output_tokens;
-  }
-  out.exact_output = target.plan->dialect.ignore_eos || target.plan->dialect.min_tokens;
-  out.seed = point.workload.seed;
-  out.limits = to_flag(options.limits);
-  out.max_prefill_rate = target.prefill.rate;
-  out.max_prefill_from = target.prefill.from;
-  return out;
-}
 
 }  // namespace
 
 RunRecord measure(const MeasureTarget& target, const BenchPoint& point, RunRecord head,
                   ResultStore& store, const MeasureOptions& options) {
   MICA_CHECK(target.plan != nullptr);
-  const auto more = std::move(head.workload.more);
-  head.workload = workload_record(target, point, options);
-  head.workload.more = more;
   const Workload workload(point.workload, target.text,
                           point.items ? *point.items : std::vector<DatasetItem>());
   const std::vector<Conversation> conversations = workload.conversations(0, point.conversations());
-  head.workload.prompts_hash = hash_of(conversations);
+  WorkloadRecord record =
+      workload_record(point, target.plan->dialect, conversations, options.private_texts);
+  record.limits = to_flag(options.limits);
+  record.max_prefill_rate = target.prefill.rate;
+  record.max_prefill_from = target.prefill.from;
+  record.more.insert(record.more.begin(), head.workload.more.begin(), head.workload.more.end());
+  head.workload = std::move(record);
   RunWriter writer = store.begin(std::move(head), options.sync);
   return Measuring(target, point, workload, conversations, writer, options).run();
 }

@@ -50,7 +50,8 @@ struct MeasureOptions {
   RequestDeadlines deadlines;
   JournalSync sync = JournalSync::kEachSecond;
   std::function<void(const MeasureProgress&)> progress;
-  std::stop_token interrupt;  // what has ended is kept, as an interrupted run
+  bool private_texts = false;  // no text of a prompt or an answer is written anywhere
+  std::stop_token interrupt;   // what has ended is kept, as an interrupted run
 };
 
 // `head`: what is known before (plan, provenance, group); the workload is filled in here. Throws

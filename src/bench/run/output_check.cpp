@@ -41,6 +41,28 @@ void read_list_logprobs(const Json& logprobs, GreedyAnswer& out) {
     if (token.is_string()) out.tokens.push_back(token.get<std::string>());
 }
 
+struct CheckPrompt {
+  const char* text;
+  const char* language;  // of a good answer; empty = code, data, numbers
+};
+constexpr CheckPrompt kPrompts[] = {
+    {"What is the capital of France? Answer in one sentence.", "en"},
+    {"Explain in three sentences why the sky is blue.", "en"},
+    {"List the planets of the solar system in order, one a line.", ""},
+    {"Write a Python function that tells whether a number is prime.", ""},
+    {"What is 17 times 23? Show the steps.", ""},
+    {"Translate into German: The train leaves at eight in the morning.", ""},
+    {"请用一句话解释什么是重力。", "zh"},
+    {"Назови три крупнейшие реки Европы.", "ru"},
+    {"Summarize in one sentence: Water boils at a lower temperature on a mountain, because the "
+     "pressure of the air is lower there, so that food takes longer to cook.",
+     "en"},
+    {"Give a JSON object with the keys name and age for a person of your choice.", ""},
+    {"Who wrote the play Hamlet, and when was it first printed?", "en"},
+    {"Continue the sequence and say the rule: 2, 6, 12, 20, 30,", ""},
+};
+constexpr size_t kAskedTwice = 3;  // the first ones
+
 RequestSample ask(Client& client, const LaunchPlan& plan, const std::string& prompt, int64_t tokens,
                   bool logprobs) {
   RequestContent content;
@@ -65,21 +87,11 @@ RequestSample ask(Client& client, const LaunchPlan& plan, const std::string& pro
 }  // namespace
 
 const std::vector<std::string>& output_prompts() {
-  static const std::vector<std::string> prompts = {
-      "What is the capital of France? Answer in one sentence.",
-      "Explain in three sentences why the sky is blue.",
-      "List the planets of the solar system in order, one a line.",
-      "Write a Python function that tells whether a number is prime.",
-      "What is 17 times 23? Show the steps.",
-      "Translate into German: The train leaves at eight in the morning.",
-      "请用一句话解释什么是重力。",
-      "Назови три крупнейшие реки Европы.",
-      "Summarize in one sentence: Water boils at a lower temperature on a mountain, because the "
-      "pressure of the air is lower there, so that food takes longer to cook.",
-      "Give a JSON object with the keys name and age for a person of your choice.",
-      "Who wrote the play Hamlet, and when was it first printed?",
-      "Continue the sequence and say the rule: 2, 6, 12, 20, 30,",
-  };
+  static const std::vector<std::string> prompts = [] {
+    std::vector<std::string> out;
+    for (const CheckPrompt& prompt : kPrompts) out.emplace_back(prompt.text);
+    return out;
+  }();
   return prompts;
 }
 
@@ -116,32 +128,85 @@ GreedyAnswer read_greedy_answer(const std::string& json) {
   return out;
 }
 
-OutputCheck check_outputs(Client& client, const LaunchPlan& plan, int64_t tokens) {
-  OutputCheck check;
-  check.backend = plan.backend;
-  bool logprobs = true;
-  const auto& prompts = output_prompts();
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    RequestSample record = ask(client, plan, prompts[i], tokens, logprobs);
-    if (logprobs && record.status == RequestStatus::kHttpError) {
-      logprobs = false;
-      record = ask(client, plan, prompts[i], tokens, logprobs);
+namespace {
+
+// Servers that don't tell reasoning from an answer leave its mark in the text.
+bool thinks(const RequestSample& record) {
+  const size_t begin = record.answer.find_first_not_of(" \n");
+  return !record.reasoning.empty() ||
+         (begin != std::string::npos && record.answer.compare(begin, 7, "<think>") == 0);
+}
+
+bool unfinished(const RequestSample& record) {
+  const bool open = record.answer.find("</think>") == std::string::npos;
+  return record.finish_reason == "length" && thinks(record) &&
+         (record.reasoning.empty() ? open : record.answer.empty());
+}
+
+class Checking {
+ public:
+  Checking(Client& client, const LaunchPlan& plan, int64_t tokens) : client_(client), plan_(plan) {
+    check_.backend = plan.backend;
+    check_.tokens = tokens;
+  }
+
+  OutputCheck run() {
+    for (size_t i = 0; i < std::size(kPrompts); ++i) {
+      RequestSample record = ask(kPrompts[i].text);
+      if (i == 0 && record.ok() && thinks(record)) {
+        check_.tokens *= kThinkingFactor;
+        record = ask(kPrompts[i].text);
+      }
+      take(i, record);
     }
+    for (size_t i = 0; i < kAskedTwice; ++i) ask_again(i);
+    return std::move(check_);
+  }
+
+ private:
+  RequestSample ask(const char* prompt) {
+    RequestSample record = mica::ask(client_, plan_, prompt, check_.tokens, logprobs_);
+    if (!logprobs_ || record.status != RequestStatus::kHttpError) return record;
+    logprobs_ = false;
+    return mica::ask(client_, plan_, prompt, check_.tokens, logprobs_);
+  }
+
+  void take(size_t i, const RequestSample& record) {
     if (!record.ok()) {
-      check.errors.push_back(
+      check_.errors.push_back(
           fmt::format("prompt {}: {}: {}", i, name(record.status), record.error));
-      check.answers.emplace_back();
-      continue;
+      check_.answers.emplace_back();
+      return;
     }
-    check.answers.push_back(read_greedy_answer(record.body));
-    for (OutputFinding& finding : find_faults({.prompt = prompts[i],
+    check_.answers.push_back(read_greedy_answer(record.body));
+    check_.unfinished += unfinished(record);
+    for (OutputFinding& finding : find_faults({.prompt = kPrompts[i].text,
                                   .reasoning = record.reasoning,
                                   .answer = record.answer,
-                                  .finish_reason = record.finish_reason}))
-      // Within so few tokens a reasoning model need not have come to its answer.
-      if (finding.fault != OutputFault::kNoAnswer) check.faults.push_back({i, std::move(finding)});
+                                  .finish_reason = record.finish_reason,
+                                  .language = kPrompts[i].language}))
+      // Counted as unfinished, when it is for want of tokens.
+      if (finding.fault != OutputFault::kNoAnswer || record.finish_reason != "length")
+        check_.faults.push_back({i, std::move(finding)});
   }
-  return check;
+
+  void ask_again(size_t i) {
+    const RequestSample record = ask(kPrompts[i].text);
+    if (!record.ok() || check_.answers[i].text.empty()) return;
+    ++check_.asked_again;
+    check_.changed += read_greedy_answer(record.body).text != check_.answers[i].text;
+  }
+
+  Client& client_;
+  const LaunchPlan& plan_;
+  bool logprobs_ = true;
+  OutputCheck check_;
+};
+
+}  // namespace
+
+OutputCheck check_outputs(Client& client, const LaunchPlan& plan, int64_t tokens) {
+  return Checking(client, plan, tokens).run();
 }
 
 std::vector<Mark> marks_of(const OutputCheck& check, const OutputCheck* reference) {
@@ -161,6 +226,16 @@ std::vector<Mark> marks_of(const OutputCheck& check, const OutputCheck* referenc
                                  output_prompts()[first.prompt], name(first.finding.fault),
                                  first.finding.evidence)});
   }
+  if (check.unfinished > 0)
+    marks.push_back({Severity::kWarning, "unfinished_reasoning",
+                     fmt::format("{} of {} answers of the output check ended within their "
+                                 "reasoning: it thinks longer than {} tokens; raise --check-tokens",
+                                 check.unfinished, asked, check.tokens)});
+  if (check.changed > 0)
+    marks.push_back({Severity::kNote, "nondeterministic",
+                     fmt::format("{} of {} greedy prompts that were asked twice got another answer "
+                                 "the second time; batches and caches change roundings",
+                                 check.changed, check.asked_again)});
   if (!reference || reference == &check) return marks;
   const Agreement result = agreement(reference->answers, check.answers);
   const AgreementVerdict judged = verdict(result);

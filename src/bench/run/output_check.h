@@ -22,14 +22,22 @@ struct OutputCheck {
   };
   std::vector<Found> faults;
   std::vector<std::string> errors;  // of requests that failed: their answers are empty
+  int64_t tokens = 0;               // that an answer might have
+  int64_t unfinished = 0;           // answers that ended within their reasoning, for want of tokens
+  int64_t asked_again = 0, changed = 0;  // the same prompt twice; of these, other answers
 };
 
 // Fixed; some in other scripts, one that asks for code, one for a list.
 const std::vector<std::string>& output_prompts();
 
+// A model that thinks gets so many times as many tokens.
+inline constexpr int64_t kThinkingFactor = 8;
+inline constexpr int64_t kCheckTokens = 48;
+
 // Asks one after another. Log-probabilities are asked for, and gone without where the backend
-// refuses the field. `client` has nothing else open.
-OutputCheck check_outputs(Client& client, const LaunchPlan& plan, int64_t tokens = 48);
+// refuses the field. `client` has nothing else open. `tokens`: of an answer; when the first prompt
+// shows that the model thinks, kThinkingFactor times as many for all.
+OutputCheck check_outputs(Client& client, const LaunchPlan& plan, int64_t tokens = kCheckTokens);
 
 // What a run of that backend carries. `reference` may be the check itself, or null.
 std::vector<Mark> marks_of(const OutputCheck& check, const OutputCheck* reference);

@@ -17,6 +17,7 @@ std::string BenchPoint::workload_name() const {
   if (!workload.prompts.empty())
     return fmt::format("{} prompts+{}", workload.prompts.size(), workload.output_tokens);
   std::string out = fmt::format("synthetic {}+{}", workload.input_tokens, workload.output_tokens);
+  if (workload.depth > 0) out += fmt::format(" depth {}", workload.depth);
   if (workload.spread > 0) out += fmt::format(" spread {}", workload.spread);
   if (workload.turns > 1) out += fmt::format(" x{} turns", workload.turns);
   if (workload.shared_tokens > 0)

@@ -9,6 +9,7 @@
 
 #include "bench/load/arrivals.h"
 #include "bench/load/dataset.h"
+#include "bench/load/picture.h"
 #include "bench/load/workload.h"
 
 namespace mica {
@@ -20,7 +21,8 @@ struct BenchPoint {
   double seconds = 0;    // none begins later; 0 = no limit
   // Recorded requests in place of made ones; shared by all points that send them.
   std::shared_ptr<const std::vector<DatasetItem>> items;
-  std::string items_name;  // of the file
+  std::string items_name;         // of the file
+  std::vector<Picture> pictures;  // all that are sent, of the items and of the workload
 
   int64_t conversations() const;
   std::string workload_name() const;  // "synthetic 512+128", "2 prompts", "trace.jsonl"

@@ -48,8 +48,8 @@ json items_part(const BenchPoint& point) {
     json turns = json::array();
     for (const DatasetTurn& turn : item.turns)
       turns.push_back({turn.user, turn.output_tokens, turn.answer});
-    out.push_back(
-        {item.time, item.system, turns, item.input_tokens, item.prefix_blocks, item.images});
+    out.push_back({item.time, item.system, turns, item.input_tokens, item.prefix_blocks,
+                   item.images, item.fact, item.depth});
   }
   return out;
 }
@@ -63,6 +63,8 @@ json work_part(const BenchPoint& point) {
           work.turns,
           work.shared_tokens,
           work.shared_groups,
+          work.depth,
+          work.natural,
           work.system,
           work.prompts,
           work.images,

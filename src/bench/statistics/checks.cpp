@@ -84,6 +84,8 @@ void Checks::prefill() {
   double fastest = options_.max_prefill_rate;
   int64_t count = 0;
   for (const RequestSample* record : finished_) {
+    // A cache that was asked for, by an engine that does not say what it had.
+    if (!options_.cold && record->cached_tokens == kUnknown) continue;
     const double rate = value_of("prefill_rate", *record).value_or(0);
     count += rate > options_.max_prefill_rate;
     if (rate <= fastest) continue;

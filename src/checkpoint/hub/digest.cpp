@@ -67,4 +67,10 @@ std::string Digest::hex() {
   return out;
 }
 
+std::string sha256(std::string_view bytes) {
+  Digest digest(DigestKind::kSha256, bytes.size());
+  digest.update(bytes.data(), bytes.size());
+  return digest.hex();
+}
+
 }  // namespace mica::hub

@@ -34,4 +34,6 @@ class Digest {
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
+std::string sha256(std::string_view bytes);  // 64 hex digits
+
 }  // namespace mica::hub

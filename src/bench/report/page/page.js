@@ -79,12 +79,12 @@ function draw(id, label, config) {
   charts[id] = new Chart($(id), config);
 }
 
-// One point a run, a line a backend in the order of concurrency. x and y take a run.
-function drawPoints(id, label, x, y, xTitle, yTitle) {
+// One point a run, a line a backend in the order of `order`. x, y and order take a run.
+function drawPoints(id, label, x, y, xTitle, yTitle, order = (run) => run.concurrency) {
   const datasets = [...grouped(shown(), seriesName)].map(([name, runs]) => ({
     label: name, showLine: true, ...look(seriesIndex(runs[0])),
     data: runs.filter((run) => Number.isFinite(x(run)) && Number.isFinite(y(run)))
-              .sort((a, b) => a.concurrency - b.concurrency)
+              .sort((a, b) => order(a) - order(b))
               .map((run) => ({x: x(run), y: y(run), run}))
   })).filter((dataset) => dataset.data.length);
   draw(id, label, {
@@ -109,6 +109,16 @@ function drawPareto() {
   drawPoints('pareto', 'Tokens a second for one user against one GPU, one point a run', (run) => run.tokens_per_user,
              (run) => perGpu ? run.tokens_per_gpu : rate(run, 'output_throughput'), 'tok/s per user',
              perGpu ? 'tok/s per GPU' : 'tok/s of the machine (no GPU)');
+}
+
+// Where prompts have several lengths.
+function drawDepth() {
+  const x = (run) => figure(run, 'prompt_tokens') ? figure(run, 'prompt_tokens').median : NaN;
+  const y = (run) => figure(run, 'decode_rate') ? figure(run, 'decode_rate').median : NaN;
+  const runs = shown().filter((run) => Number.isFinite(x(run)) && Number.isFinite(y(run)));
+  $('depths').hidden = new Set(runs.map(x)).size < 2;
+  if (!$('depths').hidden)
+    drawPoints('depth', 'Decode rate over the length of the prompt, one point a run', x, y, 'prompt tokens', 'tok/s of a request', x);
 }
 
 function drawDistribution() {
@@ -306,6 +316,7 @@ function drawAll() {
   drawTable();
   if ($('latency').value) drawThroughput();
   drawPareto();
+  drawDepth();
   if ($('quantity').value) drawDistribution();
   drawHistory();
   drawRun();

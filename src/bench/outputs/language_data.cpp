@@ -1,4 +1,4 @@
-#include "bench/eval/language_data.h"
+#include "bench/outputs/language_data.h"
 
 namespace mica {
 namespace {

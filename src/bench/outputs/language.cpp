@@ -1,4 +1,4 @@
-#include "bench/eval/language.h"
+#include "bench/outputs/language.h"
 
 #include <algorithm>
 #include <map>
@@ -7,7 +7,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
-#include "bench/eval/language_data.h"
+#include "bench/outputs/language_data.h"
 #include "text/template/unicode.h"
 #include "text/tokenizer/unicode.h"
 

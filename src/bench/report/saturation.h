@@ -1,4 +1,5 @@
-// Where more requests at a time bring no more, read from runs that differ in their concurrency alone.
+// Where more requests at a time bring no more, read from runs that differ in their concurrency
+// alone.
 #pragma once
 
 #include <optional>
@@ -10,11 +11,11 @@
 namespace mica {
 
 struct Saturation {
-  std::string subject;             // "vllm 0.11.0, org/model fast, synthetic 512+128"
-  int least = 0, most = 0;         // concurrency of closed loops that were measured
-  int best = 0;                    // with the most output tokens a second
-  double throughput = 0;           // there, tokens/s
-  std::optional<int> within;       // the highest that met its limits; 0: none did; nothing: no limits
+  std::string subject;        // "vllm 0.11.0, org/model fast, synthetic 512+128"
+  int least = 0, most = 0;    // concurrency of closed loops that were measured
+  int best = 0;               // with the most output tokens a second
+  double throughput = 0;      // there, tokens/s
+  std::optional<int> within;  // the highest that met its limits; 0: none did; nothing: no limits
   std::string text() const;
 };
 

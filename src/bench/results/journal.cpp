@@ -99,9 +99,9 @@ Journal::~Journal() {
 
 std::optional<Journal> Journal::create(const fs::path& folder, const RunRecord& head,
                                        JournalSync sync) {
-  const fs::path path = folder / (head.id + ".journal");
+  const fs::path path = folder / (head.id + ".journal"), finished = folder / (head.id + ".json");
   std::error_code ignored;
-  if (fs::exists(folder / (head.id + ".json"), ignored)) return std::nullopt;
+  if (fs::exists(finished, ignored)) return std::nullopt;
   // It gets its name when it is locked and has its first line: recovery never sees it otherwise.
   // Two threads may begin runs of one id; the later one is told by the name.
   static std::atomic<uint64_t> count = 0;
@@ -120,6 +120,11 @@ std::optional<Journal> Journal::create(const fs::path& folder, const RunRecord& 
   ::fdatasync(fd);
   if (!rename_new(unnamed, path)) {
     ::unlink(unnamed.c_str());
+    return std::nullopt;
+  }
+  // One of this id may have ended meanwhile: its journal goes when its file is there.
+  if (fs::exists(finished, ignored)) {
+    ::unlink(path.c_str());
     return std::nullopt;
   }
   journal.path_ = path;

@@ -151,9 +151,13 @@ RunWriter ResultStore::begin(RunRecord head, JournalSync sync) {
 }
 
 std::string ResultStore::add(RunRecord run) {
-  if (run.id.empty()) run.id = new_run_name(run.plan, run.workload);
-  if (!write_new_file(file_of(run.id), to_json(run)))
-    throw Error(ErrorKind::kUsage, "[results] {}: there is a run of that id", run.id);
+  const bool named = !run.id.empty();
+  const std::string name = named ? run.id : new_run_name(run.plan, run.workload);
+  run.id = name;
+  for (int attempt = 2; !write_new_file(file_of(run.id), to_json(run)); ++attempt) {
+    if (named) throw Error(ErrorKind::kUsage, "[results] {}: there is a run of that id", run.id);
+    run.id = fmt::format("{}-{}", name, attempt);  // another of the same millisecond
+  }
   const std::lock_guard lock(*mutex_);
   index_->put(run);
   return run.id;

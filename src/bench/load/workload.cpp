@@ -224,10 +224,11 @@ RequestContent turn_content(const Conversation& conversation, bool chat, size_t 
   for (size_t t = 0; t <= turn; ++t) {
     ChatMessage& user = content.messages.emplace_back();
     user.role = "user";
+    // The words of its own come first: behind a picture that all show, a prefix cache has it.
+    user.parts.push_back({.text = conversation.turns[t].user});
     if (t == 0)
       for (const std::string& image : conversation.images)
         user.parts.push_back({.image_url = image});
-    user.parts.push_back({.text = conversation.turns[t].user});
     if (t < turn) content.messages.push_back({"assistant", {{.text = answers[t]}}});
   }
   return content;

@@ -90,7 +90,9 @@ TEST(Workload, TurnsCarryWhatWasSaidBefore) {
   const RequestContent content = turn_content(conversation, /*chat=*/true, 2, {"one", "two"});
   ASSERT_EQ(content.messages.size(), 6u);
   EXPECT_EQ(content.messages[0].role, "system");
-  EXPECT_EQ(content.messages[1].parts.size(), 2u);  // the image, then the text
+  ASSERT_EQ(content.messages[1].parts.size(), 2u);
+  EXPECT_EQ(content.messages[1].parts[0].text, conversation.turns[0].user);  // its own words first
+  EXPECT_FALSE(content.messages[1].parts[1].image_url.empty());
   EXPECT_EQ(content.messages[2].parts[0].text, "one");
   EXPECT_EQ(content.messages[4].parts[0].text, "two");
   EXPECT_EQ(content.messages[5].parts[0].text, conversation.turns[2].user);

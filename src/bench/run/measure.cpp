@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
+#include <string_view>
 #include <thread>
 
 #include "base/error.h"
@@ -210,6 +212,7 @@ class Measuring {
       writer_.add(Mark{Severity::kWarning, "estimated_input",
                        "no tokenizer is known here: lengths of prompts are estimates, the "
                        "server's counts are in the records"});
+    note_pictures();
     if (options_.precise && !rule_.precise() && !options_.interrupt.stop_requested())
       writer_.add(Mark{Severity::kWarning, "not_precise",
                        fmt::format("the median is known to {:.1f} %, {:.1f} % was wanted",
@@ -231,6 +234,24 @@ class Measuring {
 
   // After the load, which it would slow down. Calls of tools are text of the template's, not of the
   // answer alone.
+  // Engines keep encoded pictures apart from the prefix cache, which words of its own defeat.
+  void note_pictures() {
+    if (point_.workload.warm_cache) return;
+    std::set<std::string_view> pictures;
+    size_t shown = 0;
+    for (const Conversation& conversation : conversations_)
+      for (const std::string& image : conversation.images) {
+        pictures.insert(image);
+        ++shown;
+      }
+    if (shown > pictures.size())
+      writer_.add(Mark{Severity::kWarning, "pictures_repeat",
+                       fmt::format("the requests show {} different pictures {} times: an engine "
+                                   "that keeps encoded pictures encodes "
+                                   "each once, and its TTFT leaves that out; a data set has others",
+                                   pictures.size(), shown)});
+  }
+
   void count_all_tokens() {
     if (target_.text && !options_.private_texts)
       writer_.change([this](RequestSample& record) { count_tokens(record); });

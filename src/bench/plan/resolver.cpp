@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "bench/plan/images.h"
 #include "bench/plan/numbers.h"
 
 namespace mica {
@@ -206,10 +207,7 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
   plan.repo_id = build.out.place.repo_id;
   plan.revision = build.out.place.revision;
   if (build.out.place.is_here()) plan.model_path = build.out.place.path().string();
-  const auto version = build.merged.scalars.find("version");
-  plan.backend_version = version != build.merged.scalars.end()
-                             ? version->second
-                             : Sourced{build.backend.version, {build.backend.place}};
+  plan.backend_version = wanted_version(build.backend, build.merged);
   plan.needs_gpu = !build.backend.cpu;
   plan.probes = build.backend.probes;
   plan.dialect = build.backend.dialect;

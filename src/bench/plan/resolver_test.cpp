@@ -288,7 +288,8 @@ TEST_F(Resolver, ImagesOfTheUser) {
   request_.image = "other:1";
   models_ = "models: []";
   EXPECT_TRUE(has(command(), " other:1 --model"));
-  models_ = "defaults: {backends: {vllm: {image_type: build}}}";
+  request_.backend = "sglang";
+  models_ = "defaults: {backends: {sglang: {image_type: build}}}";
   EXPECT_TRUE(has(error(), "there is no build_context with a Dockerfile"));
 }
 

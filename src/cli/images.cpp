@@ -1,4 +1,6 @@
 // mica images: the images of the backends: which there are, where they came from, how they go.
+#include "bench/launch/images.h"
+
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -10,7 +12,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "bench/launch/images.h"
 #include "bench/launch/ownership.h"
 #include "bench/launch/registry.h"
 #include "bench/plan/images.h"
@@ -137,15 +138,15 @@ void pin(const ImagesFlags& flags) {
     }
     const auto facts = docker.image(chosen.name());
     if (!facts || facts->digest.empty())
-      throw Error(ErrorKind::kUsage, "[images] {} {}", chosen.name(),
-                  facts ? "has no digest: it came from no registry"
-                        : "is not here, so its digest is not known: mica images pull " +
-                              image.backend);
+      throw Error(
+          ErrorKind::kUsage, "[images] {} {}", chosen.name(),
+          facts ? "has no digest: it came from no registry"
+                : "is not here, so its digest is not known: mica images pull " + image.backend);
     const std::string digest = facts->digest.substr(facts->digest.find('@') + 1);
     pins[chosen.image.value] = digest;
-    lines += fmt::format(
-        "# {}\ndefaults:\n  backends:\n    {}:\n      image: {}\n      digest: {}\n", image.user,
-        image.backend, chosen.image.value, digest);
+    lines +=
+        fmt::format("# {}\ndefaults:\n  backends:\n    {}:\n      image: {}\n      digest: {}\n",
+                    image.user, image.backend, chosen.image.value, digest);
   }
   if (!flags.write) {
     std::fputs(lines.c_str(), stdout);
@@ -224,8 +225,8 @@ void nightly(const ImagesFlags& flags) {
   Table rows;
   rows.columns = {{"tag", false}, {"updated", false}, {"sent", true}, {"digest", false}};
   for (const RegistryTag& tag : tags)
-    rows.rows.push_back({tag.name, tag.updated.substr(0, 16),
-                         tag.bytes ? size_text(tag.bytes) : "", tag.digest});
+    rows.rows.push_back(
+        {tag.name, tag.updated.substr(0, 16), tag.bytes ? size_text(tag.bytes) : "", tag.digest});
   std::fputs(to_text(rows).c_str(), stdout);
 }
 

@@ -101,7 +101,8 @@ defaults: {backends: {vllm: {version: v1, image_type: build, build_args: {max_jo
 
 TEST_F(ImagesCommand, AnImageInUseStaysAndIsNamed) {
   run({"pull", "vllm/vllm-openai:v1"});
-  write_text_file(folder_.path() / "image_rm_error", "conflict: image is being used by container 1");
+  write_text_file(folder_.path() / "image_rm_error",
+                  "conflict: image is being used by container 1");
   EXPECT_TRUE(has(run({"prune", "-y"}), "removed: 0.000 GB\n [5]"));
   fs::remove(folder_.path() / "image_rm_error");
   EXPECT_TRUE(has(run({"prune", "-y"}), "[0]"));

@@ -1,5 +1,5 @@
-// Images that Mica brought onto this machine: they are pulled or built here, and remembered, so that
-// they and no others can be removed again.
+// Images that Mica brought onto this machine: they are pulled or built here, and remembered, so
+// that they and no others can be removed again.
 #pragma once
 
 #include <filesystem>

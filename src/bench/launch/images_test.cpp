@@ -55,8 +55,9 @@ TEST_F(ImageTest, ADockerfileOfTheContext) {
 
 TEST_F(ImageTest, AnImageIsRemovedUnlessAContainerUsesIt) {
   const Docker docker_program(docker().string());
-  docker_says("image_rm_error", "Error response from daemon: conflict: unable to delete x: image "
-                                "is being used by running container 1");
+  docker_says("image_rm_error",
+              "Error response from daemon: conflict: unable to delete x: image "
+              "is being used by running container 1");
   EXPECT_NE(docker_program.remove_image("sha256:" + std::string(64, 'a')).find("is being used"),
             std::string::npos);
   std::filesystem::remove(docker_home() / "image_rm_error");

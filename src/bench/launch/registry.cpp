@@ -36,14 +36,12 @@ Place place_of(const RegistryQuestion& question) {
   if (place.hub && place.repository.find('/') == place.repository.npos)
     place.repository = "library/" + place.repository;
   place.url = question.url.empty() ? "https://" + place.host : question.url;
-  const bool good = !place.repository.empty() &&
-                    std::all_of(place.repository.begin(), place.repository.end(),
-                                [](unsigned char c) {
-                                  return std::isalnum(c) || c == '/' || c == '-' || c == '_' ||
-                                         c == '.';
-                                });
-  if (!good)
-    throw Error(ErrorKind::kUsage, "[images] '{}' is no name of an image", question.image);
+  const bool good =
+      !place.repository.empty() &&
+      std::all_of(place.repository.begin(), place.repository.end(), [](unsigned char c) {
+        return std::isalnum(c) || c == '/' || c == '-' || c == '_' || c == '.';
+      });
+  if (!good) throw Error(ErrorKind::kUsage, "[images] '{}' is no name of an image", question.image);
   return place;
 }
 
@@ -61,8 +59,8 @@ bool plain(const std::string& text) {
 
 json document(const Place& place, const std::string& path, const RequestSample& answer) {
   if (answer.http_status != 200) {
-    const std::string said = answer.http_status ? fmt::format("HTTP {}", answer.http_status)
-                                                : answer.error;
+    const std::string said =
+        answer.http_status ? fmt::format("HTTP {}", answer.http_status) : answer.error;
     fail(place, path,
          answer.http_status == 401 || answer.http_status == 404
              ? said + ": there is no such repository, or it is not public"
@@ -94,17 +92,18 @@ bool wanted(const RegistryQuestion& question, const std::string& tag) {
 std::vector<RegistryTag> hub_tags(const Place& place, const RegistryQuestion& question) {
   std::vector<RegistryTag> tags;
   for (int page = 1; page <= kMaxPages && tags.size() < question.limit; ++page) {
-    std::string path = fmt::format("/v2/repositories/{}/tags?page_size={}&page={}"
-                                   "&ordering=last_updated",
-                                   place.repository, kHubPage, page);
+    std::string path = fmt::format(
+        "/v2/repositories/{}/tags?page_size={}&page={}"
+        "&ordering=last_updated",
+        place.repository, kHubPage, page);
     if (!question.part.empty() && plain(question.part)) path += "&name=" + question.part;
     const RequestSample answer = fetch({.url = place.url}, "GET", path, "", kSeconds);
     if (page > 1 && answer.http_status == 404) break;  // behind the last one
     const json value = document(place, path, answer);
     const json& results = list_at(place, path, value, "results");
     for (const json& each : results) {
-      RegistryTag tag{text_at(each, "name"), text_at(each, "last_updated"),
-                      text_at(each, "digest"), 0};
+      RegistryTag tag{text_at(each, "name"), text_at(each, "last_updated"), text_at(each, "digest"),
+                      0};
       if (!wanted(question, tag.name)) continue;
       const auto bytes = each.find("full_size");
       if (bytes != each.end() && bytes->is_number_unsigned()) tag.bytes = bytes->get<uint64_t>();
@@ -146,11 +145,10 @@ bool number_less(const std::string& a, const std::string& b) {
 
 // Public repositories want a token, too, which anyone gets.
 std::string anonymous_token(const Place& place) {
-  const std::string service = place.host == "nvcr.io" ? "/proxy_auth?" : "/token?service=" +
-                                                                             place.host + "&";
+  const std::string service =
+      place.host == "nvcr.io" ? "/proxy_auth?" : "/token?service=" + place.host + "&";
   const std::string path = service + "scope=repository:" + place.repository + ":pull";
-  const json value =
-      document(place, path, fetch({.url = place.url}, "GET", path, "", kSeconds));
+  const json value = document(place, path, fetch({.url = place.url}, "GET", path, "", kSeconds));
   const std::string token = text_at(value, "token");
   return token.empty() ? text_at(value, "access_token") : token;
 }
@@ -161,8 +159,7 @@ std::vector<RegistryTag> oci_tags(const Place& place, const RegistryQuestion& qu
   for (int page = 0; page < kMaxPages; ++page) {
     std::string path = fmt::format("/v2/{}/tags/list?n={}", place.repository, kOciPage);
     if (!last.empty()) path += "&last=" + last;
-    RequestSample answer =
-        fetch({.url = place.url, .api_key = token}, "GET", path, "", kSeconds);
+    RequestSample answer = fetch({.url = place.url, .api_key = token}, "GET", path, "", kSeconds);
     if (answer.http_status == 401 && token.empty()) {
       token = anonymous_token(place);
       answer = fetch({.url = place.url, .api_key = token}, "GET", path, "", kSeconds);
@@ -176,9 +173,8 @@ std::vector<RegistryTag> oci_tags(const Place& place, const RegistryQuestion& qu
     }
     if (last == before || !plain(last)) break;
   }
-  std::sort(tags.begin(), tags.end(), [](const RegistryTag& a, const RegistryTag& b) {
-    return number_less(b.name, a.name);
-  });
+  std::sort(tags.begin(), tags.end(),
+            [](const RegistryTag& a, const RegistryTag& b) { return number_less(b.name, a.name); });
   const auto same = [](const RegistryTag& a, const RegistryTag& b) { return a.name == b.name; };
   tags.erase(std::unique(tags.begin(), tags.end(), same), tags.end());
   return tags;

@@ -41,8 +41,7 @@ TestReply docker_hub(const TestRequest& request) {
 
 TEST(Registry, DockerHubSaysWhen) {
   hub::TestServer server(docker_hub);
-  const auto tags =
-      registry_tags({"vllm/vllm-openai:v0.27.1", "nightly", 20, server.url()});
+  const auto tags = registry_tags({"vllm/vllm-openai:v0.27.1", "nightly", 20, server.url()});
   ASSERT_EQ(tags.size(), 2u);
   EXPECT_EQ(tags[0].name, "nightly-bbb");
   EXPECT_EQ(tags[0].digest, "sha256:bb");

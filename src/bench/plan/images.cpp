@@ -98,12 +98,12 @@ void choose_build(ChosenImage& chosen, const BackendDescriptor& backend, const M
   const BackendDocker& docker = *backend.docker;
   const Sourced *context = scalar(merged, "build_context"), *file = scalar(merged, "build_file");
   if (context) {
-    chosen.context = expand_variables(
-        context->value, [&](const std::string& name) -> std::optional<std::string> {
-          const auto found = facts.environment.find(name);
-          if (found == facts.environment.end()) return std::nullopt;
-          return found->second;
-        });
+    chosen.context = expand_variables(context->value,
+                                      [&](const std::string& name) -> std::optional<std::string> {
+                                        const auto found = facts.environment.find(name);
+                                        if (found == facts.environment.end()) return std::nullopt;
+                                        return found->second;
+                                      });
     // Of the descriptor's file only where the context is the same repository's, which is not known.
     if (file) chosen.file = file->value;
   } else {
@@ -136,8 +136,9 @@ ChosenImage choose_image(const BackendDescriptor& backend, const MergedLayers& m
   const Sourced version = wanted_version(backend, merged);
   const Sourced* image = scalar(merged, "image");
   ChosenImage chosen;
-  chosen.image = image ? Sourced{with_version(image->value, version.value), image->origin}
-                       : Sourced{with_version(backend.docker->image, version.value), version.origin};
+  chosen.image = image
+                     ? Sourced{with_version(image->value, version.value), image->origin}
+                     : Sourced{with_version(backend.docker->image, version.value), version.origin};
   const Sourced* type = scalar(merged, "image_type");
   chosen.build = (type ? type->value : backend.docker->image_type) == "build";
   if (chosen.build) choose_build(chosen, backend, merged, facts, version.value);
@@ -146,7 +147,8 @@ ChosenImage choose_image(const BackendDescriptor& backend, const MergedLayers& m
     chosen.digest = digest->value;
   else if (pinned != facts.pins.end())
     chosen.digest = pinned->second;
-  if (const Sourced* wanted = scalar(merged, "pr")) lay_over(chosen, backend, *wanted, version.value);
+  if (const Sourced* wanted = scalar(merged, "pr"))
+    lay_over(chosen, backend, *wanted, version.value);
   return chosen;
 }
 
@@ -157,8 +159,7 @@ std::map<std::string, std::string> parse_pins(std::string_view yaml, const std::
   const YamlMap map = file.map("pins");
   for (const auto& [image, digest] : map.entries()) {
     pins[image] = digest.text();
-    if (!pins[image].starts_with("sha256:"))
-      digest.expected("'sha256:' and 64 hexadecimal digits");
+    if (!pins[image].starts_with("sha256:")) digest.expected("'sha256:' and 64 hexadecimal digits");
   }
   return pins;
 }

@@ -41,8 +41,8 @@ struct NamedImage {
 std::vector<NamedImage> named_images(const BackendTable& table, const ModelsFile& models,
                                      const PlanFacts& facts);
 
-// The file of pins: names of images, each with the digest that is taken where no layer says another.
-// Throws Error(kUsage) with the line.
+// The file of pins: names of images, each with the digest that is taken where no layer says
+// another. Throws Error(kUsage) with the line.
 std::map<std::string, std::string> parse_pins(std::string_view yaml, const std::string& place);
 std::string pins_yaml(const std::map<std::string, std::string>& pins);
 

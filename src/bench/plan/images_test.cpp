@@ -51,7 +51,8 @@ models:
 }
 
 TEST_F(Images, ADigestBelongsToTheImageThatItsLayerNames) {
-  const std::string defaults = "defaults: {backends: {vllm: {version: v1, digest: " + kDigest + "}}}";
+  const std::string defaults =
+      "defaults: {backends: {vllm: {version: v1, digest: " + kDigest + "}}}";
   EXPECT_EQ(chosen("vllm", defaults).name(), "vllm/vllm-openai:v1@" + kDigest);
   const auto images = named(defaults + R"(
 models: [{repo_id: org/a, backends: {vllm: {version: v2}}}]
@@ -80,8 +81,9 @@ TEST_F(Images, PinsAreReadAsTheyWereWritten) {
 }
 
 TEST_F(Images, ABuildIsForTheGpusThatAreHere) {
-  const std::string yaml = "defaults: {backends: {vllm: {image_type: build, version: v1}, "
-                           "llamacpp: {image_type: build, version: b1}}}";
+  const std::string yaml =
+      "defaults: {backends: {vllm: {image_type: build, version: v1}, "
+      "llamacpp: {image_type: build, version: b1}}}";
   facts_.gpus.resize(3);
   facts_.gpus[0].compute = 120;
   facts_.gpus[1].compute = 90;

@@ -141,8 +141,9 @@ void build_names(PlanBuild& build) {
   const ModelPlace& place = build.out.place;
   const auto said = build.merged.settings.find("served_name");
   const bool given = said != build.merged.settings.end() && said->second;
-  const std::string name =
-      place.repo_id.empty() && place.is_here() ? place.path().filename().string() : place.repo_id;
+  const std::string name = !place.repo_id.empty() ? place.repo_id
+                           : place.is_here()      ? place.path().filename().string()
+                                                  : build.request.model;
   // A running server has its names, whatever flags its backend has to set one.
   const auto& asked = build.request.settings;
   const auto named = plan.mode == LaunchMode::kAttach ? asked.find("served_name") : asked.end();

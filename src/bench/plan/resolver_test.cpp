@@ -307,6 +307,14 @@ TEST_F(Resolver, NamesOfNothing) {
   EXPECT_TRUE(has(error(), "the models file has no entry for 'c/d'"));
 }
 
+TEST_F(Resolver, ARunningServerHasNamesOfItsOwn) {
+  request_.model = "demo";
+  request_.backend = "vllm";
+  request_.url = "http://127.0.0.1:8000";
+  EXPECT_EQ(plan().served_name.value, "demo");
+  EXPECT_EQ(plan().repo_id, "");
+}
+
 TEST_F(Resolver, StorageRootsAndRevisions) {
   models_ = "defaults: {storage: {primary: ~/m}}\nmodels: [{repo_id: a/b, revisions: [r1]}]";
   facts_.environment["HOME"] = folder_.path().string();

@@ -15,6 +15,7 @@ void add_commands(CLI::App& app, const std::vector<std::string>& arguments) {
   add_bench_command(app);
   is_eval_of_perplexity(arguments) ? add_eval_perplexity_command(app) : add_eval_command(app);
   add_plan_command(app);
+  add_images_command(app);
   add_pull_command(app);
   add_inspect_command(app);
   add_convert_command(app);

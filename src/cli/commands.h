@@ -33,6 +33,7 @@ bool is_eval_of_perplexity(const std::vector<std::string>& arguments);
 void add_logits_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
+void add_images_command(CLI::App& app);
 void add_results_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 void add_report_command(CLI::App& app);

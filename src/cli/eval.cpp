@@ -82,38 +82,74 @@ int64_t max_tokens_of(const EvalFlags& flags, const LaunchPlan& plan) {
   return kDefaultTokens;
 }
 
-// The only model that a running server has.
-std::string only_model(const std::string& url, const std::string& key) {
+// What every server of OpenAI's API understands; for one that no descriptor knows.
+constexpr std::string_view kPlainServer = R"(
+name: openai
+title: A server of OpenAI's API
+source: its list of models names no engine
+formats: [mlx, safetensors, gguf, exl3]
+names_model: argument
+settings: {model: {words: ["{}"]}, host: {words: ["{}"]}, port: {words: ["{}"]}}
+probes: {models: /v1/models}
+dialect:
+  seed: true
+  stream_usage: true
+  unknown_fields: false
+  sampling: [temperature, top_p, frequency_penalty, presence_penalty]
+)";
+
+// What a running server says of itself: the engine by the text that identifies it, and the model,
+// where it has only one.
+void ask_server(PlanRequest& wanted, const std::string& key, BackendTable& table) {
+  std::string url = wanted.url;
+  while (url.ends_with('/')) url.pop_back();
+  if (url.ends_with("/v1")) url.resize(url.size() - 3);
+  const std::string place = url + "/v1/models";
   const RequestSample record = fetch({.url = url, .api_key = key}, "GET", "/v1/models");
-  if (!record.ok())
-    throw Error(ErrorKind::kBackend, "[eval] {}/v1/models: {} {}; give the model's name", url,
-                name(record.status), record.error);
-  const OrderedJson json = parse_document(record.body, url + "/v1/models", "eval");
-  const JsonNode data = JsonNode(json, url + "/v1/models", "eval").at("data");
-  if (data.items().size() != 1)
-    throw Error(ErrorKind::kUsage, "[eval] {} has {} models; give the name of one", url,
-                data.items().size());
-  return data.items()[0].at("id").text();
+  if (!record.ok()) {
+    if (!wanted.backend.empty() && !wanted.model.empty()) return;  // the launch says what is wrong
+    throw Error(ErrorKind::kBackend,
+                "[eval] {}: {} {}; is the server's address right? Else give {}", place,
+                name(record.status), record.error, "the model's name and --backend");
+  }
+  if (wanted.backend.empty()) {
+    for (const BackendDescriptor& backend : table.all())
+      if (wanted.backend.empty() && !backend.probes.identity.empty() &&
+          record.body.find(backend.probes.identity) != std::string::npos)
+        wanted.backend = backend.name;
+    if (wanted.backend.empty()) {
+      table.add(parse_descriptor(kPlainServer, "a server of OpenAI's API"));
+      wanted.backend = "openai";
+    }
+    log_info("[eval] {} is {}", url, table.get(wanted.backend).title);
+  }
+  if (wanted.settings.contains("served_name")) {
+    if (wanted.model.empty()) wanted.model = wanted.settings["served_name"];
+    return;
+  }
+  std::vector<std::string> ids;
+  const OrderedJson json = parse_document(record.body, place, "eval");
+  for (const JsonNode& each : JsonNode(json, place, "eval").at("data").items())
+    ids.push_back(each.at("id").text());
+  if (ids.size() == 1) {
+    wanted.settings["served_name"] = ids.front();
+    if (wanted.model.empty()) wanted.model = ids.front();
+  } else if (wanted.model.empty()) {
+    throw Error(ErrorKind::kUsage, "[eval] {} has {} models; give the name of one{}", url,
+                ids.size(), ids.empty() ? "" : ", as " + ids.front());
+  }
 }
 
 LaunchPlan resolve(EvalFlags& flags) {
   PlanRequest& wanted = flags.inputs.request;
   if (wanted.url.empty() && wanted.model.empty())
     throw Error(ErrorKind::kUsage, "[eval] which model? Give it, or the --url of a running server");
-  if (wanted.model.empty()) {
-    std::string url = wanted.url;
-    while (url.ends_with('/')) url.pop_back();
-    if (url.ends_with("/v1")) url.resize(url.size() - 3);
-    wanted.model = only_model(url, flags.api_key);
-    wanted.settings.emplace("served_name", wanted.model);
-  }
+  BackendTable table = backend_table(flags.inputs);
+  if (!wanted.url.empty()) ask_server(wanted, flags.api_key, table);
   wanted.settings.emplace("concurrency", std::to_string(kDefaultConcurrency));
-  const BackendTable table = backend_table(flags.inputs);
   const ModelsFile models = models_file(flags.inputs, table);
   const PlanFacts facts = wanted.url.empty() ? plan_facts(flags.inputs) : PlanFacts{};
-  PlanRequest request = plan_request(flags.inputs);
-  ask_served_name(request);
-  LaunchPlan plan = resolve_plan(request, table, models, facts).plan;
+  LaunchPlan plan = resolve_plan(plan_request(flags.inputs), table, models, facts).plan;
   for (const std::string& warning : plan.warnings) log_warning("[eval] {}", warning);
   return plan;
 }
@@ -170,7 +206,7 @@ class Evals {
 
   // False: interrupted, or requests failed.
   bool run(const QuestionSet& set) {
-    const EvalHead head = head_of(set);
+    EvalHead head = head_of(set);
     const fs::path stem = folder_ / fs::path(set.source).stem();
     EvalFile file(stem.string() + ".jsonl", head);
     if (!file.records().empty())
@@ -181,8 +217,11 @@ class Evals {
     const EvalRun run = run_eval(client, target_, set, options_, file, progress_to_log());
     for (const std::string& field : run.left_out)
       log_warning("[eval] {} takes no field '{}': it was left out", plan_.backend, field);
-    const EvalSummary summary = summarize_eval(head, set, run, options_.limit);
-    write_text_file(stem.string() + ".summary.json", summary_json(summary).dump(2) + "\n");
+    head.started = file.started();
+    EvalSummary summary = summarize_eval(head, set, run, options_.limit);
+    const std::string summary_path = stem.string() + ".summary.json";
+    summary.seconds += earlier_seconds(summary_path, head.started);
+    write_text_file(summary_path, summary_json(summary).dump(2) + "\n");
     write_text_file(stem.string() + ".summary.md", summary_markdown(summary));
     std::printf("%s  %s\n\n", summary_text(summary).c_str(), file.path().c_str());
     std::fflush(stdout);

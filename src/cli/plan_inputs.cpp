@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bench/client/fetch.h"
+#include "bench/plan/images.h"
 #include "bench/plan/numbers.h"
 #include "checkpoint/hub/hub.h"
 #include "ops/cpu/isa.h"
@@ -134,6 +135,18 @@ void add_engine_flags(CLI::App& command, PlanInputs& inputs) {
       ->allow_extra_args(false);
 }
 
+fs::path pins_path() {
+  return settings_folder() / "pins.yaml";
+}
+
+std::map<std::string, std::string> read_pins() {
+  constexpr size_t kMaxBytes = size_t{1} << 20;
+  std::error_code ignored;
+  const fs::path path = pins_path();
+  if (!fs::is_regular_file(path, ignored)) return {};
+  return parse_pins(read_text_file(path, kMaxBytes), path.string());
+}
+
 // What a running server calls its model, where it has only one.
 std::optional<std::string> only_model_at(std::string url, const std::string& key) {
   while (url.ends_with('/')) url.pop_back();
@@ -195,11 +208,7 @@ void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs) {
   PlanRequest& request = inputs.request;
   command.add_option("--launch", inputs.mode, "docker, process or attach")
       ->check(CLI::IsMember({"docker", "process", "attach"}));
-  command.add_option("--models-file,--config", inputs.models_file,
-                     "Models file (default: config/models.yaml, else ~/.config/mica/models.yaml)");
-  command.add_option("--backends-dir", inputs.backends_folder,
-                     "Folder of descriptors that replace built-in ones or add to them (also read: "
-                     "~/.config/mica/backends)");
+  add_config_flags(command, inputs);
   command.add_option("--profile", request.profile,
                      "Profile of the model, or none; `mica bench` takes several as a,b");
   command.add_option("--gguf", request.gguf,
@@ -213,6 +222,14 @@ void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs) {
       ->allow_extra_args(false);
   command.add_flag("--force", request.force, "Also what a capability table refuses");
   add_engine_flags(command, inputs);
+}
+
+void add_config_flags(CLI::App& command, PlanInputs& inputs) {
+  command.add_option("--models-file,--config", inputs.models_file,
+                     "Models file (default: config/models.yaml, else ~/.config/mica/models.yaml)");
+  command.add_option("--backends-dir", inputs.backends_folder,
+                     "Folder of descriptors that replace built-in ones or add to them (also read: "
+                     "~/.config/mica/backends)");
 }
 
 BackendTable backend_table(const PlanInputs& inputs) {
@@ -237,6 +254,14 @@ ModelsFile models_file(const PlanInputs& inputs, const BackendTable& table) {
   return parse_models_file(read_text_file(path, kMaxBytes), path.string(), table);
 }
 
+fs::path write_pins(const std::map<std::string, std::string>& pins) {
+  std::map<std::string, std::string> all = read_pins();
+  for (const auto& [image, digest] : pins) all[image] = digest;
+  fs::create_directories(pins_path().parent_path());
+  write_text_file(pins_path(), pins_yaml(all));
+  return pins_path();
+}
+
 PlanFacts plan_facts(const PlanInputs& inputs) {
   PlanFacts facts;
   if (inputs.gpus.empty()) {
@@ -248,6 +273,7 @@ PlanFacts plan_facts(const PlanInputs& inputs) {
   }
   facts.cores = default_threads();
   facts.numa_nodes = numa_nodes();
+  facts.pins = read_pins();
   facts.user = fmt::format("{}:{}", ::getuid(), ::getgid());
   facts.hub_cache = fs::absolute(hub_options_from_environment().cache);
   for (char** variable = environ; *variable; ++variable) {

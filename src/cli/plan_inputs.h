@@ -1,6 +1,8 @@
 // The flags of every command that starts a backend, and what is read for them.
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,13 +30,20 @@ void add_plan_flags(CLI::App& command, PlanInputs& inputs);
 // port, image, concurrency and kv-bits.
 void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs);
 
+// Of these --models-file and --backends-dir alone.
+void add_config_flags(CLI::App& command, PlanInputs& inputs);
+
 // The built-in descriptors, then those of ~/.config/mica/backends, then --backends-dir.
 BackendTable backend_table(const PlanInputs& inputs);
 
 // --models-file, else config/models.yaml here, else ~/.config/mica/models.yaml, else an empty one.
 ModelsFile models_file(const PlanInputs& inputs, const BackendTable& table);
 
-// This machine's, GPUs included (up to two seconds), or those that --assume-gpu says.
+// Adds to ~/.config/mica/pins.yaml, and returns its path.
+std::filesystem::path write_pins(const std::map<std::string, std::string>& pins);
+
+// This machine's, GPUs included (up to two seconds), or those that --assume-gpu says; and the pins
+// of images.
 PlanFacts plan_facts(const PlanInputs& inputs);
 
 PlanRequest plan_request(const PlanInputs& inputs);

@@ -38,6 +38,7 @@ EvalHead read_head(const JsonNode& node) {
   head.shots = static_cast<int32_t>(shots);
   node.read("system", head.system);
   node.read("max_tokens", head.max_tokens);
+  node.read("started", head.started);
   if (const auto fields = node.find("fields"))
     for (const auto& [name, value] : fields->members())
       head.fields.emplace_back(name, dump(value.json()));
@@ -129,6 +130,7 @@ void EvalFile::read(const EvalHead& head) {
       throw Error(ErrorKind::kUsage, "[eval] {}: can't be shortened: {}", path_.string(),
                   std::strerror(errno));
   }
+  started_ = head.started;
   if (whole == 0) return write(head_json(head));
 
   std::unordered_map<std::string, size_t> places;  // by question, of records_
@@ -138,7 +140,9 @@ void EvalFile::read(const EvalHead& head) {
     const OrderedJson json = parse_document(line, place, "eval");
     const JsonNode node(json, place, "eval");
     if (number == 1) {
-      if (const std::string other = difference(read_head(node), head); !other.empty())
+      const EvalHead first = read_head(node);
+      started_ = first.started;
+      if (const std::string other = difference(first, head); !other.empty())
         throw Error(ErrorKind::kUsage,
                     "[eval] {}: belongs to another eval: {}; give another --output, or remove the "
                     "file",

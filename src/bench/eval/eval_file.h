@@ -46,12 +46,14 @@ class EvalFile {
   void append(const EvalRecord& record);
   void sync();  // to the disk
   const std::filesystem::path& path() const { return path_; }
+  const std::string& started() const { return started_; }  // when the file was begun
 
  private:
   void read(const EvalHead& head);
   void write(const OrderedJson& line);
 
   std::filesystem::path path_;
+  std::string started_;
   int fd_ = -1;
   std::optional<FileLock> lock_;
   std::vector<EvalRecord> records_;

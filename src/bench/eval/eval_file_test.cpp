@@ -18,7 +18,8 @@ EvalHead head() {
           .questions = 2,
           .model = "fake",
           .max_tokens = 100,
-          .fields = {{"temperature", "0"}}};
+          .fields = {{"temperature", "0"}},
+          .started = "2026-01-31T12:00:00Z"};
 }
 
 EvalRecord record(const std::string& id, const std::string& answer) {
@@ -57,6 +58,7 @@ TEST(EvalFile, GoesOn) {
   later.url = "http://elsewhere";
   later.started = "now";
   const EvalFile file(path, later);
+  EXPECT_EQ(file.started(), head().started);
   ASSERT_EQ(file.records().size(), 2u);
   EXPECT_EQ(file.records()[0].id, "1");
   EXPECT_EQ(file.records()[0].answer, "c");

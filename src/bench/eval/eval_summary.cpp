@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/file.h"
+
 namespace mica {
 namespace {
 
@@ -119,6 +121,18 @@ EvalSummary summarize_eval(const EvalHead& head, const QuestionSet& set, const E
   }
   for (auto& [name, group] : groups) summary.groups.push_back(std::move(group));
   return summary;
+}
+
+double earlier_seconds(const std::filesystem::path& summary, const std::string& started) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(summary, ignored)) return 0;
+  const auto json =
+      OrderedJson::parse(read_text_file(summary), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("eval") || !json["eval"].is_object()) return 0;
+  const bool same = json["eval"].value("started", OrderedJson()) == started;
+  return same && json.contains("seconds") && json["seconds"].is_number()
+             ? json["seconds"].get<double>()
+             : 0;
 }
 
 OrderedJson summary_json(const EvalSummary& summary) {

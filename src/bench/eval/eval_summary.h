@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,7 +33,7 @@ struct EvalSummary {
   std::vector<EvalGroup> groups;                                       // by name
   int64_t prompt_tokens = 0, output_tokens = 0, reasoning_tokens = 0;  // where servers say them
   int64_t longest_output = 0;
-  double seconds = 0;  // of the last run
+  double seconds = 0;  // of summarize_eval()'s run; the caller adds earlier ones
 
   int64_t answered() const { return correct + wrong + truncated; }
   bool complete() const { return missing == 0 && failed == 0; }
@@ -42,6 +43,10 @@ struct EvalSummary {
 // `questions`: so many of the first were to be asked; 0 = all.
 EvalSummary summarize_eval(const EvalHead& head, const QuestionSet& set, const EvalRun& run,
                            int64_t questions = 0);
+
+// Seconds of the runs before, by the summary that they left, if it is of the eval that began then;
+// 0 without one.
+double earlier_seconds(const std::filesystem::path& summary, const std::string& started);
 
 OrderedJson summary_json(const EvalSummary& summary);
 std::string summary_text(const EvalSummary& summary);      // for a terminal

@@ -248,5 +248,19 @@ TEST(EvalSummary, IsShownInThreeForms) {
   EXPECT_EQ(json["eval"]["model"], "m");
 }
 
+TEST(EvalSummary, KnowsTheSecondsOfEarlierRuns) {
+  const TempFolder folder;
+  const auto path = folder.path() / "eval.summary.json";
+  EvalSummary summary;
+  summary.head.started = "2026-01-31T12:00:00Z";
+  summary.seconds = 12.5;
+  EXPECT_EQ(earlier_seconds(path, summary.head.started), 0);
+  write_text_file(path, summary_json(summary).dump());
+  EXPECT_EQ(earlier_seconds(path, summary.head.started), 12.5);
+  EXPECT_EQ(earlier_seconds(path, "2026-02-01T12:00:00Z"), 0) << "of another eval";
+  write_text_file(path, "{\"eval\"");
+  EXPECT_EQ(earlier_seconds(path, summary.head.started), 0);
+}
+
 }  // namespace
 }  // namespace mica

@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 using Words = std::vector<std::string>;
 
 constexpr double kQuestionSeconds = 20;  // a daemon that pulls may be slow to answer
+constexpr double kRemovalSeconds = 300;  // of tens of GB
 constexpr auto kLookInterval = std::chrono::milliseconds(50);
 
 ProcessResult ask(const std::string& program, const Words& arguments,
@@ -184,6 +185,11 @@ std::optional<ImageFacts> Docker::image(const std::string& name) const {
     if (facts.digest.empty() || repository(text) == repository(name)) facts.digest = text;
   }
   return facts;
+}
+
+std::string Docker::remove_image(const std::string& id) const {
+  const ProcessResult result = ask(program_, {"image", "rm", id}, kRemovalSeconds);
+  return result.ok() ? "" : words_of(result);
 }
 
 std::optional<ContainerFacts> Docker::container(const std::string& id) const {

@@ -34,6 +34,7 @@ struct ImageFacts {
 
 struct ImageBuild {
   std::string context;     // a folder or a Git URL; empty: the Dockerfile needs none
+  std::string file;        // of the Dockerfile in the context; empty: the usual one
   std::string dockerfile;  // its text; empty: the context's own
   struct Argument {
     std::string name, value;
@@ -67,6 +68,8 @@ class Docker {
   // `anew`: without the cache of layers.
   ImageFacts build(const std::string& name, const ImageBuild& build, bool anew,
                    const Line& progress, std::stop_token stop) const;
+  // Why it was not removed (a container uses it, it has further names); empty: it is gone.
+  std::string remove_image(const std::string& id) const;
 
   // By name or id; nothing when the daemon knows none. Throws LaunchError when it can't be asked,
   // as do all below.

@@ -119,6 +119,12 @@ ImageFacts Docker::build(const std::string& name, const ImageBuild& build, bool 
   if (!build.dockerfile.empty()) {
     spec.argv.insert(spec.argv.end(), {"--file", "-"});
     spec.input = files.dockerfile();
+  } else if (!build.file.empty()) {
+    // Of a folder by its path here, of a repository by that in it.
+    const bool remote = is_url(build.context);
+    spec.argv.insert(
+        spec.argv.end(),
+        {"--file", remote ? build.file : (fs::path(build.context) / build.file).string()});
   }
   spec.argv.push_back(files.context());
   const Followed run = follow(spec, progress, stop);

@@ -100,7 +100,7 @@ TEST_F(DockerTest, APullEndsWhenTheUserWants) {
 TEST_F(DockerTest, BuildsFromATextWithoutAContext) {
   docker_says("images.json", "{}");
   const ImageBuild build{
-      "", "FROM scratch\n", {{"VERSION", "1.2", false}, {"BUILD_TOKEN", "hush", true}}};
+      "", "", "FROM scratch\n", {{"VERSION", "1.2", false}, {"BUILD_TOKEN", "hush", true}}};
   const ImageFacts image =
       Docker(docker().string()).build("mica/x:1.2", build, false, no_lines, {});
   EXPECT_EQ(image.pinned(), image.id);  // no registry knows it
@@ -114,13 +114,13 @@ TEST_F(DockerTest, BuildsFromATextWithoutAContext) {
 
 TEST_F(DockerTest, ABuildThatFailsSaysWhy) {
   EXPECT_EQ(refused([](const Docker& docker) {
-              docker.build("x:1", {"/no/such/folder", "", {}}, false, no_lines, {});
+              docker.build("x:1", {"/no/such/folder", "", "", {}}, false, no_lines, {});
             }).problem,
             LaunchProblem::kImageBuild);
   docker_says("build_error",
               "ERROR: failed to solve: process \"/bin/sh -c make\" did not complete");
   const LaunchFailure failure = refused([](const Docker& docker) {
-    docker.build("x:1", {"", "FROM scratch\n", {}}, true, no_lines, {});
+    docker.build("x:1", {"", "", "FROM scratch\n", {}}, true, no_lines, {});
   });
   EXPECT_EQ(failure.problem, LaunchProblem::kImageBuild);
   EXPECT_NE(failure.tail.back().find("failed to solve"), std::string::npos);

@@ -6,6 +6,7 @@
 
 #include "bench/launch/container_members.h"
 #include "bench/launch/engine_state.h"
+#include "bench/launch/images.h"
 
 namespace mica {
 namespace {
@@ -20,13 +21,6 @@ bool wants_gpus(const LaunchPlan& plan) {
                      [](const PlanArgument& option) {
                        return !option.words.empty() && option.words[0].starts_with("--gpus");
                      });
-}
-
-ImageBuild build_of(const LaunchPlan& plan) {
-  ImageBuild build{plan.build_context, plan.dockerfile, {}};
-  for (const PlanVariable& variable : plan.build_arguments)
-    build.arguments.push_back({variable.name, variable.value, variable.secret});
-  return build;
 }
 
 // These would take the container away from its client, or before it was looked at.
@@ -60,19 +54,19 @@ void EngineState::prepare_docker() {
   docker_.emplace(options_.docker);
   container_members_ = std::make_unique<ContainerMembers>(*docker_);
   const DockerFacts facts = docker_->preflight(wants_gpus(plan_));
-  const std::string wanted =
-      plan_.digest.empty() ? plan_.image.value : plan_.image.value + "@" + plan_.digest;
-  if (!options_.rebuild) image = docker_->image(wanted);
+  const ImageWanted wanted = wanted_image(plan_);
+  if (!options_.rebuild) image = docker_->image(wanted.name);
   if (!image) {
     tell(LaunchProgress::Kind::kStep,
-         fmt::format("{} {}", plan_.build ? "building" : "pulling", wanted));
+         fmt::format("{} {}", plan_.build ? "building" : "pulling", wanted.name));
     const auto progress = [this](const std::string& line) {
       tell(LaunchProgress::Kind::kLog, line);
     };
+    const ImageRecords records(options_.state_folder.empty() ? default_state_folder()
+                                                             : options_.state_folder);
     try {
-      image = plan_.build ? docker_->build(wanted, build_of(plan_), options_.rebuild, progress,
-                                           options_.interrupt)
-                          : docker_->pull(wanted, progress, options_.interrupt);
+      image =
+          obtain_image(*docker_, wanted, options_.rebuild, records, progress, options_.interrupt);
     } catch (LaunchError& error) {
       LaunchFailure failure = error.failure();
       if (!plan_.image_hint.empty()) failure.notes.push_back(plan_.image_hint);

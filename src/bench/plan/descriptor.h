@@ -40,13 +40,27 @@ struct BackendSetting {
   void check(const std::string& value, const std::string& place) const;
 };
 
+// The build argument that says for which GPUs an image is compiled.
+struct BackendArchitectures {
+  std::string argument;  // empty: none
+  bool torch = false;    // "8.0 12.0", as TORCH_CUDA_ARCH_LIST; else "80;120", as CMake
+};
+
+// A folder of a repository that is laid over the image, so that a pull request runs.
+struct BackendOverlay {
+  std::string repository;    // a Git URL; empty: none
+  std::string folder, into;  // of the repository; of the image
+};
+
 struct BackendDocker {
   std::string image;       // "{version}" in it
   bool moving = false;     // the tag does not stand for one image
   std::string image_type;  // "prebuilt", "build"
   std::string hint;        // where the image comes from, when it is not pulled
-  std::string build_context, dockerfile;
+  std::string build_context, build_file, dockerfile;  // "{version}" in the context
   std::map<std::string, std::string> build_arguments;
+  BackendArchitectures architectures;
+  BackendOverlay overlay;
   std::vector<std::vector<std::string>> options;
   std::vector<std::string> program;    // behind the image
   std::vector<std::string> arguments;  // which of model, host and port are said, in this order

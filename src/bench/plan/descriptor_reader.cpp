@@ -47,6 +47,22 @@ std::vector<std::string> read_given(YamlMap& map) {
   return given;
 }
 
+void read_build(const YamlValue& value, BackendDocker& docker) {
+  YamlMap keys = value.map("build");
+  keys.read("context", docker.build_context);
+  keys.read("file", docker.build_file);
+  keys.read("dockerfile", docker.dockerfile);
+  if (const auto arguments = keys.find("arguments"))
+    docker.build_arguments = read_texts(*arguments, "build arguments");
+  if (const auto given = keys.find("architectures")) {
+    YamlMap map = given->map("architectures");
+    docker.architectures.argument = map.require("argument").text();
+    docker.architectures.torch = map.require("form").one_of({"torch", "cmake"}) == "torch";
+    map.finish();
+  }
+  keys.finish();
+}
+
 BackendDocker read_docker(const YamlValue& value, const std::string& place) {
   YamlMap map = value.map("docker");
   BackendDocker docker;
@@ -56,12 +72,12 @@ BackendDocker read_docker(const YamlValue& value, const std::string& place) {
   if (const auto type = map.find("image_type"))
     docker.image_type = type->one_of({"prebuilt", "build"});
   map.read("hint", docker.hint);
-  if (const auto build = map.find("build")) {
-    YamlMap keys = build->map("build");
-    keys.read("context", docker.build_context);
-    keys.read("dockerfile", docker.dockerfile);
-    if (const auto arguments = keys.find("arguments"))
-      docker.build_arguments = read_texts(*arguments, "build arguments");
+  if (const auto build = map.find("build")) read_build(*build, docker);
+  if (const auto overlay = map.find("overlay")) {
+    YamlMap keys = overlay->map("overlay");
+    docker.overlay.repository = keys.require("repository").text();
+    docker.overlay.folder = keys.require("folder").text();
+    docker.overlay.into = keys.require("into").text();
     keys.finish();
   }
   if (const auto options = map.find("options"))

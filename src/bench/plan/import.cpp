@@ -219,8 +219,15 @@ void Importer::layer(const YamlValue& value, const BackendDescriptor& of) {
       extra = each;
     else if (key == "tabby_version")
       note(each, "tabby_version was read by nothing; it was left out");
-    else if (key == "pr_number" || key == "pr_overlay")
-      note(each, "{}: name the image of the build by `image`; it was left out", key);
+    else if (key == "pr_number")
+      note(each,
+           "pr_number is pr now, with a commit: pr: {0}@COMMIT, as said by git ls-remote {1} "
+           "refs/pull/{0}/head; it was left out",
+           hub::printable(each.text(), 20),
+           of.docker && !of.docker->overlay.repository.empty() ? of.docker->overlay.repository
+                                                               : "REPOSITORY");
+    else if (key == "pr_overlay")
+      note(each, "pr_overlay is what pr does; it was left out");
     else if (!layer_key(key, each, of))
       note(each, "{} is not known; it was left out", hub::printable(key, 60));
   }

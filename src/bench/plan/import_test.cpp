@@ -95,7 +95,9 @@ TEST(Import, TheTypedState) {
         "old.yaml:19: '(a|b)+$' can't be written as globs", "llama is llamacpp now",
         "old.yaml:23: image_type build: the scripts' Dockerfile is not here",
         "cache_type_k is --cache-type-k in extra_args now", "tabby_version was read by nothing",
-        "docker_image is image now", "pr_number: name the image of the build",
+        "docker_image is image now",
+        "pr_number is pr now, with a commit: pr: 31575@COMMIT, as said by git ls-remote "
+        "https://github.com/vllm-project/vllm.git refs/pull/31575/head",
         "nightly chose a Python environment"})
     EXPECT_TRUE(has(report, line)) << line << "\n" << report;
 }

@@ -111,9 +111,10 @@ SettingMap read_settings(const YamlValue& value, const BackendDescriptor* backen
   return settings;
 }
 
-TextMap read_environment(const YamlValue& value) {
+// Of `env` and `build_args`.
+TextMap read_variables(const YamlValue& value, const char* title) {
   TextMap texts;
-  const YamlMap map = value.map("env");
+  const YamlMap map = value.map(title);
   for (const auto& [name, each] : map.entries()) {
     const bool good = !name.empty() && name.find_first_of("= \t\n") == name.npos &&
                       !parse_integer(name.substr(0, 1));
@@ -167,8 +168,18 @@ TextMap read_sampling(const YamlValue& value) {
   return texts;
 }
 
+// "31575@" and a commit: what a branch holds changes from day to day.
+bool is_pinned_request(const std::string& text) {
+  constexpr size_t kCommitDigits = 40;
+  const size_t at = text.find('@');
+  if (at == 0 || at == text.npos || text.size() != at + 1 + kCommitDigits) return false;
+  return text.find_first_not_of("0123456789") == at &&
+         text.find_first_not_of("0123456789abcdef", at + 1) == text.npos;
+}
+
 void read_scalars(YamlMap& map, Layer& layer) {
-  for (const char* key : {"version", "image", "digest", "build_context", "url", "directory"})
+  for (const char* key :
+       {"version", "image", "digest", "build_context", "build_file", "url", "directory"})
     if (const auto value = map.find(key)) layer.scalars[key] = {value->text(), {value->place()}};
   if (const auto value = map.find("image_type"))
     layer.scalars["image_type"] = {value->one_of({"prebuilt", "build"}), {value->place()}};
@@ -177,6 +188,11 @@ void read_scalars(YamlMap& map, Layer& layer) {
   const auto digest = layer.scalars.find("digest");
   if (digest != layer.scalars.end() && !digest->second.value.starts_with("sha256:"))
     map.find("digest")->expected("'sha256:' and 64 hexadecimal digits");
+  if (const auto value = map.find("pr")) {
+    if (!is_pinned_request(value->text()))
+      value->expected("a pull request at a commit, NUMBER@ and 40 hexadecimal digits");
+    layer.scalars["pr"] = {value->text(), {value->place()}};
+  }
 }
 
 }  // namespace
@@ -191,7 +207,9 @@ Layer read_layer(YamlMap& map, const std::string& title, const BackendDescriptor
     if (layer.program->values.empty()) value->expected("at least one word");
   }
   if (const auto value = map.find("args")) layer.settings = read_settings(*value, backend, table);
-  if (const auto value = map.find("env")) layer.environment = read_environment(*value);
+  if (const auto value = map.find("env")) layer.environment = read_variables(*value, "env");
+  if (const auto value = map.find("build_args"))
+    layer.build_arguments = read_variables(*value, "build_args");
   if (const auto value = map.find("sampling")) layer.sampling = read_sampling(*value);
   if (const auto value = map.find("extra_args"))
     layer.extra_arguments = read_change(*value, read_arguments);

@@ -137,6 +137,13 @@ void merge_extra(const BackendDescriptor& backend, const Layer& layer, MergedLay
   for (const PlanArgument& argument : change.add) add_extra(backend, argument, merged);
 }
 
+// A digest belongs to the image that its layer names: where a later one names another, it goes.
+void merge_scalars(const Layer& layer, MergedLayers& merged) {
+  for (const char* key : {"version", "image", "image_type", "pr"})
+    if (layer.scalars.contains(key)) merged.scalars.erase("digest");
+  for (const auto& [key, value] : layer.scalars) merged.scalars[key] = value;
+}
+
 }  // namespace
 
 bool begins_argument(const std::string& word) {
@@ -171,9 +178,10 @@ std::vector<PlanArgument> group_words(const std::vector<std::string>& words, con
 MergedLayers merge_layers(const BackendDescriptor& backend, const std::vector<Layer>& layers) {
   MergedLayers merged;
   for (const Layer& layer : layers) {
-    for (const auto& [key, value] : layer.scalars) merged.scalars[key] = value;
+    merge_scalars(layer, merged);
     merge_settings(backend, layer, merged);
     merge_texts(layer.environment, merged.environment);
+    merge_texts(layer.build_arguments, merged.build_arguments);
     merge_texts(layer.sampling, merged.sampling);
     if (layer.program) merged.program = layer.program;
     merge_extra(backend, layer, merged);

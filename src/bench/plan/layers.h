@@ -32,11 +32,12 @@ using TextMap = std::map<std::string, std::optional<Sourced>>;
 
 struct Layer {
   std::string title;  // "defaults", "pattern 'GLM*'", "profile fast", "the command line"
-  // version image digest image_type build_context mode url directory
+  // version image digest image_type build_context build_file pr mode url directory
   std::map<std::string, Sourced> scalars;
   SettingMap settings;
   TextMap environment;
-  TextMap sampling;  // fields of requests, JSON values
+  TextMap build_arguments;  // of the image
+  TextMap sampling;         // fields of requests, JSON values
   std::optional<SettingValue> program;
   ListChange extra_arguments, docker_options;
   ListChange mounts;  // of one word each: "HOST:CONTAINER[:rw]"
@@ -55,7 +56,7 @@ std::string flag_of(const PlanArgument& argument);
 struct MergedLayers {
   std::map<std::string, Sourced> scalars;
   SettingMap settings;  // by the backend's own names
-  TextMap environment, sampling;
+  TextMap environment, build_arguments, sampling;
   std::optional<SettingValue> program;
   std::vector<PlanArgument> extra_arguments;  // that are no settings
   // Of Docker: what is added, and what goes of the descriptor's.

@@ -195,6 +195,8 @@ ModelPlace locate_model(const ModelWanted& wanted, const ModelEntry* entry, cons
     place.revision = entry->revisions.front();
   if (!wanted.path.empty())
     found_at(place, wanted.path, "the command line");
+  else if (place.repo_id.empty() && !request.url.empty())
+    return place;  // a running server's name for it
   else if (place.repo_id.empty())
     fail_unknown(wanted.text, file);
   else

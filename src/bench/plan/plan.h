@@ -95,6 +95,7 @@ struct LaunchPlan {
   std::string digest;         // "sha256:…" that it must have; empty = any
   bool build = false;         // it is built when it is not there; else pulled
   std::string build_context;  // a folder or a Git URL; empty = the Dockerfile needs none
+  std::string build_file;     // of the Dockerfile in it; empty = the usual one
   std::string dockerfile;     // its text, for `docker build -f -`; empty = the context's own
   std::vector<PlanVariable> build_arguments;
   std::string image_hint;                    // where it comes from, for people who don't have it

@@ -27,6 +27,7 @@ struct PlanFacts {
   std::filesystem::path hub_cache;  // the folder of models--…
   std::map<std::string, std::string> environment;
   std::map<std::string, std::string> programs;  // "mica": the path of this one
+  std::map<std::string, std::string> pins;      // of images: name to "sha256:…"
 };
 
 // The command line. Empty and nullopt are not said.

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/expand.h"
+#include "bench/plan/images.h"
 #include "bench/plan/resolver.h"
 
 namespace mica {
@@ -30,28 +31,17 @@ const Sourced* scalar(const PlanBuild& build, const char* name) {
   return found == build.merged.scalars.end() ? nullptr : &found->second;
 }
 
-void choose_image(PlanBuild& build) {
+void use_image(PlanBuild& build) {
   LaunchPlan& plan = build.out.plan;
-  const BackendDocker& docker = *build.backend.docker;
-  const Sourced* image = scalar(build, "image");
-  const std::string& version = plan.backend_version.value;
-  plan.image = image
-                   ? Sourced{with(image->value, "{version}", version), image->origin}
-                   : Sourced{with(docker.image, "{version}", version), plan.backend_version.origin};
-  if (const Sourced* digest = scalar(build, "digest")) plan.digest = digest->value;
-  const Sourced* type = scalar(build, "image_type");
-  plan.build = (type ? type->value : docker.image_type) == "build";
-  plan.image_hint = docker.hint;
-  const Sourced* context = scalar(build, "build_context");
-  plan.build_context = context ? expanded(context->value, build.facts) : docker.build_context;
-  if (!plan.build) return;
-  if (!context) plan.dockerfile = docker.dockerfile;
-  for (const auto& [name, value] : docker.build_arguments)
-    plan.build_arguments.push_back({name, with(value, "{version}", version)});
-  if (plan.build_context.empty() && plan.dockerfile.empty())
-    throw Error(ErrorKind::kUsage,
-                "[plan] {}: image_type is build, and there is no build_context with a Dockerfile",
-                build.backend.name);
+  ChosenImage chosen = choose_image(build.backend, build.merged, build.facts);
+  plan.image = std::move(chosen.image);
+  plan.digest = std::move(chosen.digest);
+  plan.build = chosen.build;
+  plan.build_context = std::move(chosen.context);
+  plan.build_file = std::move(chosen.file);
+  plan.dockerfile = std::move(chosen.dockerfile);
+  plan.build_arguments = std::move(chosen.arguments);
+  plan.image_hint = build.backend.docker->hint;
 }
 
 bool is_gpu_option(const PlanArgument& option) {
@@ -190,7 +180,7 @@ void choose_mounts(PlanBuild& build) {
 }  // namespace
 
 void build_docker(PlanBuild& build) {
-  choose_image(build);
+  use_image(build);
   choose_options(build);
   choose_mounts(build);
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "bench/plan/images.h"
 #include "bench/plan/numbers.h"
 
 namespace mica {
@@ -140,8 +141,9 @@ void build_names(PlanBuild& build) {
   const ModelPlace& place = build.out.place;
   const auto said = build.merged.settings.find("served_name");
   const bool given = said != build.merged.settings.end() && said->second;
-  const std::string name =
-      place.repo_id.empty() && place.is_here() ? place.path().filename().string() : place.repo_id;
+  const std::string name = !place.repo_id.empty() ? place.repo_id
+                           : place.is_here()      ? place.path().filename().string()
+                                                  : build.request.model;
   // A running server has its names, whatever flags its backend has to set one.
   const auto& asked = build.request.settings;
   const auto named = plan.mode == LaunchMode::kAttach ? asked.find("served_name") : asked.end();
@@ -206,10 +208,7 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
   plan.repo_id = build.out.place.repo_id;
   plan.revision = build.out.place.revision;
   if (build.out.place.is_here()) plan.model_path = build.out.place.path().string();
-  const auto version = build.merged.scalars.find("version");
-  plan.backend_version = version != build.merged.scalars.end()
-                             ? version->second
-                             : Sourced{build.backend.version, {build.backend.place}};
+  plan.backend_version = wanted_version(build.backend, build.merged);
   plan.needs_gpu = !build.backend.cpu;
   plan.probes = build.backend.probes;
   plan.dialect = build.backend.dialect;

@@ -288,7 +288,8 @@ TEST_F(Resolver, ImagesOfTheUser) {
   request_.image = "other:1";
   models_ = "models: []";
   EXPECT_TRUE(has(command(), " other:1 --model"));
-  models_ = "defaults: {backends: {vllm: {image_type: build}}}";
+  request_.backend = "sglang";
+  models_ = "defaults: {backends: {sglang: {image_type: build}}}";
   EXPECT_TRUE(has(error(), "there is no build_context with a Dockerfile"));
 }
 
@@ -304,6 +305,14 @@ TEST_F(Resolver, NamesOfNothing) {
   EXPECT_TRUE(has(error(), "a/b has no profile 'fast'"));
   request_.model = "c/d";
   EXPECT_TRUE(has(error(), "the models file has no entry for 'c/d'"));
+}
+
+TEST_F(Resolver, ARunningServerHasNamesOfItsOwn) {
+  request_.model = "demo";
+  request_.backend = "vllm";
+  request_.url = "http://127.0.0.1:8000";
+  EXPECT_EQ(plan().served_name.value, "demo");
+  EXPECT_EQ(plan().repo_id, "");
 }
 
 TEST_F(Resolver, StorageRootsAndRevisions) {

@@ -42,6 +42,7 @@ Json docker_json(const LaunchPlan& plan) {
           {"digest", plan.digest},
           {"build", plan.build},
           {"build_context", plan.build_context},
+          {"build_file", plan.build_file},
           {"dockerfile", plan.dockerfile},
           {"build_arguments", variables(plan.build_arguments)},
           {"options", arguments(plan.docker_options)},

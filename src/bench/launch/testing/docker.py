@@ -4,7 +4,7 @@ the folder $FAKE_DOCKER:
   images.json   name -> {"id", "digest", "program": [...], "here": bool}; a missing one can't be pulled
   info.json     what `docker info` answers, beside its defaults
   broken        text of the daemon's error: no command works
-  pull_error, run_error, inspect_error   likewise of one command
+  pull_error, run_error, inspect_error, image_rm_error   likewise of one command
   calls         every call, a JSON list a line
   containers/ID/{config.json,log,pid,exit}"""
 import json
@@ -40,7 +40,8 @@ def images():
 
 def find_image(name):
     for key, image in images().items():
-        if name in (key, image["id"], image.get("digest")):
+        digest = image.get("digest")
+        if name in (key, image["id"], digest) or digest and name == key + digest[digest.index("@"):]:
             return key, image
     return name, None
 
@@ -113,6 +114,17 @@ def image_inspect(words):
     digests = [image["digest"]] if image.get("digest") else []
     print(json.dumps({"Id": image["id"], "RepoDigests": digests, "Created": "2026-01-02T03:04:05Z",
                       "Size": 12345}))
+
+
+def image_rm(words):
+    if text_of("image_rm_error"):
+        fail(text_of("image_rm_error"))
+    name, image = find_image(words[-1])
+    if not image or not image["here"]:
+        fail(f"Error response from daemon: No such image: {words[-1]}")
+    image["here"] = False
+    save_image(name, image)
+    print("Untagged: " + name)
 
 
 def pull(words):
@@ -289,7 +301,8 @@ if words[:1] == ["--shim"]:
     sys.exit(0)
 if text_of("broken"):
     fail(text_of("broken"))
-commands = {("info",): info, ("image", "inspect"): image_inspect, ("pull",): pull, ("build",): build,
+commands = {("info",): info, ("image", "inspect"): image_inspect, ("image", "rm"): image_rm,
+            ("pull",): pull, ("build",): build,
             ("run",): run, ("container", "inspect"): container_inspect, ("ps",): ps, ("top",): top,
             ("kill",): kill, ("stop",): stop, ("rm",): rm}
 for head, command in commands.items():

@@ -120,6 +120,7 @@ BackendSetting read_setting(const std::string& name, const YamlValue& value) {
   if (const auto texts = map.find("map")) setting.map = read_texts(*texts, "a setting's map");
   map.read("unless", setting.unless);
   map.read("times", setting.times);
+  map.read("divides_heads", setting.divides_heads);
   if (const auto standard = map.find("default")) {
     setting.default_value = standard->text();
     setting.check(*setting.default_value, standard->place());

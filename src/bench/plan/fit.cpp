@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 
 namespace mica {
 namespace {
@@ -92,8 +93,9 @@ int64_t largest(int64_t most, Fits fits) {
   return low;
 }
 
-void find_limits(const Estimate& estimate, const Load& load, MemoryFit& fit) {
-  fit.most_context = largest(kMostContext, [&](int64_t context) {
+void find_limits(const FitQuestion& q, const Estimate& estimate, const Load& load, MemoryFit& fit) {
+  const int64_t most = q.model.context > 0 ? std::min(q.model.context, kMostContext) : kMostContext;
+  fit.most_context = largest(most, [&](int64_t context) {
     Load other = load;
     other.context = context;
     return estimate.fits(other);
@@ -108,11 +110,12 @@ void find_limits(const Estimate& estimate, const Load& load, MemoryFit& fit) {
 void advise_on_load(const FitQuestion& q, const Estimate& estimate, const Load& load,
                     MemoryFit& fit) {
   if (fit.most_context >= 256)
-    fit.advice.push_back(fmt::format("a context of at most {} tokens (--context) with {} sequences",
-                                     fit.most_context / 256 * 256, load.sequences));
+    fit.advice.push_back(fmt::format("a context of at most {} tokens (--context) with {}",
+                                     fit.most_context / 256 * 256,
+                                     counted(load.sequences, "sequence")));
   if (load.sequences > 1 && fit.most_sequences >= 1)
-    fit.advice.push_back(fmt::format("at most {} sequences (--concurrency) of {} tokens",
-                                     fit.most_sequences, load.context));
+    fit.advice.push_back(fmt::format("at most {} (--concurrency) of {} tokens",
+                                     counted(fit.most_sequences, "sequence"), load.context));
   if (q.can_quantize_kv && load.kv_bits == 16) {
     Load other = load;
     other.kv_bits = 8;
@@ -126,8 +129,10 @@ void advise_on_load(const FitQuestion& q, const Estimate& estimate, const Load& 
 
 void advise(const FitQuestion& q, const Estimate& estimate, const Load& load, MemoryFit& fit) {
   if (fit.fits) {
-    fit.advice.push_back(fmt::format("there is room for {} tokens a sequence, or for {} sequences",
-                                     fit.most_context, fit.most_sequences));
+    fit.advice.push_back(
+        fmt::format("there is room for {} tokens a sequence{}, or for {}", fit.most_context,
+                    fit.most_context == q.model.context ? " (all that the model was made for)" : "",
+                    counted(fit.most_sequences, "sequence")));
     return;
   }
   advise_on_load(q, estimate, load, fit);
@@ -180,7 +185,7 @@ MemoryFit fit_memory(const FitQuestion& question) {
   if (!fit.known) return fit;
   fit.available = estimate.available(load.gpus);
   fit.fits = estimate.fits(load);
-  find_limits(estimate, load, fit);
+  find_limits(question, estimate, load, fit);
   advise(question, estimate, load, fit);
   return fit;
 }

@@ -32,7 +32,7 @@ struct MemoryFit {
   int kv_bits = 16;
   uint64_t weights = 0, kv = 0, overhead = 0;  // what is needed
   uint64_t needed = 0, available = 0;
-  int64_t most_context = 0;         // with these sequences; 0 = not even the weights fit
+  int64_t most_context = 0;         // with these sequences, and that the model can; 0 = none fits
   int64_t most_sequences = 0;       // with this context
   std::vector<std::string> advice;  // what would make it fit, with numbers; or what room is left
 };

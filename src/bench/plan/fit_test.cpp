@@ -40,9 +40,14 @@ TEST(Fit, WhatIsNeededAndWhatThereIs) {
   EXPECT_EQ(fit.overhead, kGiB);
   EXPECT_EQ(fit.needed, 33 * kGiB);
   EXPECT_EQ(fit.available, 48 * kGiB);
-  EXPECT_EQ(fit.most_sequences, 8);  // 17 GiB of 2 each
-  EXPECT_EQ(fit.most_context, 17 * 16384);
-  EXPECT_EQ(advice(fit), "there is room for 278528 tokens a sequence, or for 8 sequences\n");
+  EXPECT_EQ(fit.most_sequences, 8);    // 17 GiB of 2 each
+  EXPECT_EQ(fit.most_context, 32768);  // what the model can; the memory has room for 17 * 16384
+  EXPECT_EQ(advice(fit),
+            "there is room for 32768 tokens a sequence (all that the model was made for), or for 8 "
+            "sequences\n");
+  FitQuestion unlimited = question();
+  unlimited.model.context = 0;
+  EXPECT_EQ(fit_memory(unlimited).most_context, 17 * 16384);
 }
 
 TEST(Fit, WhatToChangeWithNumbers) {

@@ -97,8 +97,8 @@ SettingMap read_settings(const YamlValue& value, const BackendDescriptor* backen
                   "[yaml] {}: '{}' is no setting of {}{}; flags of its own go into extra_args",
                   each.place(), name, backend ? backend->name : "any backend",
                   meant_instead(name, known));
-    if (setting->name == "model" || setting->name == "host" || setting->name == "port")
-      each.fail("it can't be set here");
+    if (is_of_the_plan(setting->name))
+      each.fail(fmt::format("it can't be set here; --{} says it", setting->name));
     if (each.is_null()) {
       settings[name] = std::nullopt;
       continue;

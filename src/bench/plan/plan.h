@@ -18,6 +18,7 @@ const char* name(LaunchMode mode);  // "docker", "process", "attach"
 // "derived: 2 GPUs found".
 struct Origin {
   std::string text;
+  bool asked = false;  // on the command line, and so kept as it is
 };
 
 struct Sourced {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 #include "bench/plan/numbers.h"
 #include "bench/plan/resolver.h"
 
@@ -27,6 +28,14 @@ Words filled(const Words& words, const std::string& value) {
   return out;
 }
 
+// Whether so many GPUs get equal parts of the attention heads; those of keys and values are dealt
+// out, or each is kept by several GPUs. What is not known is no obstacle.
+bool shares_heads(const ModelFacts& model, int64_t gpus) {
+  const int64_t heads = model.attention_heads, kv = model.kv.heads;
+  if (gpus <= 1 || heads <= 0) return true;
+  return heads % gpus == 0 && (kv <= 0 || kv % gpus == 0 || gpus % kv == 0);
+}
+
 class Arguments {
  public:
   explicit Arguments(PlanBuild& build) : build_(build), plan_(build.out.plan) {}
@@ -36,6 +45,8 @@ class Arguments {
   std::optional<SettingValue> value_of(const BackendSetting& setting);
   std::optional<SettingValue> explicit_value(const BackendSetting& setting) const;
   std::optional<SettingValue> derived(const BackendSetting& setting) const;
+  int64_t most_gpus(const BackendSetting& setting) const;
+  std::optional<SettingValue> of_gpus(const BackendSetting& setting) const;
   std::optional<SettingValue> of_model(const BackendSetting& setting) const;
   void multiply(const BackendSetting& setting, SettingValue& value) const;
   void emit(const BackendSetting& setting, const SettingValue& value);
@@ -43,6 +54,7 @@ class Arguments {
     if (!words.empty()) plan_.arguments.push_back({std::move(words), origin});
   }
   void remember_numbers();
+  void remember_gpus(int64_t wanted);
 
   PlanBuild& build_;
   LaunchPlan& plan_;
@@ -59,9 +71,7 @@ std::optional<SettingValue> Arguments::derived(const BackendSetting& setting) co
     if (n < 1) return std::nullopt;
     return SettingValue{{std::to_string(n)}, {"derived: " + why}};
   };
-  if (setting.derive == "gpus")
-    return number(static_cast<int64_t>(facts.gpus.size()),
-                  fmt::format("{} GPUs found", facts.gpus.size()));
+  if (setting.derive == "gpus") return of_gpus(setting);
   if (setting.derive == "cores") return number(facts.cores, "physical cores of this machine");
   if (setting.derive == "numa_nodes") return number(facts.numa_nodes, "NUMA nodes");
   if (setting.derive == "device")
@@ -73,6 +83,26 @@ std::optional<SettingValue> Arguments::derived(const BackendSetting& setting) co
       return SettingValue{{mapped->second}, {"derived: the model is in " + mapped->first}};
   }
   return std::nullopt;
+}
+
+int64_t Arguments::most_gpus(const BackendSetting& setting) const {
+  auto gpus = static_cast<int64_t>(build_.facts.gpus.size());
+  while (setting.divides_heads && build_.out.model && !shares_heads(*build_.out.model, gpus))
+    --gpus;
+  return gpus;
+}
+
+// All GPUs, or as many of them as can share the model's heads.
+std::optional<SettingValue> Arguments::of_gpus(const BackendSetting& setting) const {
+  const auto found = static_cast<int64_t>(build_.facts.gpus.size());
+  if (found < 1) return std::nullopt;
+  const int64_t used = most_gpus(setting);
+  if (used == found)
+    return SettingValue{{std::to_string(found)}, {fmt::format("derived: {} GPUs found", found)}};
+  return SettingValue{{std::to_string(used)},
+                      {fmt::format("derived: of {} GPUs found as many as divide the model's {} "
+                                   "attention heads",
+                                   found, build_.out.model->attention_heads)}};
 }
 
 // Model, address and what follows from the model.
@@ -116,8 +146,8 @@ void Arguments::multiply(const BackendSetting& setting, SettingValue& value) con
     throw Error(ErrorKind::kUsage, "[plan] {}: {} of {} times {} of {} can't be",
                 build_.backend.name, setting.name, value.values.front(), factor->name,
                 times->values.front());
-  value.origin.text = fmt::format("{} tokens ({}) for each of {} sequences ({})", *one,
-                                  value.origin.text, *many, times->origin.text);
+  value.origin.text = fmt::format("{} tokens ({}) for each of {} ({})", *one, value.origin.text,
+                                  counted(*many, "sequence"), times->origin.text);
   value.values = {std::to_string(product)};
 }
 
@@ -168,12 +198,31 @@ void Arguments::remember_numbers() {
   if (const int64_t bits = number("kv_bits"); bits > 0) plan_.kv_bits = static_cast<int>(bits);
   if (const auto fraction = said("memory_fraction"))
     plan_.memory_fraction = parse_number(*fraction).value_or(0);
-  const int64_t wanted = number("tensor_parallel");
+  remember_gpus(number("tensor_parallel"));
+}
+
+void Arguments::remember_gpus(int64_t wanted) {
   const auto found = static_cast<int64_t>(build_.facts.gpus.size());
-  plan_.gpus = static_cast<int>(wanted > 0 ? wanted : found);
+  const BackendSetting* setting = build_.backend.setting("tensor_parallel");
+  const bool divides = setting && setting->divides_heads && build_.out.model;
+  const bool derives = divides && !build_.merged.settings.contains(setting->name);
+  const int64_t used = wanted > 0 ? wanted : derives ? most_gpus(*setting) : found;
+  plan_.gpus = static_cast<int>(used);
   if (wanted > found && found > 0)
     plan_.warnings.push_back(
         fmt::format("tensor_parallel is {}, and {} GPUs were found", wanted, found));
+  if (!divides) return;
+  const ModelFacts& model = *build_.out.model;
+  if (wanted > 0 && !shares_heads(model, wanted))
+    plan_.warnings.push_back(fmt::format(
+        "tensor_parallel is {}, which does not divide the model's {} attention heads ({} of keys "
+        "and values): {} will refuse it",
+        wanted, model.attention_heads, model.kv.heads, build_.backend.title));
+  if (wanted == 0 && used < found)
+    plan_.warnings.push_back(fmt::format(
+        "{} of {} GPUs stay idle: {} do not divide the model's {} attention heads ({} of keys and "
+        "values)",
+        found - used, found, found, model.attention_heads, model.kv.heads));
 }
 
 void Arguments::run() {
@@ -184,7 +233,7 @@ void Arguments::run() {
     emit(setting, *of_model(setting));
   }
   for (const BackendSetting& setting : build_.backend.settings) {
-    if (setting.name == "model" || setting.name == "host" || setting.name == "port") continue;
+    if (is_of_the_plan(setting.name)) continue;
     std::optional<SettingValue> value = value_of(setting);
     if (!value || value->values.empty()) continue;
     if (!setting.times.empty()) multiply(setting, *value);
@@ -222,15 +271,20 @@ Layer request_layer(const PlanRequest& request, const BackendDescriptor& backend
       warnings.push_back(fmt::format("{} has no setting for {}", backend.name, flag));
       continue;
     }
-    layer.settings[name] = SettingValue{{value}, {flag}};
+    layer.settings[name] = SettingValue{{value}, {flag, true}};
   }
-  for (const auto& [name, value] : request.own_settings)
-    layer.settings[name] = SettingValue{{value}, {"--set " + name}};
+  for (const auto& [name, value] : request.own_settings) {
+    const BackendSetting* setting = backend.setting(name);
+    if (setting && is_of_the_plan(setting->name))
+      throw Error(ErrorKind::kUsage, "[plan] --set {}: it can't be set here; --{} says it", name,
+                  setting->name);
+    layer.settings[name] = SettingValue{{value}, {"--set " + name, true}};
+  }
   if (!request.version.empty()) layer.scalars["version"] = {request.version, {"--backend-version"}};
   if (!request.image.empty()) layer.scalars["image"] = {request.image, {"--image"}};
   for (const auto& [name, value] : request.environment)
     layer.environment[name] = Sourced{value, {"--env"}};
-  layer.extra_arguments.add = group_words(request.extra_arguments, {"the command line"});
+  layer.extra_arguments.add = group_words(request.extra_arguments, {"the command line", true});
   layer.docker_options.add = group_words(request.docker_options, {"--docker-option"});
   return layer;
 }

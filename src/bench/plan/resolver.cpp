@@ -50,20 +50,16 @@ Choice choose_backend(const PlanRequest& request, const BackendTable& table,
   return choice;
 }
 
-void check_format(const BackendDescriptor& backend, const Choice& choice, const std::string& format,
-                  const BackendTable& table) {
-  const auto& formats = backend.formats;
-  if (format.empty() || formats.empty() ||
-      std::find(formats.begin(), formats.end(), format) != formats.end())
-    return;
-  std::string all, names;
-  for (const std::string& each : formats) all += (all.empty() ? "" : ", ") + each;
-  for (const BackendDescriptor& other : table.all())
-    if (std::find(other.formats.begin(), other.formats.end(), format) != other.formats.end())
-      names += (names.empty() ? "" : ", ") + other.name;
-  throw Error(ErrorKind::kUsage, "[plan] {} (by {}) reads {}, and the model is {}; {} does: {}",
-              backend.name, choice.origin.text, all, format, names.empty() ? "no backend" : "this",
-              names);
+// Of a model that is not here, a backend that reads one format says which it must be.
+void assume_format(const BackendDescriptor& backend, ResolvedPlan& out) {
+  if (!out.place.format.empty() || out.place.is_here()) return;
+  const bool one = backend.formats.size() == 1;
+  if (one) out.place.format = backend.formats.front();
+  out.plan.warnings.push_back(
+      "the model is not on this machine, and its name does not tell its format" +
+      (one ? fmt::format("; taken for {}, as {} reads nothing else", out.place.format,
+                         backend.title)
+           : ""));
 }
 
 LaunchMode parse_mode(const std::string& word) {
@@ -236,18 +232,22 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const BackendTable& table,
   out.place = locate_model(wanted, entry, models, request, facts);
   const Choice choice = choose_backend(request, table, entry, out.place.format);
   const BackendDescriptor& backend = table.get(choice.backend);
-  if (request.mode != LaunchMode::kAttach && request.url.empty())
-    check_format(backend, choice, out.place.format, table);
   if (out.place.is_here()) out.model = inspect_model(out.place.path(), out.place.projector);
 
   std::vector<Layer> layers = {needs_layer(request, backend)};
   for (Layer& layer : models.layers(backend.name, out.place.repo_id, entry, choice.profile))
     layers.push_back(std::move(layer));
   layers.push_back(request_layer(request, backend, out.plan.warnings));
-  const MergedLayers merged = merge_layers(backend, layers);
+  MergedLayers merged = merge_layers(backend, layers);
   PlanFacts narrowed = facts;
   narrowed.gpus = chosen_gpus(request, facts);
+  const bool starts = request.mode != LaunchMode::kAttach && request.url.empty();
+  if (starts) limit_context(request, backend, merged, out);
   PlanBuild build{request, narrowed, backend, merged, out};
+  if (starts) {
+    assume_format(backend, out);
+    check_format(build, table, choice.origin.text);
+  }
   start_plan(build, choice, entry);
   if (out.plan.mode == LaunchMode::kAttach) {
     build_attach(build);

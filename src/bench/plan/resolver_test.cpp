@@ -220,9 +220,16 @@ TEST_F(Resolver, FormatsAndCapabilities) {
   write_mlx(folder_.path() / "mlx");
   request_.model = (folder_.path() / "mlx").string();
   EXPECT_EQ(error(),
-            "[plan] vllm (by --backend) reads safetensors, and the model is mlx; this does: mica, "
-            "mlx-lm");
+            "[plan] vllm (by --backend) reads safetensors, and the model is mlx: it reads no MLX "
+            "checkpoints (2026-08-22, vLLM docs/features/quantization); these take it: mica, "
+            "mlx-lm; --force starts it all the same");
   EXPECT_EQ(kind_, ErrorKind::kUsage);
+  request_.force = true;
+  const ResolvedPlan forced = resolve();
+  ASSERT_TRUE(forced.capability);
+  EXPECT_EQ(forced.capability->state, CapabilityRow::State::kRefused);
+  EXPECT_TRUE(has(warnings(), "vllm (by --backend) reads safetensors, and the model is mlx: it"));
+  request_.force = false;
   const fs::path fp8 = folder_.path() / "fp8";
   TensorSet tensors;
   tensors.add("x.weight", DType::kU8, {64, 256});
@@ -241,9 +248,10 @@ TEST_F(Resolver, FormatsAndCapabilities) {
 }
 
 TEST_F(Resolver, WhatTheUserShouldKnow) {
-  request_.model = "a/b";
+  request_.model = "a/b-GGUF";
   request_.backend = "exllamav3";
-  EXPECT_TRUE(has(error(), "exllamav3 (by --backend) reads exl3, and the model is safetensors"))
+  EXPECT_TRUE(
+      has(error(), "exllamav3 (by --backend) reads exl3, and the model is gguf by its name"))
       << error();
   write_exl3(folder_.path() / "exl");
   request_.model = (folder_.path() / "exl").string();
@@ -269,6 +277,82 @@ TEST_F(Resolver, ASettingThatABackendLacksIsSaid) {
   EXPECT_EQ(plan().context, 8192);  // the memory's estimate and the workload go by it
   request_.own_settings["contxt"] = "1";
   EXPECT_TRUE(has(error(), "'contxt' is no setting of mlx-lm"));
+}
+
+TEST_F(Resolver, AFormatThatNobodyKnowsIsNoRefusal) {
+  request_.model = "ggml-org/foo";
+  request_.backend = "llamacpp";
+  EXPECT_TRUE(has(command(), "-hf ggml-org/foo ")) << command();
+  EXPECT_TRUE(has(warnings(), "its name does not tell its format; taken for gguf, as llama.cpp"));
+  request_.backend = "mica";  // reads two
+  EXPECT_TRUE(has(warnings(), "its name does not tell its format\n")) << warnings();
+  request_.backend = "";
+  request_.gguf = "Q4_K_M";
+  EXPECT_EQ(plan().backend, "llamacpp");
+  EXPECT_FALSE(has(warnings(), "does not tell"));
+  request_.backend = "vllm";
+  EXPECT_TRUE(has(error(), "and the model is gguf by its name")) << error();
+}
+
+TEST_F(Resolver, AContextBeyondTheModels) {
+  write_dense(folder_.path() / "m");  // made for 40960
+  request_.model = (folder_.path() / "m").string();
+  models_ = "defaults: {backends: {vllm: {args: {context: 50000}}}}";
+  EXPECT_TRUE(has(command(), "--max-model-len 40960")) << command();
+  EXPECT_EQ(plan().context, 40960);
+  EXPECT_TRUE(
+      has(warnings(),
+          "a context of 50000 tokens (m.yaml:1), and the model was made for 40960: lowered"))
+      << warnings();
+  const ResolvedPlan lowered = resolve();
+  EXPECT_TRUE(
+      has(plan_to_text(lowered, {}), "the model was made for 40960 tokens; m.yaml:1 said 50000"));
+  models_ =
+      "defaults: {backends: {vllm: {args: {context: 50000}, extra_args: [--hf-overrides, "
+      "'{\"rope_parameters\": {}}']}}}";
+  EXPECT_EQ(plan().context, 50000);  // its positions are stretched
+  models_ = "models: []";
+  request_.needs["context"] = "60000";
+  EXPECT_EQ(plan().context, 40960);
+  for (auto* said : {&request_.settings, &request_.own_settings}) {
+    (*said)["context"] = "100000";
+    EXPECT_TRUE(has(command(), "--max-model-len 100000")) << command();
+    EXPECT_TRUE(has(warnings(), "made for 40960: it is kept, but the engine may refuse it"));
+    said->clear();
+  }
+  request_.settings["context"] = "40960";
+  EXPECT_FALSE(has(warnings(), "made for"));
+}
+
+TEST_F(Resolver, GpusShareTheHeadsEvenly) {
+  write_dense(folder_.path() / "m");  // 16 heads, 8 of keys and values
+  request_.model = (folder_.path() / "m").string();
+  facts_.gpus.push_back(facts_.gpus[0]);
+  EXPECT_TRUE(has(command(), "--tensor-parallel-size 2")) << command();
+  EXPECT_EQ(plan().gpus, 2);
+  EXPECT_TRUE(has(warnings(), "1 of 3 GPUs stay idle: 3 do not divide the model's 16 attention"));
+  EXPECT_TRUE(has(plan_to_text(resolve(), {}),
+                  "derived: of 3 GPUs found as many as divide the model's 16 attention heads"));
+  request_.settings["tensor_parallel"] = "3";
+  EXPECT_TRUE(has(command(), "--tensor-parallel-size 3"));
+  EXPECT_TRUE(has(warnings(), "tensor_parallel is 3, which does not divide the model's 16"));
+  request_.settings.clear();
+  facts_.gpus.push_back(facts_.gpus[0]);
+  EXPECT_EQ(plan().gpus, 4);
+  EXPECT_FALSE(has(warnings(), "stay idle"));
+  request_.backend = "exllamav3";  // deals out layers
+  write_exl3(folder_.path() / "exl");
+  request_.model = (folder_.path() / "exl").string();
+  facts_.gpus.pop_back();
+  EXPECT_EQ(plan().gpus, 3);
+}
+
+TEST_F(Resolver, WhatThePlanSaysIsNoSetting) {
+  request_.model = "a/b";
+  request_.own_settings["port"] = "18440";
+  EXPECT_EQ(error(), "[plan] --set port: it can't be set here; --port says it");
+  request_.own_settings = {{"model", "x/y"}};
+  EXPECT_EQ(error(), "[plan] --set model: it can't be set here; --model says it");
 }
 
 TEST_F(Resolver, SamplingGoesIntoRequestsThatTakeIt) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 #include "bench/plan/show.h"
 
 namespace mica {
@@ -133,11 +134,12 @@ std::string shell_command(const LaunchPlan& plan) {
 
 std::string fit_to_text(const MemoryFit& fit) {
   std::string text = fmt::format(
-      "  {} weights + {} keys and values ({} sequences of {} tokens, {} bits) + {} overhead\n  = "
+      "  {} weights + {} keys and values ({} of {} tokens, {} bits) + {} overhead\n  = "
       "{} "
       "on {} {}",
-      gibibytes(fit.weights), gibibytes(fit.kv), fit.sequences, fit.context, fit.kv_bits,
-      gibibytes(fit.overhead), gibibytes(fit.needed), fit.gpus, fit.gpus == 1 ? "GPU" : "GPUs");
+      gibibytes(fit.weights), gibibytes(fit.kv), counted(fit.sequences, "sequence"), fit.context,
+      fit.kv_bits, gibibytes(fit.overhead), gibibytes(fit.needed), fit.gpus,
+      fit.gpus == 1 ? "GPU" : "GPUs");
   if (!fit.known) return text + "; how much memory there is, is not known\n";
   text += fmt::format(", which {} {} to use: it {}\n", fit.gpus == 1 ? "has" : "have",
                       gibibytes(fit.available),

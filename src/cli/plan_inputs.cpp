@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bench/client/fetch.h"
+#include "bench/launch/ownership.h"
 #include "bench/plan/numbers.h"
 #include "checkpoint/hub/hub.h"
 #include "ops/cpu/isa.h"
@@ -255,6 +256,7 @@ PlanFacts plan_facts(const PlanInputs& inputs) {
     if (const size_t equals = text.find('='); equals != text.npos)
       facts.environment[text.substr(0, equals)] = text.substr(equals + 1);
   }
+  facts.state = default_state_folder();
   std::error_code failed;
   const fs::path self = fs::read_symlink("/proc/self/exe", failed);
   if (!failed) facts.programs["mica"] = self.string();

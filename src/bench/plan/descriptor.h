@@ -33,6 +33,7 @@ struct BackendSetting {
   std::map<std::string, std::string> map;  // of what is derived; empty = as it is
   std::string unless;                      // the value that needs no words
   std::string times;                       // the setting that multiplies it
+  std::string file_name, file_text;        // a file that is written; its path is the default
   bool divides_heads = false;              // a count of GPUs over which heads are dealt out evenly
 
   // Every flag that gives it.

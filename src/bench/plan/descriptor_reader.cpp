@@ -120,6 +120,14 @@ BackendSetting read_setting(const std::string& name, const YamlValue& value) {
   if (const auto texts = map.find("map")) setting.map = read_texts(*texts, "a setting's map");
   map.read("unless", setting.unless);
   map.read("times", setting.times);
+  if (const auto file = map.find("file")) {
+    YamlMap keys = file->map("a setting's file");
+    const YamlValue name = keys.require("name");
+    setting.file_name = name.text();
+    if (setting.file_name.find('/') != std::string::npos) name.expected("a name without folders");
+    setting.file_text = keys.require("text").text();
+    keys.finish();
+  }
   map.read("divides_heads", setting.divides_heads);
   if (const auto standard = map.find("default")) {
     setting.default_value = standard->text();

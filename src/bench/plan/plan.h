@@ -45,6 +45,12 @@ struct PlanMount {
   Origin origin;
 };
 
+// A file of options that the launcher writes before the start.
+struct PlanFile {
+  std::string path, text;
+  Origin origin;
+};
+
 // How the backend shows that it lives. Paths are of its URL; empty = it has none.
 struct PlanProbes {
   std::string health;    // 2xx once it can take requests
@@ -88,8 +94,9 @@ struct LaunchPlan {
   std::vector<PlanArgument> arguments;
   std::vector<PlanVariable> environment;
   std::string directory;  // where the program starts; empty = here
-  Sourced host, port;     // where it listens and is asked; loopback unless the user said otherwise
-  std::string url;        // "http://127.0.0.1:8000"
+  std::vector<PlanFile> files;
+  Sourced host, port;  // where it listens and is asked; loopback unless the user said otherwise
+  std::string url;     // "http://127.0.0.1:8000"
 
   // Docker only:
   Sourced image;              // "vllm/vllm-openai:v0.11.0"

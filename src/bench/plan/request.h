@@ -25,6 +25,7 @@ struct PlanFacts {
   int cores = 0, numa_nodes = 1;
   std::string user;                 // "1000:1000"
   std::filesystem::path hub_cache;  // the folder of models--…
+  std::filesystem::path state;      // where files for backends are written
   std::map<std::string, std::string> environment;
   std::map<std::string, std::string> programs;  // "mica": the path of this one
 };

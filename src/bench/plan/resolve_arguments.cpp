@@ -11,6 +11,7 @@ namespace {
 
 using Type = BackendSetting::Type;
 using Words = std::vector<std::string>;
+namespace fs = std::filesystem;
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
@@ -43,6 +44,7 @@ class Arguments {
 
  private:
   std::optional<SettingValue> value_of(const BackendSetting& setting);
+  std::optional<SettingValue> written_file(const BackendSetting& setting);
   std::optional<SettingValue> explicit_value(const BackendSetting& setting) const;
   std::optional<SettingValue> derived(const BackendSetting& setting) const;
   int64_t most_gpus(const BackendSetting& setting) const;
@@ -125,14 +127,31 @@ std::optional<SettingValue> Arguments::of_model(const BackendSetting& setting) c
   return std::nullopt;
 }
 
+std::optional<SettingValue> Arguments::written_file(const BackendSetting& setting) {
+  const fs::path path =
+      build_.facts.state / "files" / (build_.backend.name + "-" + setting.file_name);
+  const Origin origin{build_.backend.place + (setting.why.empty() ? "" : ": " + setting.why)};
+  plan_.files.push_back({path.string(), setting.file_text, origin});
+  mount_file(build_, path.string(), {"options of the backend, read-only"});
+  return SettingValue{{path.string()}, origin};
+}
+
 std::optional<SettingValue> Arguments::value_of(const BackendSetting& setting) {
-  if (build_.merged.settings.contains(setting.name)) return explicit_value(setting);
+  if (build_.merged.settings.contains(setting.name)) {
+    auto value = explicit_value(setting);
+    std::error_code ignored;
+    if (value && !setting.file_name.empty() && fs::exists(value->values.front(), ignored)) {
+      value->values = {fs::absolute(value->values.front()).lexically_normal().string()};
+      mount_file(build_, value->values.front(), value->origin);
+    }
+    return value;
+  }
   if (auto value = of_model(setting)) return value;
   if (auto value = derived(setting)) return value;
   if (setting.default_value)
     return SettingValue{{*setting.default_value},
                         {build_.backend.place + (setting.why.empty() ? "" : ": " + setting.why)}};
-  return std::nullopt;
+  return setting.file_name.empty() ? std::nullopt : written_file(setting);
 }
 
 // llama.cpp's context is that of all slots together.

@@ -146,7 +146,7 @@ void add_warnings(PlanBuild& build) {
     plan.warnings.push_back(backend.process->hint);
   if (build.facts.gpus.empty() && !backend.cpu)
     plan.warnings.push_back(fmt::format("no GPU was found, and {} needs one", backend.title));
-  if (!backend.metrics_need.empty())
+  if (!backend.metrics_need.empty() && plan.files.empty())
     plan.warnings.push_back(
         fmt::format("{} answers only with {}", plan.dialect.metrics, backend.metrics_need));
   if (!build.out.place.is_here() && !build.out.place.revision.empty() &&

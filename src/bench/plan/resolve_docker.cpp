@@ -195,6 +195,11 @@ void build_docker(PlanBuild& build) {
   choose_mounts(build);
 }
 
+void mount_file(PlanBuild& build, const std::string& path, const Origin& origin) {
+  if (build.out.plan.mode == LaunchMode::kDocker)
+    add_mount(build.out.plan, path, path, false, origin);
+}
+
 void build_environment(PlanBuild& build) {
   LaunchPlan& plan = build.out.plan;
   const bool docker = plan.mode == LaunchMode::kDocker;

@@ -36,6 +36,8 @@ struct PlanBuild {
 };
 void build_arguments(PlanBuild& build);  // resolve_arguments.cpp
 void build_docker(PlanBuild& build);     // resolve_docker.cpp
+// A file that a flag names is seen in the container at the path that it has here.
+void mount_file(PlanBuild& build, const std::string& path, const Origin& origin);
 void build_environment(PlanBuild& build);
 // resolve_checks.cpp: more tokens than the model was made for are lowered to what it can, or only
 // told where the command line asks for them.

@@ -266,7 +266,6 @@ TEST_F(Resolver, WhatTheUserShouldKnow) {
   EXPECT_EQ(plan().url, "http://127.0.0.1:8000");
   request_.backend = "trtllm";
   EXPECT_TRUE(has(warnings(), "`mica pull a/b@v2` fetches it"));
-  EXPECT_TRUE(has(warnings(), "return_perf_metrics"));
 }
 
 TEST_F(Resolver, ASettingThatABackendLacksIsSaid) {
@@ -277,6 +276,32 @@ TEST_F(Resolver, ASettingThatABackendLacksIsSaid) {
   EXPECT_EQ(plan().context, 8192);  // the memory's estimate and the workload go by it
   request_.own_settings["contxt"] = "1";
   EXPECT_TRUE(has(error(), "'contxt' is no setting of mlx-lm"));
+}
+
+TEST_F(Resolver, AFileOfOptionsIsWrittenForTheBackend) {
+  request_.model = "a/b";
+  request_.backend = "trtllm";
+  const std::string path = "/home/u/.local/state/mica/files/trtllm-options.yaml";
+  const ResolvedPlan resolved = resolve();
+  ASSERT_EQ(resolved.plan.files.size(), 1u);
+  EXPECT_EQ(resolved.plan.files[0].path, path);
+  EXPECT_EQ(resolved.plan.files[0].text, "return_perf_metrics: true\n");
+  EXPECT_TRUE(has(command(), "--extra_llm_api_options " + path)) << command();
+  EXPECT_TRUE(has(command(), "-v " + path + ":" + path + ":ro")) << command();
+  EXPECT_TRUE(has(plan_to_text(resolved, {}),
+                  "cat > " + path + " <<'END'\nreturn_perf_metrics: true\nEND\ndocker run"));
+  EXPECT_TRUE(has(plan_to_json(resolved, {}), "return_perf_metrics: true\\n"));
+  EXPECT_FALSE(has(warnings(), "return_perf_metrics"));
+  // The user's own instead: mounted, and its need is said.
+  const std::string own = (folder_.path() / "own.yaml").string();
+  write_text_file(own, "x: 1\n");
+  for (const std::string flag : {"--extra_llm_api_options", "--config"}) {
+    request_.extra_arguments = {flag, own};
+    EXPECT_TRUE(plan().files.empty());
+    EXPECT_TRUE(has(command(), "-v " + own + ":" + own + ":ro")) << command();
+    EXPECT_TRUE(has(command(), "--extra_llm_api_options " + own)) << command();
+    EXPECT_TRUE(has(warnings(), "answers only with return_perf_metrics: true in the file of"));
+  }
 }
 
 TEST_F(Resolver, AFormatThatNobodyKnowsIsNoRefusal) {

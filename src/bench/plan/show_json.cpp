@@ -66,6 +66,13 @@ Json dialect_json(const LaunchPlan& plan) {
           {"no_cache_field", d.no_cache_field}};
 }
 
+Json files_json(const LaunchPlan& plan) {
+  Json files = Json::array();
+  for (const PlanFile& file : plan.files)
+    files.push_back({{"path", file.path}, {"text", file.text}, {"origin", file.origin.text}});
+  return files;
+}
+
 Json plan_json(const LaunchPlan& plan) {
   Json json = {{"backend", plan.backend},
                {"mode", name(plan.mode)},
@@ -82,6 +89,7 @@ Json plan_json(const LaunchPlan& plan) {
                {"command", plan.command(true)},
                {"program", plan.program},
                {"directory", plan.directory},
+               {"files", files_json(plan)},
                {"arguments", arguments(plan.arguments)},
                {"environment", variables(plan.environment)},
                {"sampling", variables(plan.sampling)},

@@ -70,6 +70,7 @@ std::vector<Row> value_rows(const ResolvedPlan& resolved) {
   add(rows, "port", plan.port.value, plan.port.origin.text);
   if (plan.mode == LaunchMode::kDocker) add_docker_rows(plan, rows);
   add(rows, "directory", plan.directory);
+  for (const PlanFile& file : plan.files) add(rows, "file", file.path, file.origin.text);
   for (const PlanVariable& variable : plan.environment)
     add(rows, "variable", variable.name + "=" + (variable.secret ? "***" : variable.value),
         variable.origin.text);
@@ -113,6 +114,11 @@ std::string shell_command(const LaunchPlan& plan) {
   if (plan.mode == LaunchMode::kAttach)
     return "nothing is started; requests go to " + plan.url + "\n";
   std::string text;
+  for (const PlanFile& file : plan.files) {
+    const std::string folder = std::filesystem::path(file.path).parent_path().string();
+    text += fmt::format("mkdir -p {} &&\ncat > {} <<'END'\n{}{}END\n", shell_quote(folder),
+                        shell_quote(file.path), file.text, file.text.ends_with('\n') ? "" : "\n");
+  }
   if (!plan.directory.empty()) text += "cd " + shell_quote(plan.directory) + " &&\n";
   const char* next = " \\\n    ";
   bool first = true;

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "bench/client/fetch.h"
 #include "bench/launch/ownership.h"
 #include "bench/plan/numbers.h"
@@ -189,6 +190,9 @@ void add_plan_flags(CLI::App& command, PlanInputs& inputs) {
   command.add_option("--image", request.image, "Docker image");
   add_number(command, inputs, "--concurrency", "concurrency", "Sequences at one time");
   add_shared_plan_flags(command, inputs);
+  command.add_option_function<std::string>(
+      "--device", [&request](const std::string& value) { request.settings["device"] = value; },
+      "Where Mica computes: auto, cpu or cuda");
   add_number(command, inputs, "--kv-bits", "kv_bits", "Bits of keys and values: 16, 8 or 4");
 }
 
@@ -249,6 +253,7 @@ PlanFacts plan_facts(const PlanInputs& inputs) {
   }
   facts.cores = default_threads();
   facts.numa_nodes = numa_nodes();
+  facts.host_available = read_memory().available;
   facts.user = fmt::format("{}:{}", ::getuid(), ::getgid());
   facts.hub_cache = fs::absolute(hub_options_from_environment().cache);
   for (char** variable = environ; *variable; ++variable) {

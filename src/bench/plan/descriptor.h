@@ -16,7 +16,7 @@ namespace mica {
 
 // A value of the backend's command line, by the name that all backends share.
 struct BackendSetting {
-  enum class Type { kText, kInteger, kNumber, kBoolean, kList, kWords, kChoice };
+  enum class Type { kText, kInteger, kNumber, kFraction, kBoolean, kList, kWords, kChoice };
 
   std::string name;
   Type type = Type::kText;

@@ -11,8 +11,8 @@ namespace {
 using Type = BackendSetting::Type;
 
 const std::vector<std::string> kFormats = {"mlx", "safetensors", "gguf", "exl3"};
-const std::vector<std::string> kTypes = {"text", "integer", "number", "boolean",
-                                         "list", "words",   "choice"};
+const std::vector<std::string> kTypes = {"text",    "integer", "number", "fraction",
+                                         "boolean", "list",    "words",  "choice"};
 
 std::vector<std::string> read_formats(YamlMap& map) {
   std::vector<std::string> formats;

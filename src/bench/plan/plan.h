@@ -121,6 +121,9 @@ struct LaunchPlan {
   int gpus = 0;            // that it uses
   bool needs_gpu = false;  // it does not run on a processor alone
   double memory_fraction = 0;
+  bool on_cpu = false;         // it computes on the processor, whatever GPUs there are
+  int64_t gpu_layers = -1;     // that lie on GPUs, the rest in the host's memory; -1 = all
+  double cpu_offload_gib = 0;  // of weights of each GPU that lie in the host's memory
 
   std::vector<std::string> warnings;  // what the user should know before the start
 

@@ -23,6 +23,7 @@ struct PlanGpu {
 struct PlanFacts {
   std::vector<PlanGpu> gpus;
   int cores = 0, numa_nodes = 1;
+  uint64_t host_available = 0;      // bytes of the host's memory that may be used; 0 = not known
   std::string user;                 // "1000:1000"
   std::filesystem::path hub_cache;  // the folder of models--…
   std::filesystem::path state;      // where files for backends are written

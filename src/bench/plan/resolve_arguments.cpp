@@ -215,8 +215,16 @@ void Arguments::remember_numbers() {
   plan_.context = number("context");
   plan_.concurrency = number("concurrency");
   if (const int64_t bits = number("kv_bits"); bits > 0) plan_.kv_bits = static_cast<int>(bits);
-  if (const auto fraction = said("memory_fraction"))
+  const auto fraction = said("memory_fraction");
+  if (fraction && build_.backend.setting("memory_fraction"))  // else nobody is told
     plan_.memory_fraction = parse_number(*fraction).value_or(0);
+  plan_.on_cpu = (build_.facts.gpus.empty() && build_.backend.cpu) ||
+                 (build_.backend.setting("device") && said("device") == "cpu");
+  if (const auto layers = said("gpu_layers"))
+    plan_.gpu_layers = parse_integer(*layers).value_or(-1);
+  if (plan_.gpu_layers == 0) plan_.on_cpu = true;
+  if (const auto offload = said("cpu_offload"))
+    plan_.cpu_offload_gib = parse_number(*offload).value_or(0);
   remember_gpus(number("tensor_parallel"));
 }
 

@@ -304,6 +304,36 @@ TEST_F(Resolver, AFileOfOptionsIsWrittenForTheBackend) {
   }
 }
 
+TEST_F(Resolver, WhereItComputesAndWhatItMayTake) {
+  write_mlx(folder_.path() / "mlx");
+  facts_.host_available = uint64_t{2} << 30;
+  request_.model = (folder_.path() / "mlx").string();
+  request_.backend = "mica";
+  const auto fit = [&] { return *fit_plan(resolve(), table_.get("mica"), facts_, {}); };
+  EXPECT_FALSE(plan().on_cpu);
+  request_.settings["device"] = "cpu";
+  EXPECT_TRUE(has(command(), "--device cpu"));
+  EXPECT_TRUE(fit().fits);
+  EXPECT_TRUE(has(fit_to_text(fit()), "on the host's memory, which has 2.0 GiB available: it fits"))
+      << fit_to_text(fit());
+  facts_.host_available = uint64_t{1} << 30;
+  EXPECT_FALSE(fit().fits);
+  request_.settings.clear();
+  facts_.gpus.clear();
+  EXPECT_TRUE(plan().on_cpu);
+  request_.model = "a/b";
+  request_.backend = "vllm";
+  EXPECT_FALSE(plan().on_cpu);
+  for (const char* wrong : {"3", "0", "-0.5", "x"}) {
+    request_.settings["memory_fraction"] = wrong;
+    EXPECT_EQ(error(), std::string("[plan] --memory-fraction: memory_fraction: expected a share "
+                                   "above 0 and at most 1, found '") +
+                           wrong + "'");
+  }
+  request_.settings["memory_fraction"] = "1";
+  EXPECT_EQ(plan().memory_fraction, 1);
+}
+
 TEST_F(Resolver, AFormatThatNobodyKnowsIsNoRefusal) {
   request_.model = "ggml-org/foo";
   request_.backend = "llamacpp";

@@ -130,6 +130,7 @@ Json model_json(const ModelFacts& model) {
 Json fit_json(const MemoryFit& fit) {
   return {{"known", fit.known},
           {"fits", fit.fits},
+          {"on_cpu", fit.on_cpu},
           {"gpus", fit.gpus},
           {"context", fit.context},
           {"sequences", fit.sequences},

@@ -64,6 +64,13 @@ struct BackendProcess {
   std::string hint;
 };
 
+// How it is told the key that its clients must send; neither = it takes none.
+struct BackendKey {
+  std::string variable;
+  std::vector<std::string> words;  // with "{}"
+  bool is_taken() const { return !variable.empty() || !words.empty(); }
+};
+
 struct BackendMemory {
   int overhead_mib = 1500;        // of each GPU; an estimate
   double fraction = 1;            // of the memory that it takes
@@ -105,6 +112,7 @@ struct BackendDescriptor {
   std::optional<BackendProcess> process;
   std::vector<BackendSetting> settings;  // in the order of the command line
   std::vector<PlanVariable> environment;
+  BackendKey key;
   PlanProbes probes;
   PlanDialect dialect;
   std::string metrics_need;           // what the user must do for metrics; empty = nothing

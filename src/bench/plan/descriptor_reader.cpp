@@ -157,6 +157,16 @@ void read_settings(const YamlValue& value, BackendDescriptor& backend) {
     if (!backend.setting(name)) value.expected(fmt::format("the setting '{}'", name));
 }
 
+BackendKey read_key(const YamlValue& value) {
+  YamlMap map = value.map("key");
+  BackendKey key;
+  map.read("variable", key.variable);
+  map.read("words", key.words);
+  map.finish();
+  if (key.variable.empty() == key.words.empty()) value.expected("'variable' or 'words'");
+  return key;
+}
+
 PlanProbes read_probes(const YamlValue& value) {
   YamlMap map = value.map("probes");
   PlanProbes probes;
@@ -340,6 +350,7 @@ BackendDescriptor parse_descriptor(std::string_view yaml, const std::string& pla
   else if (!backend.docker && backend.process)
     backend.mode = LaunchMode::kProcess;
   read_settings(map.require("settings"), backend);
+  if (const auto key = map.find("key")) backend.key = read_key(*key);
   if (const auto probes = map.find("probes")) backend.probes = read_probes(*probes);
   if (const auto dialect = map.find("dialect")) read_dialect(*dialect, backend);
   if (const auto deadlines = map.find("deadlines")) backend.deadlines = read_deadlines(*deadlines);

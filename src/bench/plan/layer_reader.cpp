@@ -167,6 +167,12 @@ TextMap read_sampling(const YamlValue& value) {
   return texts;
 }
 
+bool is_digest(const std::string& text) {
+  const std::string begin = "sha256:";
+  return text.size() == begin.size() + 64 && text.starts_with(begin) &&
+         text.find_first_not_of("0123456789abcdef", begin.size()) == text.npos;
+}
+
 void read_scalars(YamlMap& map, Layer& layer) {
   for (const char* key : {"version", "image", "digest", "build_context", "url", "directory"})
     if (const auto value = map.find(key)) layer.scalars[key] = {value->text(), {value->place()}};
@@ -175,7 +181,7 @@ void read_scalars(YamlMap& map, Layer& layer) {
   if (const auto value = map.find("mode"))
     layer.scalars["mode"] = {value->one_of({"docker", "process", "attach"}), {value->place()}};
   const auto digest = layer.scalars.find("digest");
-  if (digest != layer.scalars.end() && !digest->second.value.starts_with("sha256:"))
+  if (digest != layer.scalars.end() && !is_digest(digest->second.value))
     map.find("digest")->expected("'sha256:' and 64 hexadecimal digits");
 }
 

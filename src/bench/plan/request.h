@@ -43,6 +43,7 @@ struct PlanRequest {
   std::map<std::string, std::string> needs;  // settings of the work to come, where nobody says more
   std::map<std::string, std::string> own_settings;  // --set: the backend must have them
   std::string host, port;
+  std::string key;        // that clients must send; empty = none
   std::string gguf;       // a file's name or a part of it: "Q4_K_M"
   std::string projector;  // a file, or "none"
   bool vision = false;    // images will be sent

@@ -268,6 +268,8 @@ void Arguments::run() {
   }
   for (const PlanArgument& argument : build_.merged.extra_arguments)
     plan_.arguments.push_back(argument);
+  if (const std::string& key = build_.request.key; !key.empty())
+    add(filled(build_.backend.key.words, key), {"the key of its clients"});
   remember_numbers();
 }
 

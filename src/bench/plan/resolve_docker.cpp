@@ -217,6 +217,11 @@ void build_environment(PlanBuild& build) {
   const auto token = build.facts.environment.find("HF_TOKEN");
   if (token != build.facts.environment.end() && !build.out.place.is_here())
     variables["HF_TOKEN"] = {"HF_TOKEN", token->second, true, {"this shell, for the download"}};
+  const BackendKey& key = build.backend.key;
+  const bool has_key = !build.request.key.empty();
+  if (has_key && !key.is_taken())
+    plan.warnings.push_back(
+        fmt::format("{} has no way to be told a key: it answers without", build.backend.title));
   if (!docker && !build.request.gpus.empty()) {
     std::string devices;
     for (const int index : build.request.gpus)
@@ -230,6 +235,8 @@ void build_environment(PlanBuild& build) {
     else
       variables.erase(name);
   }
+  if (has_key && !key.variable.empty())
+    variables[key.variable] = {key.variable, build.request.key, true, {"the key of its clients"}};
   for (auto& [name, variable] : variables) plan.environment.push_back(std::move(variable));
 }
 

@@ -82,8 +82,8 @@ LaunchMode choose_mode(const PlanBuild& build) {
   return mode;
 }
 
-bool is_loopback(const std::string& host) {
-  return host.starts_with("127.") || host == "localhost" || host == "::1";
+bool has_key(const PlanBuild& build) {
+  return build.backend.key.is_taken() && !build.request.key.empty();
 }
 
 // Where it listens, and the URL to ask.
@@ -102,9 +102,9 @@ void build_address(PlanBuild& build) {
     throw Error(ErrorKind::kUsage, "[plan] --port: expected 1 to 65535, found '{}'",
                 plan.port.value);
   if (!is_loopback(plan.host.value))
-    plan.warnings.push_back(
-        fmt::format("{} takes requests from other machines at {}, and no key is set",
-                    build.backend.title, plan.host.value));
+    plan.warnings.push_back(fmt::format("{} takes requests from other machines at {}, {}",
+                                        build.backend.title, plan.host.value,
+                                        has_key(build) ? "with the key" : "and no key is set"));
   const bool all = plan.host.value == "0.0.0.0" || plan.host.value == "::";
   plan.url = fmt::format("http://{}:{}", all ? "127.0.0.1" : plan.host.value, plan.port.value);
 }
@@ -203,8 +203,9 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
   plan.revision = build.out.place.revision;
   if (build.out.place.is_here()) plan.model_path = build.out.place.path().string();
   const auto version = build.merged.scalars.find("version");
-  plan.backend_version = version != build.merged.scalars.end()
-                             ? version->second
+  plan.backend_version = version != build.merged.scalars.end() ? version->second
+                         : plan.mode == LaunchMode::kAttach
+                             ? Sourced{}  // whatever runs there
                              : Sourced{build.backend.version, {build.backend.place}};
   plan.needs_gpu = !build.backend.cpu;
   plan.probes = build.backend.probes;
@@ -223,6 +224,10 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
 }
 
 }  // namespace
+
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "localhost" || host == "::1";
+}
 
 ResolvedPlan resolve_plan(const PlanRequest& request, const BackendTable& table,
                           const ModelsFile& models, const PlanFacts& facts) {

@@ -39,6 +39,7 @@ void build_docker(PlanBuild& build);     // resolve_docker.cpp
 // A file that a flag names is seen in the container at the path that it has here.
 void mount_file(PlanBuild& build, const std::string& path, const Origin& origin);
 void build_environment(PlanBuild& build);
+bool is_loopback(const std::string& host);
 // resolve_checks.cpp: more tokens than the model was made for are lowered to what it can, or only
 // told where the command line asks for them.
 void limit_context(const PlanRequest& request, const BackendDescriptor& backend,

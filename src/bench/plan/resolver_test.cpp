@@ -334,6 +334,48 @@ TEST_F(Resolver, WhereItComputesAndWhatItMayTake) {
   EXPECT_EQ(plan().memory_fraction, 1);
 }
 
+TEST_F(Resolver, AKeyIsHandedOverAndNeverShown) {
+  request_.model = "a/b-GGUF";
+  request_.key = "hush-1";
+  request_.host = "0.0.0.0";
+  for (const char* backend : {"vllm", "sglang", "llamacpp", "mica", "mlx-lm", "trtllm"}) {
+    request_.backend = backend;
+    request_.model = backend == std::string("llamacpp") ? "a/b-GGUF" : "a/b";
+    const ResolvedPlan resolved = resolve();
+    const std::string shown = plan_to_text(resolved, {}) + plan_to_json(resolved, {}) + command();
+    EXPECT_FALSE(has(shown, "hush")) << shown;
+    const BackendKey& key = table_.get(backend).key;
+    const auto& variables = resolved.plan.environment;
+    const std::vector<std::string> words = resolved.plan.command(/*masked=*/false);
+    const bool in_words = std::find(words.begin(), words.end(), "hush-1") != words.end();
+    const bool in_variable = std::any_of(variables.begin(), variables.end(), [&](auto& variable) {
+      return variable.name == key.variable && variable.value == "hush-1" && variable.secret;
+    });
+    EXPECT_EQ(in_words, !key.words.empty()) << backend;
+    EXPECT_EQ(in_variable, !key.variable.empty()) << backend;
+    EXPECT_EQ(has(warnings(), "no way to be told a key"), !key.is_taken()) << backend;
+    EXPECT_EQ(has(warnings(), "at 0.0.0.0, with the key"), key.is_taken()) << warnings();
+  }
+  EXPECT_TRUE(table_.get("vllm").key.is_taken() && table_.get("sglang").key.is_taken());
+}
+
+TEST_F(Resolver, AttachWantsNoVersionUnlessSomebodyDoes) {
+  request_.model = "a/b";
+  request_.url = "http://127.0.0.1:1";
+  EXPECT_EQ(plan().backend_version.value, "");
+  request_.version = "v1";
+  EXPECT_EQ(plan().backend_version.value, "v1");
+}
+
+TEST_F(Resolver, EntriesThatNothingTellsApart) {
+  models_ = "models:\n- {repo_id: a/b}\n- {repo_id: a/b}";
+  request_.model = "a/b";
+  EXPECT_EQ(
+      error(),
+      "[models] 'a/b' may mean 2 entries; nothing tells them apart: give each a `name` in the "
+      "file, or take one away:\n  m.yaml:2: a/b\n  m.yaml:3: a/b");
+}
+
 TEST_F(Resolver, AFormatThatNobodyKnowsIsNoRefusal) {
   request_.model = "ggml-org/foo";
   request_.backend = "llamacpp";
@@ -420,10 +462,11 @@ TEST_F(Resolver, SamplingGoesIntoRequestsThatTakeIt) {
 }
 
 TEST_F(Resolver, ImagesOfTheUser) {
-  models_ =
-      "defaults: {backends: {vllm: {image: 'mine:{version}', version: v9, digest: sha256:ab}}}";
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  models_ = "defaults: {backends: {vllm: {image: 'mine:{version}', version: v9, digest: '" +
+            digest + "'}}}";
   request_.model = "a/b";
-  EXPECT_TRUE(has(command(), " mine:v9@sha256:ab --model"));
+  EXPECT_TRUE(has(command(), " mine:v9@" + digest + " --model"));
   request_.image = "other:1";
   models_ = "models: []";
   EXPECT_TRUE(has(command(), " other:1 --model"));

@@ -45,13 +45,6 @@ int run(int argc, char** argv) {
       std::fprintf(stderr, "mica: %s\nRun with --help for what there is.\n", unknown.c_str());
       return wrong;
     }
-    if (const auto rest = app.remaining(/*recurse=*/true); error.get_name() == "ExtrasError") {
-      std::string words;
-      for (const std::string& word : rest) words += " " + word;
-      std::fprintf(stderr, "mica: not expected:%s\nRun with --help for more information.\n",
-                   words.c_str());
-      return wrong;
-    }
     app.exit(error);
     return wrong;
   }

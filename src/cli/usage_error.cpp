@@ -70,7 +70,9 @@ std::string unknown_words(const CLI::App& app, const Words& given) {
                          meant_instead(word, commands));
     }
   }
-  return text;
+  if (!text.empty()) return text;
+  for (const std::string& word : app.remaining(/*recurse=*/true)) text += " " + in_quotes(word);
+  return text.empty() ? "" : "not expected:" + text;
 }
 
 }  // namespace mica

@@ -38,4 +38,8 @@ std::string meant_instead(std::string_view word, const std::vector<std::string>&
   return best.empty() ? "" : "; is " + best + " meant?";
 }
 
+std::string counted(int64_t number, std::string_view noun) {
+  return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
+}
+
 }  // namespace mica

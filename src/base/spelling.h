@@ -1,7 +1,8 @@
-// Which known word is meant by an unknown one.
+// Words for people: which known one is meant by an unknown one, one or several.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,5 +18,8 @@ std::string nearest_spelling(std::string_view word, const std::vector<std::strin
 
 // "; is port meant?", or empty where nothing is near: an error message's end.
 std::string meant_instead(std::string_view word, const std::vector<std::string>& known);
+
+// "1 run", "3 runs": for nouns whose plural is an s.
+std::string counted(int64_t number, std::string_view noun);
 
 }  // namespace mica

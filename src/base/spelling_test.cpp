@@ -27,5 +27,11 @@ TEST(Spelling, MeantInsteadEndsAMessage) {
   EXPECT_EQ(meant_instead("quantum", {"port", "host"}), "");
 }
 
+TEST(Spelling, OneOrSeveral) {
+  EXPECT_EQ(counted(1, "run"), "1 run");
+  EXPECT_EQ(counted(0, "run"), "0 runs");
+  EXPECT_EQ(counted(3, "run"), "3 runs");
+}
+
 }  // namespace
 }  // namespace mica

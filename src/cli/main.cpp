@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"
+#include "cli/usage_error.h"
 
 namespace {
 
@@ -38,7 +39,14 @@ int run(int argc, char** argv) {
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     // Help and version end with 0; every wrong flag with 2.
-    return app.exit(error) == 0 ? 0 : mica::exit_status(mica::ErrorKind::kUsage);
+    const int wrong = mica::exit_status(mica::ErrorKind::kUsage);
+    if (error.get_exit_code() == 0) return app.exit(error);
+    if (const std::string unknown = mica::unknown_words(app, given); !unknown.empty()) {
+      std::fprintf(stderr, "mica: %s\nRun with --help for what there is.\n", unknown.c_str());
+      return wrong;
+    }
+    app.exit(error);
+    return wrong;
   }
   return 0;
 }

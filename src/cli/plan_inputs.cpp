@@ -10,7 +10,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "bench/client/fetch.h"
+#include "bench/launch/ownership.h"
 #include "bench/plan/images.h"
 #include "bench/plan/numbers.h"
 #include "checkpoint/hub/hub.h"
@@ -201,6 +203,9 @@ void add_plan_flags(CLI::App& command, PlanInputs& inputs) {
   command.add_option("--image", request.image, "Docker image");
   add_number(command, inputs, "--concurrency", "concurrency", "Sequences at one time");
   add_shared_plan_flags(command, inputs);
+  command.add_option_function<std::string>(
+      "--device", [&request](const std::string& value) { request.settings["device"] = value; },
+      "Where Mica computes: auto, cpu or cuda");
   add_number(command, inputs, "--kv-bits", "kv_bits", "Bits of keys and values: 16, 8 or 4");
 }
 
@@ -274,6 +279,7 @@ PlanFacts plan_facts(const PlanInputs& inputs) {
   facts.cores = default_threads();
   facts.numa_nodes = numa_nodes();
   facts.pins = read_pins();
+  facts.host_available = read_memory().available;
   facts.user = fmt::format("{}:{}", ::getuid(), ::getgid());
   facts.hub_cache = fs::absolute(hub_options_from_environment().cache);
   for (char** variable = environ; *variable; ++variable) {
@@ -281,6 +287,7 @@ PlanFacts plan_facts(const PlanInputs& inputs) {
     if (const size_t equals = text.find('='); equals != text.npos)
       facts.environment[text.substr(0, equals)] = text.substr(equals + 1);
   }
+  facts.state = default_state_folder();
   std::error_code failed;
   const fs::path self = fs::read_symlink("/proc/self/exe", failed);
   if (!failed) facts.programs["mica"] = self.string();

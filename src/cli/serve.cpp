@@ -272,6 +272,10 @@ void add_serve_command(CLI::App& app) {
   add_models_flags(*command, flags->models, flags->app);
   add_operation_flags(*command, flags->operation, flags->app);
   add_accepted_flags(*command, *flags);
+  command->footer(
+      "With --backend B an engine is started by its plan instead (vllm, sglang, llamacpp, …, mica "
+      "too),\nby the models file, with --webui and --litellm beside it; its flags: `mica serve "
+      "--backend B --help`.");
   command->callback([flags] { run(*flags); });
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 
 #include "base/log.h"
 #include "bench/client/fetch.h"
@@ -29,21 +30,41 @@ struct ServeBackendFlags {
   double start_timeout = 0, health_seconds = 10;
   bool detach = false, list = false;
   std::string stop;
+  bool no_api_key = false;
 };
 
 struct Served {
   ResolvedPlan resolved;
   std::map<std::string, Sidecar> sidecars;  // of the models file
   int64_t weight_mib = -1;
+  bool made_key = false;
 };
 
-Served resolve(const PlanInputs& inputs) {
+// For an address that other machines reach, where the user gave none: 128 random bits.
+std::string new_key() {
+  std::random_device random;
+  std::string key = "mica-";
+  for (int i = 0; i < 4; ++i) key += fmt::format("{:08x}", random());
+  return key;
+}
+
+// Makes a key where one is needed and the backend can be told one.
+Served resolve(ServeBackendFlags& flags) {
+  const PlanInputs& inputs = flags.inputs;
   const BackendTable table = backend_table(inputs);
   const ModelsFile models = models_file(inputs, table);
   const PlanFacts facts = plan_facts(inputs);
   PlanRequest request = plan_request(inputs);
   ask_served_name(request);
+  request.key = flags.api_key;
   Served served{resolve_plan(request, table, models, facts), models.sidecars};
+  const LaunchPlan& plan = served.resolved.plan;
+  if (flags.api_key.empty() && !flags.no_api_key && plan.mode != LaunchMode::kAttach &&
+      !is_loopback(plan.host.value) && table.get(plan.backend).key.is_taken()) {
+    request.key = flags.api_key = new_key();
+    served.resolved = resolve_plan(request, table, models, facts);
+    served.made_key = true;
+  }
   const auto fit =
       fit_plan(served.resolved, table.get(served.resolved.plan.backend), facts, request.gpus);
   if (fit) served.weight_mib = static_cast<int64_t>(fit->weights >> 20);
@@ -53,12 +74,15 @@ Served resolve(const PlanInputs& inputs) {
 }
 
 // What the models file says, where the command line does not.
-SidecarOptions merged(SidecarOptions options, const Served& served, const std::string& name) {
+SidecarOptions merged(SidecarOptions options, const Served& served, const std::string& name,
+                      std::string pin) {
   const auto found = served.sidecars.find(name);
   if (found == served.sidecars.end()) return options;
   const Sidecar& sidecar = found->second;
-  if (options.image.empty() && !sidecar.image.empty())
-    options.image = sidecar.image + (sidecar.version.empty() ? "" : ":" + sidecar.version);
+  if (!sidecar.version.empty()) pin = pin.substr(0, pin.rfind(':')) + ":" + sidecar.version;
+  if (!sidecar.image.empty())
+    pin = sidecar.image + (sidecar.version.empty() ? "" : ":" + sidecar.version);
+  if (options.image.empty()) options.image = pin;
   if (options.port == 0) options.port = static_cast<uint16_t>(sidecar.port);
   if (options.alias.empty()) options.alias = sidecar.alias;
   return options;
@@ -74,9 +98,11 @@ std::vector<LaunchPlan> sidecar_plans(const ServeBackendFlags& flags, const Serv
   const SidecarTarget target{plan.url, plan.served_name.value, flags.api_key};
   std::vector<LaunchPlan> plans;
   if (wanted(flags.webui, served, "open_webui"))
-    plans.push_back(open_webui_plan(target, merged(flags.webui_options, served, "open_webui")));
+    plans.push_back(open_webui_plan(
+        target, merged(flags.webui_options, served, "open_webui", kOpenWebuiImage)));
   if (wanted(flags.litellm, served, "litellm"))
-    plans.push_back(litellm_plan(target, merged(flags.litellm_options, served, "litellm"),
+    plans.push_back(litellm_plan(target,
+                                 merged(flags.litellm_options, served, "litellm", kLitellmImage),
                                  default_state_folder() / "sidecars"));
   return plans;
 }
@@ -186,12 +212,12 @@ RunningEngine launch_or_end(const LaunchPlan& plan, const LaunchOptions& options
   }
 }
 
-void run(const ServeBackendFlags& flags) {
+void run(ServeBackendFlags flags) {
   if (flags.list) return list_served();
   if (!flags.stop.empty()) return stop_served(flags.stop);
   if (flags.detach) return serve_detached();
   const Interrupts interrupts;
-  Served served = resolve(flags.inputs);
+  Served served = resolve(flags);
   LaunchPlan& plan = served.resolved.plan;
   if (flags.start_timeout > 0)
     plan.deadlines.start = std::chrono::seconds(static_cast<int64_t>(flags.start_timeout));
@@ -207,6 +233,7 @@ void run(const ServeBackendFlags& flags) {
   std::vector<RunningEngine> sidecars;
   if (!flags.test_only) {
     sidecars = start_sidecars(flags, served, interrupts);
+    if (served.made_key) std::printf("key (shown only here): %s\n", flags.api_key.c_str());
     std::printf("ready: %s  model %s  backend %s\n", plan.url.c_str(),
                 plan.served_name.value.c_str(), plan.backend.c_str());
     std::fflush(stdout);
@@ -240,22 +267,20 @@ void add_sidecar_flags(CLI::App& command, ServeBackendFlags& flags) {
 
 bool is_serve_of_backend(const std::vector<std::string>& arguments) {
   const auto serve = std::find(arguments.begin(), arguments.end(), "serve");
-  std::string backend;
-  for (auto word = serve; word != arguments.end(); ++word) {
-    if (word->starts_with("--backend=")) backend = word->substr(10);
-    if (*word == "--backend" && word + 1 != arguments.end()) backend = word[1];
-    if (*word == "--url" || word->starts_with("--url=")) return true;
-    if (*word == "--list" || *word == "--stop" || word->starts_with("--stop=")) return true;
-  }
-  return !backend.empty() && backend != "mica";
+  return std::any_of(serve, arguments.end(), [](const std::string& word) {
+    const std::string flag = word.substr(0, word.find('='));
+    return flag == "--backend" || flag == "--url" || flag == "--list" || flag == "--stop";
+  });
 }
 
 void add_serve_backend_command(CLI::App& app) {
   auto flags = std::make_shared<ServeBackendFlags>();  // lives as long as the callback
-  CLI::App* command =
-      app.add_subcommand("serve", "Start another engine by its plan and watch over it");
+  CLI::App* command = app.add_subcommand("serve", "Start an engine by its plan and watch over it");
   add_plan_flags(*command, flags->inputs);
-  command->add_option("--api-key", flags->api_key, "Bearer token of the engine");
+  command->add_option(
+      "--api-key", flags->api_key,
+      "Key that its clients must send, as a bearer token; made where --host is not loopback");
+  command->add_flag("--no-api-key", flags->no_api_key, "None is made: whoever reaches it may ask");
   command->add_flag("--rebuild", flags->rebuild, "Pull or build the image anew");
   command->add_option("--docker", flags->docker, "Docker's program")->capture_default_str();
   command->add_option("--start-timeout", flags->start_timeout,

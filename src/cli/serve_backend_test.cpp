@@ -62,6 +62,7 @@ settings:
   host: {{words: [--host, "{{}}"]}}
   port: {{words: [--port, "{{}}"]}}
   served_name: {{words: [--model-name, "{{}}"]}}
+key: {{variable: FAKE_API_KEY}}
 probes: {{health: /health, models: /v1/models, identity: '"vllm"', version: /version}}
 dialect: {{stream_usage: true}}
 deadlines: {{start: 30, ready: 30, first_token: 30}}
@@ -121,6 +122,10 @@ deadlines: {{start: 30, ready: 30, first_token: 30}}
   }
   pid_t pid() const { return pid_; }
   std::filesystem::path state() const { return folder_.path() / "mica"; }
+  pid_t engine_pid() const {
+    const auto owned = Ownership(folder_.path() / "mica").all();
+    return owned.size() == 1 ? owned[0].processes.leader.pid : 0;
+  }
 
   // One that was free a moment ago.
   static uint16_t fake_port() {
@@ -168,6 +173,21 @@ TEST_F(ServeBackendTest, TestOnlyEndsOnceItHasAnswered) {
   EXPECT_EQ(output().find("ready: "), std::string::npos);
 }
 
+TEST_F(ServeBackendTest, AKeyIsMadeWhereOtherMachinesReachIt) {
+  start({}, {"--host", "0.0.0.0"});
+  until("ready: http://127.0.0.1:");
+  const std::string text = output();
+  const size_t at = text.find("key (shown only here): mica-");
+  ASSERT_NE(at, std::string::npos) << text;
+  const std::string key = text.substr(at + 23, 37);
+  EXPECT_EQ(text.find(key), text.rfind(key)) << text;  // once
+  std::ifstream file(fmt::format("/proc/{}/environ", engine_pid()));
+  const std::string environment(std::istreambuf_iterator<char>(file), {});
+  EXPECT_NE(environment.find("FAKE_API_KEY=" + key), std::string::npos);
+  ::kill(pid(), SIGINT);
+  EXPECT_EQ(status(), 0) << output();
+}
+
 TEST_F(ServeBackendTest, AnEngineThatHangsIsTold) {
   start({}, {"--health-seconds", "0.2"});
   until("ready: http://127.0.0.1:");
@@ -181,6 +201,13 @@ TEST_F(ServeBackendTest, AnEngineThatHangsIsTold) {
   until("/health answers again");
   ::kill(pid(), SIGINT);
   EXPECT_EQ(status(), 0) << output();
+}
+
+TEST_F(ServeBackendTest, NoKeyIsMadeUnasked) {
+  start({}, {"--host", "0.0.0.0", "--no-api-key", "--test-only"});
+  EXPECT_EQ(status(), 0) << output();
+  EXPECT_NE(output().find("and no key is set"), std::string::npos) << output();
+  EXPECT_EQ(output().find("shown only here"), std::string::npos);
 }
 
 TEST_F(ServeBackendTest, WhatIsServedIsListedAndStopped) {
@@ -211,7 +238,7 @@ TEST(ServeBackend, IsToldFromMicasOwnServer) {
   EXPECT_TRUE(is_serve_of_backend({"serve", "--backend", "vllm", "x"}));
   EXPECT_TRUE(is_serve_of_backend({"serve", "x", "--backend=vllm"}));
   EXPECT_TRUE(is_serve_of_backend({"serve", "x", "--url=http://h:1"}));
-  EXPECT_FALSE(is_serve_of_backend({"serve", "--backend", "mica", "x"}));
+  EXPECT_TRUE(is_serve_of_backend({"serve", "--backend", "mica", "x"}));
   EXPECT_FALSE(is_serve_of_backend({"serve", "--model", "x"}));
   EXPECT_FALSE(is_serve_of_backend({"plan", "--backend", "vllm", "x"}));
 }

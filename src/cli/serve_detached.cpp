@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 
 constexpr auto kLook = std::chrono::milliseconds(100);
 constexpr auto kEndPatience = std::chrono::seconds(60);  // an engine has some 30 to end
-constexpr std::string_view kReady = "ready: ";           // as serve_backend.cpp prints it
+constexpr std::string_view kReady = "ready: ";           // as serve_backend.cpp prints them
+constexpr std::string_view kKey = "key (shown only here): ";
 
 // This process's command without --detach.
 std::vector<std::string> own_command() {
@@ -110,11 +111,13 @@ void serve_detached() {
     }
     const bool ended = ::waitpid(pid, &status, WNOHANG) == pid;
     if (ended) tell_end(log, status);
+    std::string key;
     for (const std::string& line : lines_of(log)) {
+      if (line.starts_with(kKey)) key = line + "\n";
       if (!line.starts_with(kReady)) continue;
       std::printf(
-          "%s\nprocess %d watches over it, its log is %s\nto end it: mica serve --stop %d\n",
-          line.c_str(), pid, log.c_str(), pid);
+          "%s%s\nprocess %d watches over it, its log is %s\nto end it: mica serve --stop %d\n",
+          key.c_str(), line.c_str(), pid, log.c_str(), pid);
       return;
     }
   }

@@ -133,10 +133,14 @@ TEST_F(DockerTest, AContainerRunsIsLabelledPinnedAndRemoved) {
   LaunchPlan plan = docker_plan();
   plan.docker_options = {{{"--gpus", "all"}, {}}, {{"--ipc=host"}, {}}, {{"--rm"}, {}}};
   plan.environment = {{"HF_TOKEN", "hush", true, {}}, {"MODE", "fast", false, {}}};
+  const std::string file = (state() / "files/options.yaml").string();
+  plan.files = {{file, "option: true\n", {}}};
+  plan.mounts = {{file, file, false, {}}};
   std::string run;
   {
     RunningEngine engine = launch_engine(plan, options());
     run = engine.run();
+    EXPECT_EQ(text_of(file), "option: true\n");
     ASSERT_TRUE(engine.image());
     EXPECT_EQ(engine.image()->digest, "fake/engine@sha256:" + std::string(64, 'a'));
     EXPECT_EQ(engine.version(), "1.2.3");

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <utility>
 
+#include "base/file.h"
+
 namespace mica {
 namespace {
 
@@ -97,6 +99,13 @@ void EngineState::on_line(std::string_view line) {
   if (!line.empty()) tell(LaunchProgress::Kind::kLog, std::string(line));
 }
 
+void EngineState::write_files() const {
+  for (const PlanFile& file : plan_.files) {
+    std::filesystem::create_directories(std::filesystem::path(file.path).parent_path());
+    write_text_file(file.path, file.text);
+  }
+}
+
 void EngineState::start() {
   baseline_ = sampler_->next(kBaselineSeconds);
   started_ = work_began_ = beat_at_ = steady_seconds();
@@ -116,6 +125,7 @@ void EngineState::start() {
   record_.log = log.file.string();
   pump_ = std::make_unique<LogPump>(log);
   oom_kills_ = oom_kills();
+  write_files();
   phases.push_back({LaunchPhase::kPrepare, steady_seconds() - began_});
   plan_.mode == LaunchMode::kDocker ? start_container() : start_process();
   sampler_->set_members([this] { return members(); });

@@ -66,6 +66,7 @@ class EngineState {
   void look_at_attached();  // whose processes the samples count
   void stop_holder(const PortHolder& holder, const Docker* docker);
   void prepare_docker();
+  void write_files() const;
   void start_process();
   void start_container();
   ProcessSpec container_spec();

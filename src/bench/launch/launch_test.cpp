@@ -10,6 +10,7 @@
 #include "bench/launch/first_token.h"
 #include "bench/launch/http_probe.h"
 #include "bench/launch/testing/launch_fixture.h"
+#include "fake_engine/process.h"
 
 namespace mica {
 namespace {
@@ -187,6 +188,12 @@ TEST_F(LaunchTest, AnotherServiceIsNamed) {
       << failure.what;
   const LaunchFailure unknown = failure_of(process_plan({"start.identity=web"}), options());
   EXPECT_NE(unknown.what.find("a service 'fake_engine'"), std::string::npos) << unknown.what;
+  EXPECT_NE(unknown.advice.find("another --port"), std::string::npos) << unknown.advice;
+  const fake::FakeProcess server(nlohmann::json{{"dialect", "sglang"}});
+  const LaunchFailure attached = failure_of(attach_plan(server.port()), options());
+  EXPECT_EQ(attached.problem, LaunchProblem::kWrongService);
+  EXPECT_NE(attached.advice.find("--backend, or another --url"), std::string::npos)
+      << attached.advice;
 }
 
 TEST_F(LaunchTest, NeverHealthy) {

@@ -195,7 +195,8 @@ void Readiness::wrong_service(const ProbeAnswer& answer) {
   fail(LaunchProblem::kWrongService,
        fmt::format("{} is answered by {}, not by {} (looked for {})", plan_.url, stranger(answer),
                    plan_.backend, plan_.probes.identity),
-       "another server has the port: choose another --port");
+       engine_.attached() ? "name the engine that answers there by --backend, or another --url"
+                          : "another server has the port: choose another --port");
 }
 
 void Readiness::wait_for_identity() {

@@ -1,6 +1,7 @@
 // Which file of a folder of GGUF files is meant.
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include "base/error.h"
 #include "bench/plan/locate.h"
@@ -28,8 +29,20 @@ bool is_part(const fs::path& file) {
   return gguf_parts(file).size() > 1;
 }
 
-bool is_first(const fs::path& file) {
-  return is_part(file) && gguf_parts(file).front() == file;
+// The first part of each split model, also one that is missing.
+std::vector<fs::path> first_parts(const std::vector<fs::path>& files) {
+  std::set<fs::path> firsts;
+  for (const fs::path& file : files)
+    if (is_part(file)) firsts.insert(gguf_parts(file).front());
+  return {firsts.begin(), firsts.end()};
+}
+
+bool is_whole(const fs::path& first) {
+  const std::vector<fs::path> parts = gguf_parts(first);
+  return std::all_of(parts.begin(), parts.end(), [](const fs::path& part) {
+    std::error_code ignored;
+    return fs::exists(part, ignored);
+  });
 }
 
 // Every GGUF file below the folder but projectors, sorted.
@@ -73,7 +86,8 @@ void keep(std::vector<fs::path>& files, const fs::path& folder, const std::strin
   const std::vector<fs::path>& choice = firsts.size() > 1 ? firsts : files;
   std::string all;
   for (const fs::path& file : choice)
-    if (all.size() < 1200) all += "\n  --gguf " + below(file, folder);
+    if (all.size() < 1200)
+      all += "\n  --gguf " + below(file, folder) + (is_whole(file) ? "" : "  (parts are missing)");
   throw Error(ErrorKind::kUsage,
               "[gguf] {}: found {} {}; say which one by its name or a part of it, such as:{}",
               folder.string(), choice.size(),
@@ -119,8 +133,8 @@ fs::path choose_gguf(const fs::path& folder, const std::string& wanted,
     });
     if (!kept.empty()) files = std::move(kept);
   }
-  std::vector<fs::path> firsts, whole;
-  std::copy_if(files.begin(), files.end(), std::back_inserter(firsts), is_first);
+  const std::vector<fs::path> firsts = first_parts(files);
+  std::vector<fs::path> whole;
   std::copy_if(files.begin(), files.end(), std::back_inserter(whole),
                [](const fs::path& file) { return !is_part(file); });
   fs::path chosen;

@@ -78,6 +78,24 @@ TEST_F(ChooseGguf, AMissingPartIsNamed) {
   EXPECT_TRUE(fails_with(text, "expected x-00002-of-00003.gguf, found 2 of 3 parts")) << text;
 }
 
+TEST_F(ChooseGguf, AMissingFirstPartIsNamed) {
+  put({"x-00002-of-00003.gguf", "x-00003-of-00003.gguf"});
+  std::string text = chosen();
+  EXPECT_EQ(kind_, ErrorKind::kCheckpoint);
+  EXPECT_TRUE(fails_with(text, "expected x-00001-of-00003.gguf, found 2 of 3 parts")) << text;
+  put({"small.gguf"});  // it is not what the folder is for
+  text = chosen();
+  EXPECT_TRUE(fails_with(text, "expected x-00001-of-00003.gguf")) << text;
+  EXPECT_EQ(chosen("small"), "small.gguf");
+  fs::remove(folder_.path() / "small.gguf");
+  put({"y-00001-of-00002.gguf", "y-00002-of-00002.gguf"});
+  text = chosen();
+  EXPECT_TRUE(fails_with(text, "--gguf x-00001-of-00003.gguf  (parts are missing)")) << text;
+  EXPECT_TRUE(fails_with(text, "--gguf y-00001-of-00002.gguf") &&
+              !fails_with(text, "y-00001-of-00002.gguf  ("))
+      << text;
+}
+
 TEST_F(ChooseGguf, NothingThatFitsShowsWhatThereIs) {
   put({"m-Q4_K_M.gguf"});
   EXPECT_TRUE(fails_with(chosen("Q5"), "no file fits 'Q5'; there are:\n  m-Q4_K_M.gguf"));

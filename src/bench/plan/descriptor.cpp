@@ -64,6 +64,10 @@ void BackendSetting::check(const std::string& value, const std::string& place) c
     case Type::kNumber:
       if (!parse_number(value)) fail("a number");
       break;
+    case Type::kFraction:
+      if (const auto number = parse_number(value); !number || *number <= 0 || *number > 1)
+        fail("a share above 0 and at most 1");
+      break;
     case Type::kBoolean:
       if (!parse_boolean(value)) fail("true or false");
       break;

@@ -16,7 +16,7 @@ namespace mica {
 
 // A value of the backend's command line, by the name that all backends share.
 struct BackendSetting {
-  enum class Type { kText, kInteger, kNumber, kBoolean, kList, kWords, kChoice };
+  enum class Type { kText, kInteger, kNumber, kFraction, kBoolean, kList, kWords, kChoice };
 
   std::string name;
   Type type = Type::kText;
@@ -33,6 +33,8 @@ struct BackendSetting {
   std::map<std::string, std::string> map;  // of what is derived; empty = as it is
   std::string unless;                      // the value that needs no words
   std::string times;                       // the setting that multiplies it
+  std::string file_name, file_text;        // a file that is written; its path is the default
+  bool divides_heads = false;              // a count of GPUs over which heads are dealt out evenly
 
   // Every flag that gives it.
   std::vector<std::string> flags() const;
@@ -76,6 +78,13 @@ struct BackendProcess {
   std::string hint;
 };
 
+// How it is told the key that its clients must send; neither = it takes none.
+struct BackendKey {
+  std::string variable;
+  std::vector<std::string> words;  // with "{}"
+  bool is_taken() const { return !variable.empty() || !words.empty(); }
+};
+
 struct BackendMemory {
   int overhead_mib = 1500;        // of each GPU; an estimate
   double fraction = 1;            // of the memory that it takes
@@ -117,6 +126,7 @@ struct BackendDescriptor {
   std::optional<BackendProcess> process;
   std::vector<BackendSetting> settings;  // in the order of the command line
   std::vector<PlanVariable> environment;
+  BackendKey key;
   PlanProbes probes;
   PlanDialect dialect;
   std::string metrics_need;           // what the user must do for metrics; empty = nothing

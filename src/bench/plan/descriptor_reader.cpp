@@ -11,8 +11,8 @@ namespace {
 using Type = BackendSetting::Type;
 
 const std::vector<std::string> kFormats = {"mlx", "safetensors", "gguf", "exl3"};
-const std::vector<std::string> kTypes = {"text", "integer", "number", "boolean",
-                                         "list", "words",   "choice"};
+const std::vector<std::string> kTypes = {"text",    "integer", "number", "fraction",
+                                         "boolean", "list",    "words",  "choice"};
 
 std::vector<std::string> read_formats(YamlMap& map) {
   std::vector<std::string> formats;
@@ -136,6 +136,15 @@ BackendSetting read_setting(const std::string& name, const YamlValue& value) {
   if (const auto texts = map.find("map")) setting.map = read_texts(*texts, "a setting's map");
   map.read("unless", setting.unless);
   map.read("times", setting.times);
+  if (const auto file = map.find("file")) {
+    YamlMap keys = file->map("a setting's file");
+    const YamlValue name = keys.require("name");
+    setting.file_name = name.text();
+    if (setting.file_name.find('/') != std::string::npos) name.expected("a name without folders");
+    setting.file_text = keys.require("text").text();
+    keys.finish();
+  }
+  map.read("divides_heads", setting.divides_heads);
   if (const auto standard = map.find("default")) {
     setting.default_value = standard->text();
     setting.check(*setting.default_value, standard->place());
@@ -162,6 +171,16 @@ void read_settings(const YamlValue& value, BackendDescriptor& backend) {
       value.fail(fmt::format("{}: times: '{}' is no setting", setting.name, setting.times));
   for (const char* name : {"model", "host", "port"})
     if (!backend.setting(name)) value.expected(fmt::format("the setting '{}'", name));
+}
+
+BackendKey read_key(const YamlValue& value) {
+  YamlMap map = value.map("key");
+  BackendKey key;
+  map.read("variable", key.variable);
+  map.read("words", key.words);
+  map.finish();
+  if (key.variable.empty() == key.words.empty()) value.expected("'variable' or 'words'");
+  return key;
 }
 
 PlanProbes read_probes(const YamlValue& value) {
@@ -347,6 +366,7 @@ BackendDescriptor parse_descriptor(std::string_view yaml, const std::string& pla
   else if (!backend.docker && backend.process)
     backend.mode = LaunchMode::kProcess;
   read_settings(map.require("settings"), backend);
+  if (const auto key = map.find("key")) backend.key = read_key(*key);
   if (const auto probes = map.find("probes")) backend.probes = read_probes(*probes);
   if (const auto dialect = map.find("dialect")) read_dialect(*dialect, backend);
   if (const auto deadlines = map.find("deadlines")) backend.deadlines = read_deadlines(*deadlines);

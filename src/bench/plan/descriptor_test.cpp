@@ -77,7 +77,8 @@ TEST(Descriptor, WrongFilesNameTheLineAndTheNearestKey) {
       {descriptor("  port: {wrods: [x]}\n"),
        "t.yaml:9: 'wrods' is no key of a setting; is words meant?"},
       {descriptor("  x: {words: [-x], type: strin}\n"),
-       "t.yaml:10: type: expected one of text, integer, number, boolean, list, words, choice; "
+       "t.yaml:10: type: expected one of text, integer, number, fraction, boolean, list, words, "
+       "choice; "
        "found "
        "'strin'"},
       {descriptor("  x: {words: [-x, '{}'], type: integer, default: many}\n"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 
 namespace mica {
 namespace {
@@ -27,7 +28,8 @@ class Estimate {
   uint64_t weights() const {
     const ModelFacts& model = q_.model;
     const uint64_t in_host = q_.memory.host_experts ? model.expert_bytes : 0;
-    return model.weight_bytes - std::min(in_host, model.weight_bytes) + model.projector_bytes;
+    const uint64_t rest = model.weight_bytes - std::min(in_host, model.weight_bytes);
+    return of_gpu_layers(rest - std::min(q_.offloaded, rest)) + model.projector_bytes;
   }
   uint64_t overhead(const Load& load) const {
     return static_cast<uint64_t>(q_.memory.overhead_mib) * static_cast<uint64_t>(load.gpus) << 20;
@@ -41,7 +43,7 @@ class Estimate {
     const int64_t heads = std::max<int64_t>(q_.model.kv.heads, 1);
     if (q_.memory.split == "tensors" && load.gpus > heads)
       all = all * static_cast<uint64_t>(load.gpus) / static_cast<uint64_t>(heads);
-    return all;
+    return of_gpu_layers(all);
   }
   uint64_t needed(const Load& load) const { return weights() + kv(load) + overhead(load); }
 
@@ -60,6 +62,13 @@ class Estimate {
   bool fits(const Load& load) const { return needed(load) <= available(load.gpus); }
 
  private:
+  // The share of the layers that lie on GPUs; layers are taken as equal.
+  uint64_t of_gpu_layers(uint64_t bytes) const {
+    const int64_t layers = q_.model.layers;
+    if (q_.on_cpu || q_.gpu_layers < 0 || layers <= 0 || q_.gpu_layers >= layers) return bytes;
+    return static_cast<uint64_t>(static_cast<double>(bytes) * static_cast<double>(q_.gpu_layers) /
+                                 static_cast<double>(layers));
+  }
   uint64_t usable(const PlanGpu& gpu) const {
     const double fraction = q_.fraction > 0 ? q_.fraction : q_.memory.fraction;
     const auto share = [&](uint64_t of) {
@@ -92,8 +101,9 @@ int64_t largest(int64_t most, Fits fits) {
   return low;
 }
 
-void find_limits(const Estimate& estimate, const Load& load, MemoryFit& fit) {
-  fit.most_context = largest(kMostContext, [&](int64_t context) {
+void find_limits(const FitQuestion& q, const Estimate& estimate, const Load& load, MemoryFit& fit) {
+  const int64_t most = q.model.context > 0 ? std::min(q.model.context, kMostContext) : kMostContext;
+  fit.most_context = largest(most, [&](int64_t context) {
     Load other = load;
     other.context = context;
     return estimate.fits(other);
@@ -108,11 +118,12 @@ void find_limits(const Estimate& estimate, const Load& load, MemoryFit& fit) {
 void advise_on_load(const FitQuestion& q, const Estimate& estimate, const Load& load,
                     MemoryFit& fit) {
   if (fit.most_context >= 256)
-    fit.advice.push_back(fmt::format("a context of at most {} tokens (--context) with {} sequences",
-                                     fit.most_context / 256 * 256, load.sequences));
+    fit.advice.push_back(fmt::format("a context of at most {} tokens (--context) with {}",
+                                     fit.most_context / 256 * 256,
+                                     counted(load.sequences, "sequence")));
   if (load.sequences > 1 && fit.most_sequences >= 1)
-    fit.advice.push_back(fmt::format("at most {} sequences (--concurrency) of {} tokens",
-                                     fit.most_sequences, load.context));
+    fit.advice.push_back(fmt::format("at most {} (--concurrency) of {} tokens",
+                                     counted(fit.most_sequences, "sequence"), load.context));
   if (q.can_quantize_kv && load.kv_bits == 16) {
     Load other = load;
     other.kv_bits = 8;
@@ -124,14 +135,52 @@ void advise_on_load(const FitQuestion& q, const Estimate& estimate, const Load& 
   }
 }
 
+// Part of the model in the host's memory, where the backend (or another one) can do that.
+void advise_offload(const FitQuestion& q, const Estimate& estimate, const Load& load,
+                    MemoryFit& fit) {
+  const auto room = [&](uint64_t bytes) {
+    const bool lacks = q.host_available > 0 && bytes > q.host_available;
+    return fmt::format("{} in the host's memory{}", gibibytes(bytes),
+                       lacks ? ", which has only " + gibibytes(q.host_available) : "");
+  };
+  const int64_t layers = q.model.layers;
+  if (q.offload == "gpu_layers" && layers > 0) {
+    const auto of = [&](int64_t n) {
+      FitQuestion other = q;
+      other.gpu_layers = n;
+      return other;
+    };
+    const int64_t most = largest(layers - 1, [&](int64_t n) { return Estimate(of(n)).fits(load); });
+    const FitQuestion rest = of(most);
+    if (most > 0)
+      fit.advice.push_back(
+          fmt::format("{} of {} layers on the GPU (--set gpu_layers={}), {}; slower", most, layers,
+                      most, room(fit.needed - Estimate(rest).needed(load))));
+  }
+  const uint64_t lacking = fit.needed - fit.available;
+  if (q.offload == "cpu_offload" && lacking < estimate.weights()) {
+    const auto gpus = static_cast<uint64_t>(load.gpus);
+    const uint64_t each = (((lacking + gpus - 1) / gpus) >> 30) + 1;  // GiB
+    fit.advice.push_back(
+        fmt::format("--set cpu_offload={} keeps {}; slower", each, room(each * gpus << 30)));
+  }
+  const uint64_t experts = q.model.expert_bytes;
+  if (experts > 0 && !q.memory.host_experts && q.model.format == "safetensors")
+    fit.advice.push_back("the experts on the processor (--backend ktransformers): " +
+                         room(experts));
+}
+
 void advise(const FitQuestion& q, const Estimate& estimate, const Load& load, MemoryFit& fit) {
   if (fit.fits) {
-    fit.advice.push_back(fmt::format("there is room for {} tokens a sequence, or for {} sequences",
-                                     fit.most_context, fit.most_sequences));
+    fit.advice.push_back(
+        fmt::format("there is room for {} tokens a sequence{}, or for {}", fit.most_context,
+                    fit.most_context == q.model.context ? " (all that the model was made for)" : "",
+                    counted(fit.most_sequences, "sequence")));
     return;
   }
   advise_on_load(q, estimate, load, fit);
-  for (int gpus = load.gpus + 1; gpus <= 16; ++gpus) {
+  if (!q.on_cpu) advise_offload(q, estimate, load, fit);
+  for (int gpus = load.gpus + 1; gpus <= 16 && !q.on_cpu; ++gpus) {
     Load other = load;
     other.gpus = gpus;
     if (!estimate.fits(other)) continue;
@@ -154,7 +203,14 @@ void advise(const FitQuestion& q, const Estimate& estimate, const Load& load, Me
 
 }  // namespace
 
-MemoryFit fit_memory(const FitQuestion& question) {
+MemoryFit fit_memory(const FitQuestion& asked) {
+  FitQuestion question = asked;
+  if (question.on_cpu) {  // the host's memory is one GPU's
+    const uint64_t bytes = question.host_available;
+    question.gpus = {{0, "host", 0, bytes, bytes}};
+    question.memory.fraction_of.clear();
+    question.memory.host_experts = false;
+  }
   const Estimate estimate(question);
   Load load;
   load.gpus = std::max<int>(1, static_cast<int>(question.gpus.size()));
@@ -167,6 +223,7 @@ MemoryFit fit_memory(const FitQuestion& question) {
 
   MemoryFit fit;
   fit.gpus = load.gpus;
+  fit.on_cpu = question.on_cpu;
   fit.context = load.context;
   fit.sequences = load.sequences;
   fit.kv_bits = load.kv_bits;
@@ -180,7 +237,7 @@ MemoryFit fit_memory(const FitQuestion& question) {
   if (!fit.known) return fit;
   fit.available = estimate.available(load.gpus);
   fit.fits = estimate.fits(load);
-  find_limits(estimate, load, fit);
+  find_limits(question, estimate, load, fit);
   advise(question, estimate, load, fit);
   return fit;
 }

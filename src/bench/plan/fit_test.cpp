@@ -40,9 +40,14 @@ TEST(Fit, WhatIsNeededAndWhatThereIs) {
   EXPECT_EQ(fit.overhead, kGiB);
   EXPECT_EQ(fit.needed, 33 * kGiB);
   EXPECT_EQ(fit.available, 48 * kGiB);
-  EXPECT_EQ(fit.most_sequences, 8);  // 17 GiB of 2 each
-  EXPECT_EQ(fit.most_context, 17 * 16384);
-  EXPECT_EQ(advice(fit), "there is room for 278528 tokens a sequence, or for 8 sequences\n");
+  EXPECT_EQ(fit.most_sequences, 8);    // 17 GiB of 2 each
+  EXPECT_EQ(fit.most_context, 32768);  // what the model can; the memory has room for 17 * 16384
+  EXPECT_EQ(advice(fit),
+            "there is room for 32768 tokens a sequence (all that the model was made for), or for 8 "
+            "sequences\n");
+  FitQuestion unlimited = question();
+  unlimited.model.context = 0;
+  EXPECT_EQ(fit_memory(unlimited).most_context, 17 * 16384);
 }
 
 TEST(Fit, WhatToChangeWithNumbers) {
@@ -111,6 +116,55 @@ TEST(Fit, UnknownMemoryOnlyNeeds) {
   EXPECT_FALSE(fit.known);
   EXPECT_EQ(fit.needed, 33 * kGiB);
   EXPECT_TRUE(fit.advice.empty());
+}
+
+TEST(Fit, OnTheProcessorTheHostsMemoryCounts) {
+  FitQuestion q = question();
+  q.on_cpu = true;
+  EXPECT_FALSE(fit_memory(q).known);
+  q.host_available = 40 * kGiB;
+  const MemoryFit fit = fit_memory(q);
+  EXPECT_TRUE(fit.known && fit.fits && fit.on_cpu);
+  EXPECT_EQ(fit.available, 40 * kGiB);
+  EXPECT_EQ(fit.gpus, 1);
+  q.host_available = 20 * kGiB;
+  EXPECT_FALSE(fit_memory(q).fits);
+  EXPECT_EQ(advice(fit_memory(q)).find("GPU"), std::string::npos) << advice(fit_memory(q));
+}
+
+TEST(Fit, LayersInTheHostsMemory) {
+  FitQuestion q = question();
+  q.gpus[0].total = q.gpus[0].free = 24 * kGiB;  // 23 for 40 layers of 0.8 each
+  q.model.layers = 40;
+  q.offload = "gpu_layers";
+  q.host_available = 64 * kGiB;
+  EXPECT_NE(advice(fit_memory(q))
+                .find("28 of 40 layers on the GPU (--set gpu_layers=28), 9.6 GiB in the host's "
+                      "memory; slower"),
+            std::string::npos)
+      << advice(fit_memory(q));
+  q.host_available = 4 * kGiB;
+  EXPECT_NE(advice(fit_memory(q)).find("memory, which has only 4.0 GiB"), std::string::npos);
+  q.gpu_layers = 28;
+  EXPECT_TRUE(fit_memory(q).fits);
+  q.gpu_layers = 29;
+  EXPECT_FALSE(fit_memory(q).fits);
+  q.gpu_layers = 99;  // all
+  EXPECT_EQ(fit_memory(q).needed, 33 * kGiB);
+}
+
+TEST(Fit, WeightsAndExpertsInTheHostsMemory) {
+  FitQuestion q = question();
+  q.gpus[0].total = q.gpus[0].free = 24 * kGiB;
+  q.offload = "cpu_offload";
+  q.model.format = "safetensors";
+  q.model.expert_bytes = 25 * kGiB;
+  const std::string text = advice(fit_memory(q));
+  EXPECT_NE(text.find("--set cpu_offload=10 keeps 10.0 GiB in the host's memory"), text.npos)
+      << text;
+  EXPECT_NE(text.find("(--backend ktransformers): 25.0 GiB in the host's memory"), text.npos);
+  q.offloaded = 10 * kGiB;
+  EXPECT_TRUE(fit_memory(q).fits);
 }
 
 }  // namespace

@@ -93,6 +93,7 @@ struct Documented {
 //   - a folder of models is mounted read-only, at the path that it has on this machine
 std::vector<Documented> documented(const std::string& models) {
   const std::string cache = "/home/u/.cache/huggingface:/root/.cache/huggingface";
+  const std::string options = "/home/u/.local/state/mica/files/trtllm-options.yaml";
   return {
       {"vllm",
        "org/model",
@@ -149,7 +150,9 @@ std::vector<Documented> documented(const std::string& models) {
         {"org/model"},
         {"--host", "0.0.0.0"},
         {"--port", "8000"}},
-       {{"--env", "HF_TOKEN"}}},
+       {{"--env", "HF_TOKEN"},
+        {"-v", options + ":" + options + ":ro"},  // return_perf_metrics, for its metrics
+        {"--extra_llm_api_options", options}}},
       // No image of the project: its local start, in an image that is built.
       {"mlx-lm",
        "mlx-community/model",

@@ -97,8 +97,8 @@ SettingMap read_settings(const YamlValue& value, const BackendDescriptor* backen
                   "[yaml] {}: '{}' is no setting of {}{}; flags of its own go into extra_args",
                   each.place(), name, backend ? backend->name : "any backend",
                   meant_instead(name, known));
-    if (setting->name == "model" || setting->name == "host" || setting->name == "port")
-      each.fail("it can't be set here");
+    if (is_of_the_plan(setting->name))
+      each.fail(fmt::format("it can't be set here; --{} says it", setting->name));
     if (each.is_null()) {
       settings[name] = std::nullopt;
       continue;
@@ -177,6 +177,12 @@ bool is_pinned_request(const std::string& text) {
          text.find_first_not_of("0123456789abcdef", at + 1) == text.npos;
 }
 
+bool is_digest(const std::string& text) {
+  const std::string begin = "sha256:";
+  return text.size() == begin.size() + 64 && text.starts_with(begin) &&
+         text.find_first_not_of("0123456789abcdef", begin.size()) == text.npos;
+}
+
 void read_scalars(YamlMap& map, Layer& layer) {
   for (const char* key :
        {"version", "image", "digest", "build_context", "build_file", "url", "directory"})
@@ -186,7 +192,7 @@ void read_scalars(YamlMap& map, Layer& layer) {
   if (const auto value = map.find("mode"))
     layer.scalars["mode"] = {value->one_of({"docker", "process", "attach"}), {value->place()}};
   const auto digest = layer.scalars.find("digest");
-  if (digest != layer.scalars.end() && !digest->second.value.starts_with("sha256:"))
+  if (digest != layer.scalars.end() && !is_digest(digest->second.value))
     map.find("digest")->expected("'sha256:' and 64 hexadecimal digits");
   if (const auto value = map.find("pr")) {
     if (!is_pinned_request(value->text()))

@@ -95,9 +95,10 @@ void add_extra(const BackendDescriptor& backend, const PlanArgument& argument,
                MergedLayers& merged) {
   const std::string flag = flag_of(argument);
   const BackendSetting* setting = setting_with(backend, flag);
-  if (setting && (setting->name == "host" || setting->name == "port" || setting->name == "model"))
-    throw Error(ErrorKind::kUsage, "[plan] {}: {} is said by Mica; it can't be an extra argument",
-                argument.origin.text, flag);
+  if (setting && is_of_the_plan(setting->name))
+    throw Error(ErrorKind::kUsage,
+                "[plan] {}: {} is said by Mica; it can't be an extra argument; --{} says it",
+                argument.origin.text, flag, setting->name);
   if (!setting || setting->type == Type::kList) {
     for (const PlanArgument& other : merged.extra_arguments)
       if (!flag.empty() && !setting && flag_of(other) == flag)
@@ -145,6 +146,10 @@ void merge_scalars(const Layer& layer, MergedLayers& merged) {
 }
 
 }  // namespace
+
+bool is_of_the_plan(const std::string& setting) {
+  return setting == "model" || setting == "host" || setting == "port";
+}
 
 bool begins_argument(const std::string& word) {
   return word.size() > 1 && word[0] == '-' && !std::isdigit(static_cast<unsigned char>(word[1])) &&

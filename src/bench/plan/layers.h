@@ -43,6 +43,9 @@ struct Layer {
   ListChange mounts;  // of one word each: "HOST:CONTAINER[:rw]"
 };
 
+// Whether a setting is said by the plan itself, and never by a layer: model, host, port.
+bool is_of_the_plan(const std::string& setting);
+
 // Whether a word begins an argument: "-x", "--x"; "-1" and "-" do not.
 bool begins_argument(const std::string& word);
 

@@ -131,7 +131,8 @@ TEST(Layers, WhatMicaSaysCantBeAnExtraArgument) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "[plan] m.yaml:4: --host is said by Mica; it can't be an extra argument");
+                 "[plan] m.yaml:4: --host is said by Mica; it can't be an extra argument; "
+                 "--host says it");
   }
 }
 

@@ -75,7 +75,7 @@ void name_path(const fs::path& path, const ModelsFile& file, const PlanFacts& fa
   }
 }
 
-// A format by a repository's name; a guess, for models that are not here.
+// A format by a repository's name, for models that are not here; empty = it does not tell.
 std::string format_by_name(const std::string& repo_id) {
   std::string name;
   for (const char c : repo_id)
@@ -84,7 +84,7 @@ std::string format_by_name(const std::string& repo_id) {
   if (says("gguf")) return "gguf";
   if (says("exl3")) return "exl3";
   if (name.starts_with("mlx-community/") || says("-mlx")) return "mlx";
-  return "safetensors";
+  return "";
 }
 
 void found_at(ModelPlace& place, const fs::path& path, const std::string& how) {
@@ -203,7 +203,9 @@ ModelPlace locate_model(const ModelWanted& wanted, const ModelEntry* entry, cons
     look_for(place, entry, file, facts);
   if (entry) place.format = entry->format;
   if (place.format.empty())
-    place.format = place.is_here() ? detect_format(place.path()) : format_by_name(place.repo_id);
+    place.format = place.is_here()         ? detect_format(place.path())
+                   : !request.gguf.empty() ? "gguf"
+                                           : format_by_name(place.repo_id);
   if (!place.is_here()) {
     place.origin.text = "not on this machine; the backend downloads it";
   } else if (place.format == "gguf") {

@@ -123,6 +123,19 @@ void read_kv(const Config& config, ModelFacts& facts) {
     facts.notes.push_back("the size of its recurrent states is not known; they are left out");
 }
 
+// Positions that a scaled RoPE reaches; 0 = none is noted.
+int64_t scaled_context(const Config& config) {
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const json* value = config.find(key);
+    if (!value || !value->is_object()) continue;
+    const JsonReader of(*value, std::string("config.json: ") + key);
+    const int64_t original = of.integer("original_max_position_embeddings", 0, 1 << 30, 0);
+    const double factor = of.number("factor", 0, 1e6, 1);
+    return static_cast<int64_t>(static_cast<double>(original) * factor);
+  }
+  return 0;
+}
+
 struct Scheme {
   std::string name, text;
 };
@@ -204,6 +217,8 @@ void read_model_config(const std::string& config_json, ModelFacts& facts) {
   facts.vision = config.root().has("vision_config");
   facts.context = config.integer({"max_position_embeddings", "n_positions", "max_sequence_length",
                                   "max_seq_len", "seq_length", "model_max_length"});
+  facts.context = std::max(facts.context, scaled_context(config));
+  facts.attention_heads = config.integer({"num_attention_heads", "n_head", "num_heads"});
   facts.layers = config.integer({"num_hidden_layers", "n_layer", "num_layers", "n_layers"});
   facts.experts = config.integer({"num_experts", "num_local_experts", "n_routed_experts"});
   facts.experts_used =

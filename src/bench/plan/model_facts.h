@@ -33,6 +33,7 @@ struct ModelFacts {
   int files = 0;
   int64_t context = 0;                                // tokens that it was made for; 0 = not known
   int64_t layers = 0, experts = 0, experts_used = 0;  // used: by each token
+  int64_t attention_heads = 0;                        // of queries, of a layer; 0 = not known
   KvShape kv;
   uint64_t expert_bytes = 0;  // of weight_bytes, of routed experts
   uint64_t projector_bytes = 0;

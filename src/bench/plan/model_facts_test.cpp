@@ -235,5 +235,21 @@ TEST(ModelFacts, WhatIsNoModel) {
             std::string::npos);
 }
 
+TEST(ModelFacts, AScaledRopeReachesFurther) {
+  const auto context = [](const std::string& rope) {
+    ModelFacts facts;
+    read_model_config(
+        R"({"num_attention_heads": 16, "max_position_embeddings": 4096, "rope_scaling": )" + rope +
+            "}",
+        facts);
+    EXPECT_EQ(facts.attention_heads, 16);
+    return facts.context;
+  };
+  EXPECT_EQ(context("null"), 4096);
+  EXPECT_EQ(context(R"({"factor": 4.0, "original_max_position_embeddings": 4096})"), 16384);
+  EXPECT_EQ(context(R"({"factor": 8.0, "original_max_position_embeddings": 512})"), 4096);
+  EXPECT_EQ(context(R"({"factor": 8.0})"), 4096);  // of what, is not said
+}
+
 }  // namespace
 }  // namespace mica

@@ -105,6 +105,7 @@ ModelFacts inspect_gguf(const std::filesystem::path& file) {
   facts.format = "gguf";
   facts.architecture = metadata.architecture();
   facts.context = metadata.integer("context_length");
+  facts.attention_heads = metadata.integer("attention.head_count");
   facts.layers = metadata.integer("block_count");
   facts.experts = metadata.integer("expert_count");
   facts.experts_used = metadata.integer("expert_used_count");

@@ -45,7 +45,7 @@ defaults:
     llama:
       version: b1
       image: i
-      digest: sha256:00
+      digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
       image_type: build
       build_context: /c
       mode: process
@@ -130,6 +130,7 @@ TEST(ModelsFile, WrongFilesNameTheLineAndWhatIsMeant) {
       {vllm + "mounts: ['/x:y']\n", "expected HOST:CONTAINER"},
       {vllm + "mode: dockr\n", "found 'dockr'; is docker meant?"},
       {vllm + "digest: latest\n", "digest: expected 'sha256:'"},
+      {vllm + "digest: sha256:12\n", "digest: expected 'sha256:' and 64 hexadecimal digits"},
       {vllm + "env: {'A=B': c}\n", "expected the name of a variable"},
       {vllm + "env: [A]\n", "env: expected the keys of env, found a list"},
       {vllm + "sampling: {temprature: 1}\n", "is temperature meant?"},

@@ -1,6 +1,7 @@
 // Which entry of the models file, and which of its profiles, is meant.
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include "base/error.h"
 #include "base/spelling.h"
@@ -47,18 +48,28 @@ bool includes(const ModelEntry& entry, const std::string& gguf) {
   return std::find(entry.files.begin(), entry.files.end(), gguf) != entry.files.end();
 }
 
+// What the command line can tell it by.
+std::string told_by(const ModelEntry& entry) {
+  std::string text = entry.repo_id;
+  for (const std::string& revision : entry.revisions) text += "@" + revision;
+  for (const std::string& glob : entry.include) text += " (" + glob + ")";
+  if (!entry.name.empty()) text += ", name " + entry.name;
+  return text;
+}
+
 [[noreturn]] void fail_ambiguous(const Entries& entries, const ModelWanted& wanted) {
   std::string all;
+  std::set<std::string> different;
   for (const ModelEntry* entry : entries) {
-    all += fmt::format("\n  {}: {}", entry->place, entry->repo_id);
-    for (const std::string& revision : entry->revisions) all += "@" + revision;
-    for (const std::string& glob : entry->include) all += " (" + glob + ")";
-    if (!entry->name.empty()) all += ", name " + entry->name;
+    all += fmt::format("\n  {}: {}", entry->place, told_by(*entry));
+    different.insert(told_by(*entry));
   }
-  throw Error(ErrorKind::kUsage,
-              "[models] '{}' may mean {} entries; name a revision (@REV), a file (--gguf) or the "
-              "entry's name:{}",
-              wanted.text, entries.size(), all);
+  throw Error(ErrorKind::kUsage, "[models] '{}' may mean {} entries; {}:{}", wanted.text,
+              entries.size(),
+              different.size() == entries.size()
+                  ? "name a revision (@REV), a file (--gguf) or the entry's name"
+                  : "nothing tells them apart: give each a `name` in the file, or take one away",
+              all);
 }
 
 std::string profile_names(const ModelEntry& entry) {

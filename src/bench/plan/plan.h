@@ -18,6 +18,7 @@ const char* name(LaunchMode mode);  // "docker", "process", "attach"
 // "derived: 2 GPUs found".
 struct Origin {
   std::string text;
+  bool asked = false;  // on the command line, and so kept as it is
 };
 
 struct Sourced {
@@ -41,6 +42,12 @@ struct PlanVariable {
 struct PlanMount {
   std::string host, container;  // host: a path, or the name of a volume
   bool writable = false;
+  Origin origin;
+};
+
+// A file of options that the launcher writes before the start.
+struct PlanFile {
+  std::string path, text;
   Origin origin;
 };
 
@@ -87,8 +94,9 @@ struct LaunchPlan {
   std::vector<PlanArgument> arguments;
   std::vector<PlanVariable> environment;
   std::string directory;  // where the program starts; empty = here
-  Sourced host, port;     // where it listens and is asked; loopback unless the user said otherwise
-  std::string url;        // "http://127.0.0.1:8000"
+  std::vector<PlanFile> files;
+  Sourced host, port;  // where it listens and is asked; loopback unless the user said otherwise
+  std::string url;     // "http://127.0.0.1:8000"
 
   // Docker only:
   Sourced image;              // "vllm/vllm-openai:v0.11.0"
@@ -114,6 +122,9 @@ struct LaunchPlan {
   int gpus = 0;            // that it uses
   bool needs_gpu = false;  // it does not run on a processor alone
   double memory_fraction = 0;
+  bool on_cpu = false;         // it computes on the processor, whatever GPUs there are
+  int64_t gpu_layers = -1;     // that lie on GPUs, the rest in the host's memory; -1 = all
+  double cpu_offload_gib = 0;  // of weights of each GPU that lie in the host's memory
 
   std::vector<std::string> warnings;  // what the user should know before the start
 

@@ -23,8 +23,10 @@ struct PlanGpu {
 struct PlanFacts {
   std::vector<PlanGpu> gpus;
   int cores = 0, numa_nodes = 1;
+  uint64_t host_available = 0;      // bytes of the host's memory that may be used; 0 = not known
   std::string user;                 // "1000:1000"
   std::filesystem::path hub_cache;  // the folder of models--…
+  std::filesystem::path state;      // where files for backends are written
   std::map<std::string, std::string> environment;
   std::map<std::string, std::string> programs;  // "mica": the path of this one
   std::map<std::string, std::string> pins;      // of images: name to "sha256:…"
@@ -42,6 +44,7 @@ struct PlanRequest {
   std::map<std::string, std::string> needs;  // settings of the work to come, where nobody says more
   std::map<std::string, std::string> own_settings;  // --set: the backend must have them
   std::string host, port;
+  std::string key;        // that clients must send; empty = none
   std::string gguf;       // a file's name or a part of it: "Q4_K_M"
   std::string projector;  // a file, or "none"
   bool vision = false;    // images will be sent

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 #include "bench/plan/numbers.h"
 #include "bench/plan/resolver.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 using Type = BackendSetting::Type;
 using Words = std::vector<std::string>;
+namespace fs = std::filesystem;
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
@@ -27,6 +29,14 @@ Words filled(const Words& words, const std::string& value) {
   return out;
 }
 
+// Whether so many GPUs get equal parts of the attention heads; those of keys and values are dealt
+// out, or each is kept by several GPUs. What is not known is no obstacle.
+bool shares_heads(const ModelFacts& model, int64_t gpus) {
+  const int64_t heads = model.attention_heads, kv = model.kv.heads;
+  if (gpus <= 1 || heads <= 0) return true;
+  return heads % gpus == 0 && (kv <= 0 || kv % gpus == 0 || gpus % kv == 0);
+}
+
 class Arguments {
  public:
   explicit Arguments(PlanBuild& build) : build_(build), plan_(build.out.plan) {}
@@ -34,8 +44,11 @@ class Arguments {
 
  private:
   std::optional<SettingValue> value_of(const BackendSetting& setting);
+  std::optional<SettingValue> written_file(const BackendSetting& setting);
   std::optional<SettingValue> explicit_value(const BackendSetting& setting) const;
   std::optional<SettingValue> derived(const BackendSetting& setting) const;
+  int64_t most_gpus(const BackendSetting& setting) const;
+  std::optional<SettingValue> of_gpus(const BackendSetting& setting) const;
   std::optional<SettingValue> of_model(const BackendSetting& setting) const;
   void multiply(const BackendSetting& setting, SettingValue& value) const;
   void emit(const BackendSetting& setting, const SettingValue& value);
@@ -43,6 +56,7 @@ class Arguments {
     if (!words.empty()) plan_.arguments.push_back({std::move(words), origin});
   }
   void remember_numbers();
+  void remember_gpus(int64_t wanted);
 
   PlanBuild& build_;
   LaunchPlan& plan_;
@@ -59,9 +73,7 @@ std::optional<SettingValue> Arguments::derived(const BackendSetting& setting) co
     if (n < 1) return std::nullopt;
     return SettingValue{{std::to_string(n)}, {"derived: " + why}};
   };
-  if (setting.derive == "gpus")
-    return number(static_cast<int64_t>(facts.gpus.size()),
-                  fmt::format("{} GPUs found", facts.gpus.size()));
+  if (setting.derive == "gpus") return of_gpus(setting);
   if (setting.derive == "cores") return number(facts.cores, "physical cores of this machine");
   if (setting.derive == "numa_nodes") return number(facts.numa_nodes, "NUMA nodes");
   if (setting.derive == "device")
@@ -73,6 +85,26 @@ std::optional<SettingValue> Arguments::derived(const BackendSetting& setting) co
       return SettingValue{{mapped->second}, {"derived: the model is in " + mapped->first}};
   }
   return std::nullopt;
+}
+
+int64_t Arguments::most_gpus(const BackendSetting& setting) const {
+  auto gpus = static_cast<int64_t>(build_.facts.gpus.size());
+  while (setting.divides_heads && build_.out.model && !shares_heads(*build_.out.model, gpus))
+    --gpus;
+  return gpus;
+}
+
+// All GPUs, or as many of them as can share the model's heads.
+std::optional<SettingValue> Arguments::of_gpus(const BackendSetting& setting) const {
+  const auto found = static_cast<int64_t>(build_.facts.gpus.size());
+  if (found < 1) return std::nullopt;
+  const int64_t used = most_gpus(setting);
+  if (used == found)
+    return SettingValue{{std::to_string(found)}, {fmt::format("derived: {} GPUs found", found)}};
+  return SettingValue{{std::to_string(used)},
+                      {fmt::format("derived: of {} GPUs found as many as divide the model's {} "
+                                   "attention heads",
+                                   found, build_.out.model->attention_heads)}};
 }
 
 // Model, address and what follows from the model.
@@ -95,14 +127,31 @@ std::optional<SettingValue> Arguments::of_model(const BackendSetting& setting) c
   return std::nullopt;
 }
 
+std::optional<SettingValue> Arguments::written_file(const BackendSetting& setting) {
+  const fs::path path =
+      build_.facts.state / "files" / (build_.backend.name + "-" + setting.file_name);
+  const Origin origin{build_.backend.place + (setting.why.empty() ? "" : ": " + setting.why)};
+  plan_.files.push_back({path.string(), setting.file_text, origin});
+  mount_file(build_, path.string(), {"options of the backend, read-only"});
+  return SettingValue{{path.string()}, origin};
+}
+
 std::optional<SettingValue> Arguments::value_of(const BackendSetting& setting) {
-  if (build_.merged.settings.contains(setting.name)) return explicit_value(setting);
+  if (build_.merged.settings.contains(setting.name)) {
+    auto value = explicit_value(setting);
+    std::error_code ignored;
+    if (value && !setting.file_name.empty() && fs::exists(value->values.front(), ignored)) {
+      value->values = {fs::absolute(value->values.front()).lexically_normal().string()};
+      mount_file(build_, value->values.front(), value->origin);
+    }
+    return value;
+  }
   if (auto value = of_model(setting)) return value;
   if (auto value = derived(setting)) return value;
   if (setting.default_value)
     return SettingValue{{*setting.default_value},
                         {build_.backend.place + (setting.why.empty() ? "" : ": " + setting.why)}};
-  return std::nullopt;
+  return setting.file_name.empty() ? std::nullopt : written_file(setting);
 }
 
 // llama.cpp's context is that of all slots together.
@@ -116,8 +165,8 @@ void Arguments::multiply(const BackendSetting& setting, SettingValue& value) con
     throw Error(ErrorKind::kUsage, "[plan] {}: {} of {} times {} of {} can't be",
                 build_.backend.name, setting.name, value.values.front(), factor->name,
                 times->values.front());
-  value.origin.text = fmt::format("{} tokens ({}) for each of {} sequences ({})", *one,
-                                  value.origin.text, *many, times->origin.text);
+  value.origin.text = fmt::format("{} tokens ({}) for each of {} ({})", *one, value.origin.text,
+                                  counted(*many, "sequence"), times->origin.text);
   value.values = {std::to_string(product)};
 }
 
@@ -166,14 +215,41 @@ void Arguments::remember_numbers() {
   plan_.context = number("context");
   plan_.concurrency = number("concurrency");
   if (const int64_t bits = number("kv_bits"); bits > 0) plan_.kv_bits = static_cast<int>(bits);
-  if (const auto fraction = said("memory_fraction"))
+  const auto fraction = said("memory_fraction");
+  if (fraction && build_.backend.setting("memory_fraction"))  // else nobody is told
     plan_.memory_fraction = parse_number(*fraction).value_or(0);
-  const int64_t wanted = number("tensor_parallel");
+  plan_.on_cpu = (build_.facts.gpus.empty() && build_.backend.cpu) ||
+                 (build_.backend.setting("device") && said("device") == "cpu");
+  if (const auto layers = said("gpu_layers"))
+    plan_.gpu_layers = parse_integer(*layers).value_or(-1);
+  if (plan_.gpu_layers == 0) plan_.on_cpu = true;
+  if (const auto offload = said("cpu_offload"))
+    plan_.cpu_offload_gib = parse_number(*offload).value_or(0);
+  remember_gpus(number("tensor_parallel"));
+}
+
+void Arguments::remember_gpus(int64_t wanted) {
   const auto found = static_cast<int64_t>(build_.facts.gpus.size());
-  plan_.gpus = static_cast<int>(wanted > 0 ? wanted : found);
+  const BackendSetting* setting = build_.backend.setting("tensor_parallel");
+  const bool divides = setting && setting->divides_heads && build_.out.model;
+  const bool derives = divides && !build_.merged.settings.contains(setting->name);
+  const int64_t used = wanted > 0 ? wanted : derives ? most_gpus(*setting) : found;
+  plan_.gpus = static_cast<int>(used);
   if (wanted > found && found > 0)
     plan_.warnings.push_back(
         fmt::format("tensor_parallel is {}, and {} GPUs were found", wanted, found));
+  if (!divides) return;
+  const ModelFacts& model = *build_.out.model;
+  if (wanted > 0 && !shares_heads(model, wanted))
+    plan_.warnings.push_back(fmt::format(
+        "tensor_parallel is {}, which does not divide the model's {} attention heads ({} of keys "
+        "and values): {} will refuse it",
+        wanted, model.attention_heads, model.kv.heads, build_.backend.title));
+  if (wanted == 0 && used < found)
+    plan_.warnings.push_back(fmt::format(
+        "{} of {} GPUs stay idle: {} do not divide the model's {} attention heads ({} of keys and "
+        "values)",
+        found - used, found, found, model.attention_heads, model.kv.heads));
 }
 
 void Arguments::run() {
@@ -184,7 +260,7 @@ void Arguments::run() {
     emit(setting, *of_model(setting));
   }
   for (const BackendSetting& setting : build_.backend.settings) {
-    if (setting.name == "model" || setting.name == "host" || setting.name == "port") continue;
+    if (is_of_the_plan(setting.name)) continue;
     std::optional<SettingValue> value = value_of(setting);
     if (!value || value->values.empty()) continue;
     if (!setting.times.empty()) multiply(setting, *value);
@@ -192,6 +268,8 @@ void Arguments::run() {
   }
   for (const PlanArgument& argument : build_.merged.extra_arguments)
     plan_.arguments.push_back(argument);
+  if (const std::string& key = build_.request.key; !key.empty())
+    add(filled(build_.backend.key.words, key), {"the key of its clients"});
   remember_numbers();
 }
 
@@ -222,15 +300,20 @@ Layer request_layer(const PlanRequest& request, const BackendDescriptor& backend
       warnings.push_back(fmt::format("{} has no setting for {}", backend.name, flag));
       continue;
     }
-    layer.settings[name] = SettingValue{{value}, {flag}};
+    layer.settings[name] = SettingValue{{value}, {flag, true}};
   }
-  for (const auto& [name, value] : request.own_settings)
-    layer.settings[name] = SettingValue{{value}, {"--set " + name}};
+  for (const auto& [name, value] : request.own_settings) {
+    const BackendSetting* setting = backend.setting(name);
+    if (setting && is_of_the_plan(setting->name))
+      throw Error(ErrorKind::kUsage, "[plan] --set {}: it can't be set here; --{} says it", name,
+                  setting->name);
+    layer.settings[name] = SettingValue{{value}, {"--set " + name, true}};
+  }
   if (!request.version.empty()) layer.scalars["version"] = {request.version, {"--backend-version"}};
   if (!request.image.empty()) layer.scalars["image"] = {request.image, {"--image"}};
   for (const auto& [name, value] : request.environment)
     layer.environment[name] = Sourced{value, {"--env"}};
-  layer.extra_arguments.add = group_words(request.extra_arguments, {"the command line"});
+  layer.extra_arguments.add = group_words(request.extra_arguments, {"the command line", true});
   layer.docker_options.add = group_words(request.docker_options, {"--docker-option"});
   return layer;
 }

@@ -185,6 +185,11 @@ void build_docker(PlanBuild& build) {
   choose_mounts(build);
 }
 
+void mount_file(PlanBuild& build, const std::string& path, const Origin& origin) {
+  if (build.out.plan.mode == LaunchMode::kDocker)
+    add_mount(build.out.plan, path, path, false, origin);
+}
+
 void build_environment(PlanBuild& build) {
   LaunchPlan& plan = build.out.plan;
   const bool docker = plan.mode == LaunchMode::kDocker;
@@ -202,6 +207,11 @@ void build_environment(PlanBuild& build) {
   const auto token = build.facts.environment.find("HF_TOKEN");
   if (token != build.facts.environment.end() && !build.out.place.is_here())
     variables["HF_TOKEN"] = {"HF_TOKEN", token->second, true, {"this shell, for the download"}};
+  const BackendKey& key = build.backend.key;
+  const bool has_key = !build.request.key.empty();
+  if (has_key && !key.is_taken())
+    plan.warnings.push_back(
+        fmt::format("{} has no way to be told a key: it answers without", build.backend.title));
   if (!docker && !build.request.gpus.empty()) {
     std::string devices;
     for (const int index : build.request.gpus)
@@ -215,6 +225,8 @@ void build_environment(PlanBuild& build) {
     else
       variables.erase(name);
   }
+  if (has_key && !key.variable.empty())
+    variables[key.variable] = {key.variable, build.request.key, true, {"the key of its clients"}};
   for (auto& [name, variable] : variables) plan.environment.push_back(std::move(variable));
 }
 

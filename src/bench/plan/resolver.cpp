@@ -51,20 +51,16 @@ Choice choose_backend(const PlanRequest& request, const BackendTable& table,
   return choice;
 }
 
-void check_format(const BackendDescriptor& backend, const Choice& choice, const std::string& format,
-                  const BackendTable& table) {
-  const auto& formats = backend.formats;
-  if (format.empty() || formats.empty() ||
-      std::find(formats.begin(), formats.end(), format) != formats.end())
-    return;
-  std::string all, names;
-  for (const std::string& each : formats) all += (all.empty() ? "" : ", ") + each;
-  for (const BackendDescriptor& other : table.all())
-    if (std::find(other.formats.begin(), other.formats.end(), format) != other.formats.end())
-      names += (names.empty() ? "" : ", ") + other.name;
-  throw Error(ErrorKind::kUsage, "[plan] {} (by {}) reads {}, and the model is {}; {} does: {}",
-              backend.name, choice.origin.text, all, format, names.empty() ? "no backend" : "this",
-              names);
+// Of a model that is not here, a backend that reads one format says which it must be.
+void assume_format(const BackendDescriptor& backend, ResolvedPlan& out) {
+  if (!out.place.format.empty() || out.place.is_here()) return;
+  const bool one = backend.formats.size() == 1;
+  if (one) out.place.format = backend.formats.front();
+  out.plan.warnings.push_back(
+      "the model is not on this machine, and its name does not tell its format" +
+      (one ? fmt::format("; taken for {}, as {} reads nothing else", out.place.format,
+                         backend.title)
+           : ""));
 }
 
 LaunchMode parse_mode(const std::string& word) {
@@ -87,8 +83,8 @@ LaunchMode choose_mode(const PlanBuild& build) {
   return mode;
 }
 
-bool is_loopback(const std::string& host) {
-  return host.starts_with("127.") || host == "localhost" || host == "::1";
+bool has_key(const PlanBuild& build) {
+  return build.backend.key.is_taken() && !build.request.key.empty();
 }
 
 // Where it listens, and the URL to ask.
@@ -107,9 +103,9 @@ void build_address(PlanBuild& build) {
     throw Error(ErrorKind::kUsage, "[plan] --port: expected 1 to 65535, found '{}'",
                 plan.port.value);
   if (!is_loopback(plan.host.value))
-    plan.warnings.push_back(
-        fmt::format("{} takes requests from other machines at {}, and no key is set",
-                    build.backend.title, plan.host.value));
+    plan.warnings.push_back(fmt::format("{} takes requests from other machines at {}, {}",
+                                        build.backend.title, plan.host.value,
+                                        has_key(build) ? "with the key" : "and no key is set"));
   const bool all = plan.host.value == "0.0.0.0" || plan.host.value == "::";
   plan.url = fmt::format("http://{}:{}", all ? "127.0.0.1" : plan.host.value, plan.port.value);
 }
@@ -208,7 +204,9 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
   plan.repo_id = build.out.place.repo_id;
   plan.revision = build.out.place.revision;
   if (build.out.place.is_here()) plan.model_path = build.out.place.path().string();
-  plan.backend_version = wanted_version(build.backend, build.merged);
+  // Attached to: whatever runs there, unless one was asked for.
+  if (plan.mode != LaunchMode::kAttach || build.merged.scalars.contains("version"))
+    plan.backend_version = wanted_version(build.backend, build.merged);
   plan.needs_gpu = !build.backend.cpu;
   plan.probes = build.backend.probes;
   plan.dialect = build.backend.dialect;
@@ -227,6 +225,10 @@ void start_plan(PlanBuild& build, const Choice& choice, const ModelEntry* entry)
 
 }  // namespace
 
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "localhost" || host == "::1";
+}
+
 ResolvedPlan resolve_plan(const PlanRequest& request, const BackendTable& table,
                           const ModelsFile& models, const PlanFacts& facts) {
   ResolvedPlan out;
@@ -235,18 +237,22 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const BackendTable& table,
   out.place = locate_model(wanted, entry, models, request, facts);
   const Choice choice = choose_backend(request, table, entry, out.place.format);
   const BackendDescriptor& backend = table.get(choice.backend);
-  if (request.mode != LaunchMode::kAttach && request.url.empty())
-    check_format(backend, choice, out.place.format, table);
   if (out.place.is_here()) out.model = inspect_model(out.place.path(), out.place.projector);
 
   std::vector<Layer> layers = {needs_layer(request, backend)};
   for (Layer& layer : models.layers(backend.name, out.place.repo_id, entry, choice.profile))
     layers.push_back(std::move(layer));
   layers.push_back(request_layer(request, backend, out.plan.warnings));
-  const MergedLayers merged = merge_layers(backend, layers);
+  MergedLayers merged = merge_layers(backend, layers);
   PlanFacts narrowed = facts;
   narrowed.gpus = chosen_gpus(request, facts);
+  const bool starts = request.mode != LaunchMode::kAttach && request.url.empty();
+  if (starts) limit_context(request, backend, merged, out);
   PlanBuild build{request, narrowed, backend, merged, out};
+  if (starts) {
+    assume_format(backend, out);
+    check_format(build, table, choice.origin.text);
+  }
   start_plan(build, choice, entry);
   if (out.plan.mode == LaunchMode::kAttach) {
     build_attach(build);

@@ -36,8 +36,17 @@ struct PlanBuild {
 };
 void build_arguments(PlanBuild& build);  // resolve_arguments.cpp
 void build_docker(PlanBuild& build);     // resolve_docker.cpp
+// A file that a flag names is seen in the container at the path that it has here.
+void mount_file(PlanBuild& build, const std::string& path, const Origin& origin);
 void build_environment(PlanBuild& build);
-void check_capability(PlanBuild& build, const BackendTable& table);  // resolve_checks.cpp
+bool is_loopback(const std::string& host);
+// resolve_checks.cpp: more tokens than the model was made for are lowered to what it can, or only
+// told where the command line asks for them.
+void limit_context(const PlanRequest& request, const BackendDescriptor& backend,
+                   MergedLayers& merged, ResolvedPlan& out);
+// Whether the backend reads the format at all. Throws Error(kUsage), unless forced.
+void check_format(PlanBuild& build, const BackendTable& table, const std::string& chosen_by);
+void check_capability(PlanBuild& build, const BackendTable& table);
 void add_warnings(PlanBuild& build);
 
 // What the load needs, as the layer below all others: what somebody said wins.

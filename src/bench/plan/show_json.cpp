@@ -67,6 +67,13 @@ Json dialect_json(const LaunchPlan& plan) {
           {"no_cache_field", d.no_cache_field}};
 }
 
+Json files_json(const LaunchPlan& plan) {
+  Json files = Json::array();
+  for (const PlanFile& file : plan.files)
+    files.push_back({{"path", file.path}, {"text", file.text}, {"origin", file.origin.text}});
+  return files;
+}
+
 Json plan_json(const LaunchPlan& plan) {
   Json json = {{"backend", plan.backend},
                {"mode", name(plan.mode)},
@@ -83,6 +90,7 @@ Json plan_json(const LaunchPlan& plan) {
                {"command", plan.command(true)},
                {"program", plan.program},
                {"directory", plan.directory},
+               {"files", files_json(plan)},
                {"arguments", arguments(plan.arguments)},
                {"environment", variables(plan.environment)},
                {"sampling", variables(plan.sampling)},
@@ -123,6 +131,7 @@ Json model_json(const ModelFacts& model) {
 Json fit_json(const MemoryFit& fit) {
   return {{"known", fit.known},
           {"fits", fit.fits},
+          {"on_cpu", fit.on_cpu},
           {"gpus", fit.gpus},
           {"context", fit.context},
           {"sequences", fit.sequences},

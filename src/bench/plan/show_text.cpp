@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 #include "bench/plan/show.h"
 
 namespace mica {
@@ -69,6 +70,7 @@ std::vector<Row> value_rows(const ResolvedPlan& resolved) {
   add(rows, "port", plan.port.value, plan.port.origin.text);
   if (plan.mode == LaunchMode::kDocker) add_docker_rows(plan, rows);
   add(rows, "directory", plan.directory);
+  for (const PlanFile& file : plan.files) add(rows, "file", file.path, file.origin.text);
   for (const PlanVariable& variable : plan.environment)
     add(rows, "variable", variable.name + "=" + (variable.secret ? "***" : variable.value),
         variable.origin.text);
@@ -112,6 +114,11 @@ std::string shell_command(const LaunchPlan& plan) {
   if (plan.mode == LaunchMode::kAttach)
     return "nothing is started; requests go to " + plan.url + "\n";
   std::string text;
+  for (const PlanFile& file : plan.files) {
+    const std::string folder = std::filesystem::path(file.path).parent_path().string();
+    text += fmt::format("mkdir -p {} &&\ncat > {} <<'END'\n{}{}END\n", shell_quote(folder),
+                        shell_quote(file.path), file.text, file.text.ends_with('\n') ? "" : "\n");
+  }
   if (!plan.directory.empty()) text += "cd " + shell_quote(plan.directory) + " &&\n";
   const char* next = " \\\n    ";
   bool first = true;
@@ -132,15 +139,14 @@ std::string shell_command(const LaunchPlan& plan) {
 }
 
 std::string fit_to_text(const MemoryFit& fit) {
+  const std::string where = fit.on_cpu ? "the host's memory" : counted(fit.gpus, "GPU");
   std::string text = fmt::format(
-      "  {} weights + {} keys and values ({} sequences of {} tokens, {} bits) + {} overhead\n  = "
-      "{} "
-      "on {} {}",
-      gibibytes(fit.weights), gibibytes(fit.kv), fit.sequences, fit.context, fit.kv_bits,
-      gibibytes(fit.overhead), gibibytes(fit.needed), fit.gpus, fit.gpus == 1 ? "GPU" : "GPUs");
+      "  {} weights + {} keys and values ({} of {} tokens, {} bits) + {} overhead\n  = {} on {}",
+      gibibytes(fit.weights), gibibytes(fit.kv), counted(fit.sequences, "sequence"), fit.context,
+      fit.kv_bits, gibibytes(fit.overhead), gibibytes(fit.needed), where);
   if (!fit.known) return text + "; how much memory there is, is not known\n";
-  text += fmt::format(", which {} {} to use: it {}\n", fit.gpus == 1 ? "has" : "have",
-                      gibibytes(fit.available),
+  text += fmt::format(", which {} {} {}: it {}\n", fit.gpus == 1 ? "has" : "have",
+                      gibibytes(fit.available), fit.on_cpu ? "available" : "to use",
                       fit.fits ? "fits" : "does not fit. Any of these would help:");
   for (const std::string& advice : fit.advice) text += "  - " + advice + "\n";
   return text;
@@ -187,6 +193,14 @@ std::optional<MemoryFit> fit_plan(const ResolvedPlan& resolved, const BackendDes
   question.kv_bits = plan.kv_bits;
   question.fraction = plan.memory_fraction;
   question.can_quantize_kv = backend.setting("kv_bits") != nullptr;
+  question.on_cpu = plan.on_cpu;
+  question.gpu_layers = plan.gpu_layers;
+  question.offloaded = static_cast<uint64_t>(std::max(plan.cpu_offload_gib, 0.0) * (1 << 30)) *
+                       std::max<size_t>(question.gpus.size(), 1);
+  question.host_available = facts.host_available;
+  question.offload = backend.setting("gpu_layers")    ? "gpu_layers"
+                     : backend.setting("cpu_offload") ? "cpu_offload"
+                                                      : "";
   return fit_memory(question);
 }
 

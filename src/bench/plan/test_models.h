@@ -105,6 +105,7 @@ inline PlanFacts two_gpus() {
   facts.numa_nodes = 1;
   facts.user = "1000:1000";
   facts.hub_cache = "/home/u/.cache/huggingface/hub";
+  facts.state = "/home/u/.local/state/mica";
   facts.environment = {{"HOME", "/home/u"}};
   return facts;
 }

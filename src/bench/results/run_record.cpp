@@ -93,6 +93,8 @@ PlanRecord record_of(const LaunchPlan& plan, std::vector<std::string> command) {
   add("host", plan.host);
   add("port", plan.port);
   add("image", plan.image);
+  for (const PlanFile& file : plan.files)
+    out.values.push_back({"file " + file.path, file.text, file.origin.text});
   out.arguments = values_of(plan.arguments);
   out.environment = values_of(plan.environment);
   out.docker_options = values_of(plan.docker_options);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/spelling.h"
 #include "bench/load/picture.h"
 #include "bench/load/prompt_sets.h"
 #include "bench/results/provenance.h"
@@ -201,7 +202,8 @@ int terminal_width() {
 }
 
 void print_report(const MatrixReport& report, ResultStore& store) {
-  std::printf("%zu runs in %s", report.runs.size(), store.folder().c_str());
+  std::printf("%s in %s", counted(static_cast<int64_t>(report.runs.size()), "run").c_str(),
+              store.folder().c_str());
   if (report.reused) std::printf(", %ld of them measured before", static_cast<long>(report.reused));
   std::printf("\n");
   for (const std::string& id : report.runs)

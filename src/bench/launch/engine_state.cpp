@@ -63,6 +63,8 @@ EngineState::~EngineState() {
 
 GpuExpectation EngineState::expectation() const {
   GpuExpectation expectation = options_.gpu;
+  if (expectation.gpus < 0 && sees_attached_ && !plan_.needs_gpu && !sampler_->present())
+    expectation.gpus = 0;  // on this machine, which has none
   // One that needs a GPU where none was found is no run on the processor.
   if (expectation.gpus < 0 && !attached() && (plan_.gpus > 0 || !plan_.needs_gpu))
     expectation.gpus = plan_.gpus;

@@ -433,6 +433,15 @@ TEST_F(LaunchTest, AttachLooksAtWhoeverHoldsThePort) {
   EXPECT_EQ(verdict(1, "10.0.0.5").kind, GpuVerdictKind::kCannotTell);
 }
 
+TEST_F(LaunchTest, AttachOnAMachineWithoutAGpuIsARunOnTheProcessor) {
+  const LaunchPlan plan = process_plan();
+  const RunningEngine engine = launch_engine(plan, options());
+  LaunchPlan attach = attach_plan(static_cast<uint16_t>(std::stoi(plan.port.value)));
+  EXPECT_EQ(launch_engine(attach, options()).verdict(0).kind, GpuVerdictKind::kNoGpuExpected);
+  attach.needs_gpu = true;
+  EXPECT_EQ(launch_engine(attach, options()).verdict(0).kind, GpuVerdictKind::kCannotTell);
+}
+
 TEST_F(LaunchTest, AttachToNobody) {
   LaunchPlan plan = attach_plan(unused_port());
   plan.deadlines.start = seconds(1);

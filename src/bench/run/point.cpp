@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/spelling.h"
+
 namespace mica {
 
 int64_t BenchPoint::conversations() const {
@@ -15,7 +17,8 @@ int64_t BenchPoint::conversations() const {
 std::string BenchPoint::workload_name() const {
   if (items) return items_name;
   if (!workload.prompts.empty())
-    return fmt::format("{} prompts+{}", workload.prompts.size(), workload.output_tokens);
+    return fmt::format("{}+{}", counted(static_cast<int64_t>(workload.prompts.size()), "prompt"),
+                       workload.output_tokens);
   std::string out = fmt::format("synthetic {}+{}", workload.input_tokens, workload.output_tokens);
   if (workload.depth > 0) out += fmt::format(" depth {}", workload.depth);
   if (workload.spread > 0) out += fmt::format(" spread {}", workload.spread);

@@ -97,6 +97,10 @@ TEST(Checks, CountsOfTokens) {
   EXPECT_FALSE(find(check(records), "usage_differs"));
   records[2].counted_output = 5;
   EXPECT_EQ(severity_of(check(records), "usage_differs"), Severity::kWarning);
+  // Behind an end that is ignored nothing may follow that is text; more text than tokens can't be.
+  EXPECT_FALSE(find(check(records, {.exact_output = true}), "usage_differs"));
+  records[2].counted_output = 20;
+  EXPECT_TRUE(find(check(records, {.exact_output = true}), "usage_differs"));
   records[2].completion_tokens = records[2].counted_output = RequestSample::kUnknown;
   EXPECT_TRUE(find(check(records), "tokens_guessed"));
   records = steady_run(100);

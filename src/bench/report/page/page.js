@@ -79,10 +79,19 @@ function draw(id, label, config) {
   charts[id] = new Chart($(id), config);
 }
 
-// One point a run, a line a backend in the order of `order`. x, y and order take a run.
-function drawPoints(id, label, x, y, xTitle, yTitle, order = (run) => run.concurrency) {
-  const datasets = [...grouped(shown(), seriesName)].map(([name, runs]) => ({
-    label: name, showLine: true, ...look(seriesIndex(runs[0])),
+// A backend, and its work where there are several: points of other work are no line.
+function workName(run) {
+  const several = new Set(shown().map((one) => one.workload.name)).size > 1;
+  return seriesName(run) + (several ? `, ${run.workload.name}` : '');
+}
+
+// One point a run, a line of those with the same name in the order of `order`. x, y, order and
+// nameOf take a run.
+function drawPoints(id, label, x, y, xTitle, yTitle, order = (run) => run.concurrency, nameOf = workName) {
+  const groups = [...grouped(shown(), nameOf)];
+  const one = new Set(shown().map(seriesName)).size === groups.length;
+  const datasets = groups.map(([name, runs], i) => ({
+    label: name, showLine: true, ...look(one ? seriesIndex(runs[0]) : i),
     data: runs.filter((run) => Number.isFinite(x(run)) && Number.isFinite(y(run)))
               .sort((a, b) => order(a) - order(b))
               .map((run) => ({x: x(run), y: y(run), run}))
@@ -118,7 +127,8 @@ function drawDepth() {
   const runs = shown().filter((run) => Number.isFinite(x(run)) && Number.isFinite(y(run)));
   $('depths').hidden = new Set(runs.map(x)).size < 2;
   if (!$('depths').hidden)
-    drawPoints('depth', 'Decode rate over the length of the prompt, one point a run', x, y, 'prompt tokens', 'tok/s of a request', x);
+    drawPoints('depth', 'Decode rate over the length of the prompt, one point a run', x, y, 'prompt tokens', 'tok/s of a request', x,
+               (run) => `${seriesName(run)}, ${run.workload.arrivals}`);
 }
 
 function drawDistribution() {

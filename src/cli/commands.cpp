@@ -17,6 +17,7 @@ void add_commands(CLI::App& app, const std::vector<std::string>& arguments) {
   add_plan_command(app);
   add_images_command(app);
   add_pull_command(app);
+  add_fetch_command(app);
   add_inspect_command(app);
   add_convert_command(app);
   add_synth_command(app);

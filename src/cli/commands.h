@@ -31,6 +31,7 @@ void add_eval_command(CLI::App& app);
 void add_eval_perplexity_command(CLI::App& app);
 bool is_eval_of_perplexity(const std::vector<std::string>& arguments);
 void add_logits_command(CLI::App& app);
+void add_fetch_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_images_command(CLI::App& app);

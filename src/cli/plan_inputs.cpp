@@ -229,6 +229,11 @@ void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs) {
   add_engine_flags(command, inputs);
 }
 
+std::optional<std::string> environment_variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
 void add_config_flags(CLI::App& command, PlanInputs& inputs) {
   command.add_option("--models-file,--config", inputs.models_file,
                      "Models file (default: config/models.yaml, else ~/.config/mica/models.yaml)");

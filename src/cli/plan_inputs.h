@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ void add_shared_plan_flags(CLI::App& command, PlanInputs& inputs);
 
 // Of these --models-file and --backends-dir alone.
 void add_config_flags(CLI::App& command, PlanInputs& inputs);
+
+// This process's, for expand_variables().
+std::optional<std::string> environment_variable(const std::string& name);
 
 // The built-in descriptors, then those of ~/.config/mica/backends, then --backends-dir.
 BackendTable backend_table(const PlanInputs& inputs);

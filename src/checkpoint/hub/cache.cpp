@@ -23,12 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPrefix = "models--";
 
-void create_folders(const fs::path& path) {
-  std::error_code failed;
-  fs::create_directories(path, failed);
-  if (failed) throw_write_error(path, failed.value());
-}
-
 // Group-writable whatever the umask, so that several users can share a cache; another user's file
 // that may only be read can still be locked.
 int open_lock_file(const fs::path& path) {
@@ -174,9 +168,9 @@ void RepoCache::write_ref(const std::string& revision, const std::string& commit
   write_text_file(path, commit);
 }
 
-void RepoCache::link_file(const std::string& commit, const std::string& file,
-                          const std::string& etag) const {
-  const fs::path link = snapshot(commit) / file;
+void RepoCache::keep(const std::string& commit, const RemoteFile& file) const {
+  const std::string& etag = file.etag;
+  const fs::path link = snapshot(commit) / file.name;
   create_folders(link.parent_path());
   const fs::path target = blob(etag).lexically_relative(link.parent_path());
   const int reason = replace_symlink(target, link);
@@ -192,6 +186,12 @@ void RepoCache::note_missing(const std::string& commit, const std::string& file)
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) throw_write_error(path, errno);
   ::close(fd);
+}
+
+void create_folders(const fs::path& path) {
+  std::error_code failed;
+  fs::create_directories(path, failed);
+  if (failed) throw_write_error(path, failed.value());
 }
 
 std::string repo_of(const fs::path& folder) {

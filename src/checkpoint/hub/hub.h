@@ -51,7 +51,9 @@ struct HubOptions {
   std::string token;            // sent to the endpoint's own origin only; empty: none
   std::string token_source;     // where it came from, for messages: "HF_TOKEN" or a path
   std::filesystem::path cache;  // the folder of models--…
-  std::string certificates;     // a PEM file of trusted authorities; empty: the system's
+  // pull_model puts the files here, under their own names, instead of into the cache; empty: cache.
+  std::filesystem::path folder;
+  std::string certificates;  // a PEM file of trusted authorities; empty: the system's
   bool offline = false;
   int parallel = 4;                  // files at once
   std::vector<std::string> include;  // glob patterns; empty: what a model needs
@@ -77,6 +79,20 @@ ModelId parse_model_id(const std::string& text);
 // After an error the finished files and the beginnings of others stay: the next pull continues.
 std::filesystem::path pull_model(const std::string& repo, const std::string& revision,
                                  const HubOptions& options);
+
+// What pull_model would fetch, and where it would lie.
+struct PullPlan {
+  struct File {
+    std::string name;
+    uint64_t size = 0;  // 0 when the server did not state one
+    uint64_t here = 0;  // bytes that need not be fetched; judged by names and sizes, not by hashes
+  };
+  std::filesystem::path folder;
+  std::vector<File> files;
+};
+
+// Asks the hub, writes nothing. Throws as pull_model.
+PullPlan plan_pull(const std::string& repo, const std::string& revision, const HubOptions& options);
 
 // A directory as it is; else "org/name[@revision]" when the cache has it whole; else nullopt.
 std::optional<std::filesystem::path> find_model(const std::string& path_or_repo,

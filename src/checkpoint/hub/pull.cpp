@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <thread>
 
 #include "base/error.h"
 #include "checkpoint/hub/cache.h"
 #include "checkpoint/hub/download.h"
+#include "checkpoint/hub/folder.h"
 #include "checkpoint/hub/hub.h"
 #include "checkpoint/hub/listing.h"
 #include "checkpoint/hub/names.h"
@@ -38,11 +40,17 @@ uint64_t saturating_add(uint64_t a, uint64_t b) {
   return a + b < a ? UINT64_MAX : a + b;
 }
 
+std::unique_ptr<const PullTarget> target_of(const ModelId& id, const HubOptions& options) {
+  if (options.folder.empty()) return std::make_unique<RepoCache>(options.cache, id.repo);
+  return std::make_unique<PlainFolder>(options.folder);
+}
+
 class Pull {
  public:
   Pull(ModelId id, const HubOptions& options)
-      : id_(std::move(id)), options_(options), cache_(options.cache, id_.repo) {}
+      : id_(std::move(id)), options_(options), target_(target_of(id_, options)) {}
   fs::path run();
+  PullPlan plan();
 
  private:
   using Task = void (Pull::*)(HttpClient&, Item&);
@@ -54,6 +62,7 @@ class Pull {
   void plan_item(HttpClient& client, Item& item);
   void fetch_item(HttpClient& client, Item& item);
   void download(HttpClient& client, Item& item, bool locked);
+  bool seems_here(const Item& item) const;
   void check_space() const;
   void wait(double seconds) const;
   void report(Event event, Item* item, const std::string& note = "");
@@ -61,7 +70,7 @@ class Pull {
 
   const ModelId id_;
   const HubOptions& options_;
-  const RepoCache cache_;
+  const std::unique_ptr<const PullTarget> target_;
   std::string commit_;
   std::vector<Item> items_;
   std::mutex mutex_;  // guards the callback and what it reports, and the errors
@@ -70,6 +79,7 @@ class Pull {
   std::vector<Error> errors_;
   std::atomic<bool> no_new_files_{false};
   std::atomic<bool> stopped_{false};
+  bool dry_ = false;  // nothing is written
 };
 
 void Pull::report(Event event, Item* item, const std::string& note) {
@@ -131,7 +141,7 @@ void Pull::list() {
     some += (i ? ", " : "") + printable(listing.files[i], 60);
   throw Error(ErrorKind::kUsage,
               "[hub] none of the {} files of {} is wanted by the patterns; it has: {}{}; widen "
-              "--include or --exclude",
+              "include or exclude",
               listing.files.size(), id_.repo, some.empty() ? "nothing" : some,
               listing.files.size() > 8 ? " …" : "");
 }
@@ -186,62 +196,67 @@ void Pull::throw_recorded() const {
 // Learns etag and size; the name of a complete file in the snapshot of a commit never changes.
 void Pull::plan_item(HttpClient& client, Item& item) {
   const std::string name = item.remote.name;
-  if (cache_.has_file(commit_, name)) {
+  if (target_->has_file(commit_, name)) {
     std::error_code ignored;
     item.cached = true;
-    item.remote.size = item.on_disk = fs::file_size(cache_.snapshot(commit_) / name, ignored);
+    item.remote.size = item.on_disk = fs::file_size(target_->snapshot(commit_) / name, ignored);
     return;
   }
   std::optional<RemoteFile> remote =
       fetch_metadata(client, options_, id_, commit_, name, on_retry(&item));
   if (!remote) {
-    cache_.note_missing(commit_, name);
+    if (!dry_) target_->note_missing(commit_, name);
     throw Error(ErrorKind::kNetwork, "[hub] {} lists {}, but answers 404 (not found) for it",
                 options_.endpoint, printable(name));
   }
   item.remote = std::move(*remote);
   std::error_code missing;  // the beginning that an earlier pull left counts as done
-  const uint64_t have = fs::file_size(cache_.incomplete(item.remote.etag), missing);
+  const uint64_t have = fs::file_size(target_->incomplete(item.remote.etag), missing);
   if (!missing) item.on_disk = std::min(have, item.remote.size.value_or(0));
+}
+
+// By the name and the size; whether the content is right is asked under the lock.
+bool Pull::seems_here(const Item& item) const {
+  std::error_code missing;
+  const uint64_t have = fs::file_size(target_->content(item.remote), missing);
+  return !missing && item.remote.size.value_or(have) == have;
 }
 
 void Pull::check_space() const {
   uint64_t needed = 0;
   for (const Item& item : items_) {
-    if (item.cached) continue;
-    std::error_code ignored;
-    if (fs::exists(cache_.blob(item.remote.etag), ignored)) continue;
+    if (item.cached || seems_here(item)) continue;
     needed = saturating_add(needed, item.remote.size.value_or(0) - item.on_disk);
   }
   struct statvfs disk {};
-  if (::statvfs(options_.cache.c_str(), &disk) != 0) return;
+  if (::statvfs(target_->root().c_str(), &disk) != 0) return;
   const uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   if (needed <= free) return;
   throw Error(ErrorKind::kCheckpoint,
               "[hub] {}: {:.2f} GB are missing, the disk has {:.2f} GB free; free some space or "
-              "set HF_HUB_CACHE to a folder on another disk",
-              options_.cache.string(), static_cast<double>(needed) / 1e9,
-              static_cast<double>(free) / 1e9);
+              "set {} to a folder on another disk",
+              target_->root().string(), static_cast<double>(needed) / 1e9,
+              static_cast<double>(free) / 1e9,
+              options_.folder.empty() ? "HF_HUB_CACHE" : "storage in the models file");
 }
 
 void Pull::fetch_item(HttpClient& client, Item& item) {
   if (item.cached) return report(Event::kCached, &item);
-  const FileLock lock(cache_.lock(item.remote.etag), [&](double seconds) {
+  const FileLock lock(target_->lock(item.remote.etag), [&](double seconds) {
     if (stopped_) throw GivenUp{};
     if (seconds < 0.5) return;
     report(Event::kNote, &item, "waits: another process downloads it");
   });
-  std::error_code missing;
-  const fs::path blob = cache_.blob(item.remote.etag);
-  const uint64_t have = fs::file_size(blob, missing);
-  const bool whole = !missing && (!item.remote.size || *item.remote.size == have);
+  const bool whole = seems_here(item) && target_->is_right(item.remote);
   if (!whole) download(client, item, lock.held());
   if (whole) {
+    std::error_code ignored;
+    const uint64_t have = fs::file_size(target_->content(item.remote), ignored);
     const std::lock_guard<std::mutex> guard(mutex_);
     done_bytes_ += have - item.on_disk;
     item.on_disk = have;
   }
-  cache_.link_file(commit_, item.remote.name, item.remote.etag);
+  target_->keep(commit_, item.remote);
   report(whole ? Event::kCached : Event::kDone, &item);
 }
 
@@ -261,10 +276,11 @@ void Pull::download(HttpClient& client, Item& item, bool locked) {
   // Without a lock two processes must not write one file: each has its own, and nothing resumes.
   const std::string& etag = item.remote.etag;
   const fs::path incomplete =
-      cache_.incomplete(locked ? etag : fmt::format("{}.{}", etag, ::getpid()));
+      target_->incomplete(locked ? etag : fmt::format("{}.{}", etag, ::getpid()));
+  target_->make_folder_of(item.remote);
   BlobDownload download(client, options_.patience,
                         file_url(options_, id_.repo, commit_, item.remote.name), item.remote,
-                        incomplete, cache_.blob(etag), hooks);
+                        incomplete, target_->content(item.remote), hooks);
   const std::optional<HttpResponse> refused = download.run();
   if (!refused) return;
   no_new_files_ = true;  // the network or the permission is gone: begin no other file
@@ -273,17 +289,47 @@ void Pull::download(HttpClient& client, Item& item, bool locked) {
 
 fs::path Pull::run() {
   list();
-  cache_.make_folders(commit_);
   for_each_item(&Pull::plan_item);
   for (const Item& item : items_) {
     total_bytes_ = saturating_add(total_bytes_, item.remote.size.value_or(0));
     done_bytes_ = saturating_add(done_bytes_, item.on_disk);
   }
+  target_->make_folders(commit_);
   check_space();
   report(Event::kPlanned, nullptr);
   for_each_item(&Pull::fetch_item);
-  cache_.write_ref(id_.revision, commit_);
-  return cache_.snapshot(commit_);
+  target_->write_ref(id_.revision, commit_);
+  return target_->snapshot(commit_);
+}
+
+PullPlan Pull::plan() {
+  dry_ = true;
+  list();
+  for_each_item(&Pull::plan_item);
+  PullPlan plan;
+  plan.folder = target_->snapshot(commit_);
+  for (const Item& item : items_) {
+    const uint64_t size = item.remote.size.value_or(0);
+    plan.files.push_back(
+        {item.remote.name, size, item.cached || seems_here(item) ? size : item.on_disk});
+  }
+  return plan;
+}
+
+HubOptions absolute_options(const HubOptions& options) {
+  HubOptions absolute = options;
+  absolute.cache = fs::absolute(options.cache).lexically_normal();
+  if (!options.folder.empty()) absolute.folder = fs::absolute(options.folder).lexically_normal();
+  return absolute;
+}
+
+[[noreturn]] void throw_offline(const ModelId& id, const HubOptions& options) {
+  throw Error(ErrorKind::kNetwork,
+              "[hub] {}@{} {} {}, and offline mode is on; unset HF_HUB_OFFLINE (or leave --offline "
+              "away) to download it",
+              id.repo, id.revision,
+              options.folder.empty() ? "is not whole in" : "can't be compared with the hub's in",
+              (options.folder.empty() ? options.cache : options.folder).string());
 }
 
 }  // namespace
@@ -292,17 +338,22 @@ fs::path Pull::run() {
 std::filesystem::path pull_model(const std::string& repo, const std::string& revision,
                                  const HubOptions& options) {
   const ModelId id = parse_model_id(revision.empty() ? repo : repo + "@" + revision);
-  HubOptions absolute = options;
-  absolute.cache = std::filesystem::absolute(options.cache).lexically_normal();
+  const HubOptions absolute = hub::absolute_options(options);
   if (options.offline) {
-    const auto found = find_model(id.repo + "@" + id.revision, absolute);
+    const auto found =
+        options.folder.empty() ? find_model(id.repo + "@" + id.revision, absolute) : std::nullopt;
     if (found) return *found;
-    throw Error(ErrorKind::kNetwork,
-                "[hub] {}@{} is not whole in {}, and offline mode is on; unset HF_HUB_OFFLINE (or "
-                "leave --offline away) to download it",
-                id.repo, id.revision, absolute.cache.string());
+    hub::throw_offline(id, absolute);
   }
   return hub::Pull(id, absolute).run();
+}
+
+PullPlan plan_pull(const std::string& repo, const std::string& revision,
+                   const HubOptions& options) {
+  const ModelId id = parse_model_id(revision.empty() ? repo : repo + "@" + revision);
+  const HubOptions absolute = hub::absolute_options(options);
+  if (options.offline) hub::throw_offline(id, absolute);
+  return hub::Pull(id, absolute).plan();
 }
 
 }  // namespace mica

@@ -61,7 +61,7 @@ class Fetch {
   void pull(const Download& download, HubOptions options);
   void add_row(const Download& download, const std::vector<std::string>& cells,
                const std::string& folder);
-  void fail(const ModelEntry& entry, const std::string& revision, const Error& error);
+  void fail(const ModelEntry& entry, const std::string& revision, const std::string& why);
 
   const FetchFlags& flags_;
   const ModelsFile& models_;
@@ -111,8 +111,8 @@ void Fetch::pull(const Download& download, HubOptions options) {
   add_row(download, {std::to_string(files), format_bytes(size)}, folder);
 }
 
-void Fetch::fail(const ModelEntry& entry, const std::string& revision, const Error& error) {
-  std::fprintf(stderr, "%s: %s\n", entry.place.c_str(), error.what());
+void Fetch::fail(const ModelEntry& entry, const std::string& revision, const std::string& why) {
+  std::fprintf(stderr, "%s\n", why.c_str());
   std::vector<std::string> row(table_.columns.size());
   row[0] = entry.repo_id;
   row[1] = revision;
@@ -126,7 +126,7 @@ void Fetch::add(const ModelEntry& entry) {
   try {
     downloads = downloads_of(entry, models_, environment_variable);
   } catch (const Error& e) {
-    return fail(entry, "", e);
+    return fail(entry, "", e.what());
   }
   for (const Download& download : downloads) {
     if (!flags_.quiet && !flags_.dry_run)
@@ -139,7 +139,7 @@ void Fetch::add(const ModelEntry& entry) {
       options.parallel = flags_.parallel;
       flags_.dry_run ? plan(download, options) : pull(download, std::move(options));
     } catch (const Error& e) {
-      fail(entry, download.revision, e);
+      fail(entry, download.revision, entry.place + ": " + e.what());
     }
   }
 }

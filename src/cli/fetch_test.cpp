@@ -100,6 +100,8 @@ TEST_F(FetchCommand, AFailureDoesNotStopTheOthers) {
   EXPECT_TRUE(has(told, "org/none doesn't exist")) << told;
   EXPECT_TRUE(has(told, "models.yaml:4: org/data: repo_type: expected model, found dataset"))
       << told;
+  EXPECT_TRUE(has(told, "models.yaml:3: [hub]")) << told;
+  EXPECT_FALSE(has(told, "models.yaml:4: [fetch]")) << told;  // its line once
   EXPECT_TRUE(has(told, "[4]")) << told;
   EXPECT_TRUE(is_there("m/org/tiny/model.safetensors"));
   EXPECT_TRUE(has(run({"fetch", "--all", "-n"}), "[4]"));

@@ -36,6 +36,7 @@ void add_doctor_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_images_command(CLI::App& app);
 void add_results_command(CLI::App& app);
+void add_results_push_command(CLI::App& results);
 void add_compare_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 

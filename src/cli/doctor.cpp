@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "bench/launch/port_holder.h"
 #include "checkpoint/hub/hub.h"
 #include "cli/commands.h"
 #include "doctor/report.h"
@@ -19,10 +20,22 @@ bool wants_colour() {
   return ::isatty(STDOUT_FILENO) == 1 && !(no_colour && *no_colour);
 }
 
+// Containers are known already: asking Docker again could take longer than a doctor may.
+void find_holders(std::vector<doctor::PortFacts>& ports) {
+  for (doctor::PortFacts& port : ports) {
+    if (!port.container.empty()) continue;
+    const auto holder = port_holder("127.0.0.1", port.number, nullptr);
+    if (!holder) continue;
+    port.holder = holder->text + (holder->by_mica ? ", which Mica started" : "");
+    port.command = how_to_free(*holder);
+  }
+}
+
 void run_doctor(bool json) {
   doctor::GatherPaths paths;
   paths.cache = hub_options_from_environment().cache;
-  const doctor::MachineFacts facts = doctor::gather(MICA_VERSION, paths);
+  doctor::MachineFacts facts = doctor::gather(MICA_VERSION, paths);
+  find_holders(facts.ports);
   const doctor::Report report = doctor::examine(facts);
   const std::string text =
       json ? doctor::to_json(facts, report) : doctor::to_text(report, wants_colour());

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <memory>
 
-#include "base/error.h"
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/results_folder.h"
@@ -29,14 +28,7 @@ std::string format_of(const ReportFlags& flags) {
 
 void run(const ReportFlags& flags) {
   ResultStore store = open_results(flags.folder);
-  std::vector<RunRecord> runs;
-  for (const std::string& name : flags.runs) runs.push_back(store.load(name));
-  if (flags.runs.empty())
-    for (const RunEntry& entry : store.list(flags.filter)) runs.push_back(store.load(entry.id));
-  if (runs.empty())
-    throw Error(ErrorKind::kUsage,
-                "report: no run in {} is as asked; `mica results list` shows what is there",
-                store.folder().string());
+  const std::vector<RunRecord> runs = chosen_runs(store, flags.runs, flags.filter);
   const std::string text = make_report(runs, {.format = parse_report_format(format_of(flags)),
                                               .mica_version = MICA_VERSION,
                                               .made = utc_now()});
@@ -51,20 +43,14 @@ void run(const ReportFlags& flags) {
 void add_report_command(CLI::App& app) {
   auto flags = std::make_shared<ReportFlags>();
   CLI::App* command = app.add_subcommand("report", "Tables or a page of charts from kept runs");
-  command->add_option("runs", flags->runs,
-                      "Ids, beginnings of them, 'last', or files (default: all that are kept)");
+  add_runs_flag(*command, flags->runs);
   add_results_flag(*command, flags->folder);
   command
       ->add_option("--format", flags->format,
                    "table, md, csv, html or json (default: as --output ends, or table)")
       ->check(CLI::IsMember({"table", "md", "csv", "html", "json"}));
   command->add_option("-o,--output", flags->output, "File to write (default: standard output)");
-  command->add_option("--model", flags->filter.model, "Only of models with this in their name");
-  command->add_option("--backend", flags->filter.backend, "Only of this backend");
-  command->add_option("--group", flags->filter.group, "Only of this matrix or sweep");
-  command->add_option("--since", flags->filter.since, "Only from this UTC time on: 2026-01-31");
-  command->add_option("-n,--limit", flags->filter.limit, "Only the newest so many")
-      ->check(CLI::NonNegativeNumber);
+  add_filter_flags(*command, flags->filter);
   command->callback([flags] { run(*flags); });
 }
 

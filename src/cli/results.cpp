@@ -68,18 +68,10 @@ void rebuild(const ResultsFlags& flags) {
 
 }  // namespace
 
-void add_results_flag(CLI::App& command, std::string& folder) {
-  command.add_option("--results", folder,
-                     "Folder of results (default: $MICA_RESULTS, or ~/.local/share/mica/results)");
-}
-
-ResultStore open_results(const std::string& folder) {
-  return ResultStore(folder.empty() ? default_results_folder() : std::filesystem::path(folder));
-}
-
 void add_results_command(CLI::App& app) {
   auto flags = std::make_shared<ResultsFlags>();
-  CLI::App* command = app.add_subcommand("results", "List, show, import and repair kept runs");
+  CLI::App* command =
+      app.add_subcommand("results", "List, show, import, repair and push kept runs");
   command->require_subcommand(1);
   const auto add = [&](const char* name, const char* about, void (*run)(const ResultsFlags&)) {
     CLI::App* sub = command->add_subcommand(name, about);
@@ -87,13 +79,7 @@ void add_results_command(CLI::App& app) {
     sub->callback([flags, run] { run(*flags); });
     return sub;
   };
-  CLI::App* lister = add("list", "One line a run, the newest last", list);
-  lister->add_option("--model", flags->filter.model, "Only of models with this in their name");
-  lister->add_option("--backend", flags->filter.backend, "Only of this backend");
-  lister->add_option("--group", flags->filter.group, "Only of this matrix or sweep");
-  lister->add_option("--since", flags->filter.since, "Only from this UTC time on: 2026-01-31");
-  lister->add_option("-n,--limit", flags->filter.limit, "Only the newest so many")
-      ->check(CLI::NonNegativeNumber);
+  add_filter_flags(*add("list", "One line a run, the newest last", list), flags->filter);
   add("show", "One run as JSON", show)
       ->add_option("run", flags->run, "Id, the beginning of one, 'last', or a file")
       ->required();
@@ -102,6 +88,7 @@ void add_results_command(CLI::App& app) {
       ->required();
   add("recover", "Finish runs whose process was killed", recover);
   add("rebuild", "Make the index anew from the result files", rebuild);
+  add_results_push_command(*command);
 }
 
 }  // namespace mica

@@ -1,4 +1,8 @@
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -263,11 +267,27 @@ TEST(Doctor, LimitsAndTools) {
   expect_line(facts, "docker", Level::kNote, "permission denied");
 }
 
+TEST(Doctor, Ports) {
+  MachineFacts facts = staged(0);
+  EXPECT_FALSE(has_line(examine(facts), "ports"));  // nobody looked
+  facts.ports = {{8080, "", "", ""}, {8000, "", "process 412 (python3 -m x)", "kill 412"}};
+  expect_line(facts, "ports", Level::kNote, "8080: free; 8000: held by process 412 (python3 -m x)",
+              "kill 412");
+  facts.ports[0].holder = "a process that this user can't see";
+  expect_line(facts, "ports", Level::kNote, "8080: held by a process that",
+              "sudo ss -ltnp 'sport = :8080'; kill 412");
+  const json object = json::parse(to_json(facts, examine(facts)));
+  EXPECT_EQ(object["ports"][1]["port"], 8000);
+  EXPECT_EQ(object["ports"][1]["holder"], "process 412 (python3 -m x)");
+  EXPECT_TRUE(object["ports"][1]["container"].is_null());
+}
+
 TEST(Doctor, EveryLineThatIsNotOkSaysWhatToDo) {
   MachineFacts facts = staged(1);
   facts.gpu.gpus[0].link_width = 4;
   facts.gpu.gpus[0].slowdown = 0x40;
   facts.limits = {1024, 4096, 64 << 20, 64 << 20, "never"};
+  facts.ports = {{8080, "", "a process that this user can't see", ""}};
   facts.disk.free = 0;
   facts.memory.available = 0;
   for (const Line& line : examine(facts).lines) {
@@ -394,7 +414,11 @@ TEST(Doctor, GathersFromStagedPrograms) {
   paths.cache = folder.path() / "hub";
   write_program(folder.path() / "bin/nvcc",
                 "echo 'Cuda compilation tools, release 13.0, V13.0.48'");
-  write_program(folder.path() / "bin/docker", "echo '27.3.1 io.containerd.runc.v2 nvidia runc '");
+  write_program(folder.path() / "bin/docker",
+                "case \"$*\" in\n"
+                "  info*) echo '27.3.1 io.containerd.runc.v2 nvidia runc ' ;;\n"
+                "  'ps --filter publish=8000 '*) echo webui ;;\n"
+                "esac");
   write_program(folder.path() / "bin/nvidia-smi", "sleep 60");
   const auto start = std::chrono::steady_clock::now();
   MachineFacts facts = gather("1.2.3", paths);
@@ -403,20 +427,38 @@ TEST(Doctor, GathersFromStagedPrograms) {
   EXPECT_EQ(facts.tools.docker_version, "27.3.1");
   EXPECT_TRUE(facts.tools.nvidia_runtime);
   EXPECT_TRUE(facts.gpu.smi.hung);
+  expect_line(facts, "ports", Level::kNote, "8080: free; 8000: held by container 'webui'",
+              "docker stop webui");
   expect_line(facts, "driver", Level::kOk, "no NVIDIA driver");
   write_program(folder.path() / "bin/docker", "echo ' '; echo 'Cannot connect' >&2; exit 1");
   write_program(folder.path() / "bin/nvidia-smi", "exit 9");
   facts = gather("1.2.3", paths);
   EXPECT_EQ(facts.tools.docker_error, "Cannot connect");
   EXPECT_FALSE(facts.tools.nvidia_runtime);
+  expect_line(facts, "ports", Level::kOk, "8080: free; 8000: free");
 }
 
 // The program beside this test, where it was built.
 TEST(Doctor, SmokeRunOfTheCommand) {
   const fs::path mica = fs::read_symlink("/proc/self/exe").parent_path() / "mica";
   if (!fs::exists(mica)) GTEST_SKIP() << "no " << mica;
+  // Held by this process, unless another has it.
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(8000);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool held =
+      ::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(listener, 1) == 0;
   const ProcessResult text = ChildProcess::program({mica.string(), "doctor"}, 10).finish();
+  ::close(listener);
   ASSERT_TRUE(text.started && !text.timed_out);
+  EXPECT_NE(text.output.find("ports"), std::string::npos) << text.output;
+  if (held) {
+    EXPECT_NE(text.output.find(fmt::format("kill {}", ::getpid())), std::string::npos)
+        << text.output;
+  }
   EXPECT_NE(text.output.find("device"), std::string::npos) << text.output;
   EXPECT_EQ(text.output.find('\x1b'), std::string::npos) << text.output;
   const ProcessResult result =

@@ -116,6 +116,25 @@ Line docker_line(const MachineFacts& facts) {
   return line;
 }
 
+Line ports_line(const std::vector<PortFacts>& ports) {
+  Line line{"ports", Level::kOk, ""};
+  for (const PortFacts& port : ports) {
+    std::string holder = port.holder, command = port.command;
+    if (!port.container.empty()) {
+      holder = fmt::format("container '{}'", port.container);
+      command = "docker stop " + port.container;
+    }
+    line.found += line.found.empty() ? "" : "; ";
+    line.found += fmt::format("{}: {}", port.number, holder.empty() ? "free" : "held by " + holder);
+    if (holder.empty()) continue;
+    line.level = Level::kNote;
+    line.remedy = "Servers there need another port (--port N), or end who holds it";
+    if (command.empty()) command = fmt::format("sudo ss -ltnp 'sport = :{}'", port.number);
+    line.command += (line.command.empty() ? "" : "; ") + command;
+  }
+  return line;
+}
+
 std::string speed_class(double bytes_per_second) {
   if (bytes_per_second < 250e6) return "slow disk";
   return bytes_per_second < 1e9 ? "SSD" : "fast SSD";
@@ -218,6 +237,7 @@ void examine_host(const MachineFacts& facts, std::vector<Line>& lines) {
 void examine_storage(const MachineFacts& facts, std::vector<Line>& lines) {
   lines.push_back(toolkit_line(facts.tools));
   if (!facts.tools.docker.empty()) lines.push_back(docker_line(facts));
+  if (!facts.ports.empty()) lines.push_back(ports_line(facts.ports));
   lines.push_back(disk_line(facts.disk));
   lines.push_back(cache_line(facts.cache));
   lines.push_back(shared_memory_line(facts));

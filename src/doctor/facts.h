@@ -46,6 +46,15 @@ struct ToolFacts {
   bool nvidia_runtime = false;  // docker can give GPUs to containers: its runtime, or CDI
 };
 
+// A port on which servers listen unless told otherwise.
+struct PortFacts {
+  uint16_t number = 0;
+  std::string container;  // that publishes it
+  // Who else listens there, "process 412 (python -m http.server)", and the command that ends it,
+  // where one is known. Not filled by gather(): the caller looks. Empty: free.
+  std::string holder, command;
+};
+
 // Between GPUs, as nvidia-smi names it; row by row, empty with less than two GPUs.
 struct TopologyFacts {
   std::vector<std::string> names;               // GPU0, GPU1
@@ -62,6 +71,7 @@ struct MachineFacts {
   gpu::GpuProbe gpu;
   TopologyFacts topology;
   ToolFacts tools;
+  std::vector<PortFacts> ports;
   DiskFacts disk;
   CacheFacts cache;
 };

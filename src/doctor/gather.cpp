@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kToolSeconds = 2;
+constexpr uint16_t kPorts[] = {8080, 8000};  // of Mica and llama.cpp; of vLLM and others
 
 // The word behind `before` up to a character that no version holds.
 std::string word_after(const std::string& text, const std::string& before) {
@@ -121,12 +122,22 @@ MachineFacts gather(const std::string& version, const GatherPaths& paths) {
       {facts.tools.docker, "info", "--format",
        "{{.ServerVersion}} {{range $name, $_ := .Runtimes}}{{$name}} {{end}}"},
       kToolSeconds);
+  std::vector<ChildProcess> publishers;
+  for (const uint16_t port : kPorts)
+    publishers.push_back(
+        ChildProcess::program({facts.tools.docker, "ps", "--filter",
+                               fmt::format("publish={}", port), "--format", "{{.Names}}"},
+                              kToolSeconds));
   ChildProcess links = ChildProcess::program({several ? smi : "", "topo", "-m"}, kToolSeconds);
   ChildProcess peers =
       ChildProcess::program({several ? smi : "", "topo", "-p2p", "r"}, kToolSeconds);
   ChildProcess storage = start_storage(paths.cache);
   read_nvcc(nvcc.finish(), facts.tools);
   if (!facts.tools.docker.empty()) read_docker(docker.finish(), root, facts.tools);
+  for (size_t i = 0; i < publishers.size(); ++i) {
+    const ProcessResult result = publishers[i].finish();
+    facts.ports.push_back({kPorts[i], result.ok() ? first_line(result.output) : "", "", ""});
+  }
   facts.topology.links = parse_matrix(links.finish().output, facts.topology.names);
   std::vector<std::string> names;
   facts.topology.peers = parse_matrix(peers.finish().output, names);

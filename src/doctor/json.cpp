@@ -107,6 +107,15 @@ ordered_json tools_json(const ToolFacts& tools) {
           {"docker_gpus", tools.nvidia_runtime}};
 }
 
+ordered_json ports_json(const std::vector<PortFacts>& ports) {
+  ordered_json out = ordered_json::array();
+  for (const PortFacts& port : ports)
+    out.push_back({{"port", port.number},
+                   {"container", maybe(port.container)},
+                   {"holder", maybe(port.holder)}});
+  return out;
+}
+
 ordered_json disk_json(const DiskFacts& disk) {
   return {{"folder", disk.folder.string()},
           {"type", maybe(disk.type)},
@@ -164,6 +173,7 @@ std::string to_json(const MachineFacts& facts, const Report& report) {
                               {"links", facts.topology.links},
                               {"peers", facts.topology.peers}}},
                             {"tools", tools_json(facts.tools)},
+                            {"ports", ports_json(facts.ports)},
                             {"disk", disk_json(facts.disk)},
                             {"cache", cache_json(facts.cache)},
                             {"lines", lines}};

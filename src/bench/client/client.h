@@ -53,7 +53,8 @@ struct RequestSpec {
   double due = RequestSample::kNever;  // when to send, run time; kNever = at once
   std::string method = "POST";
   std::string path;  // below the client's url: "/v1/chat/completions"
-  std::string body;  // JSON (request_body.h)
+  std::string body;  // JSON (request_body.h), else content_type says what
+  std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;  // beside the client's
   AnswerForm form = AnswerForm::kStream;
   bool keep_body = false;  // fills RequestSample::body

@@ -87,7 +87,7 @@ void ClientRequest::send() {
     bytes += fmt::format("Authorization: Bearer {}\r\n", options.api_key);
   for (const auto* headers : {&options.headers, &spec_.headers})
     for (const auto& [name, value] : *headers) bytes += fmt::format("{}: {}\r\n", name, value);
-  if (!spec_.body.empty()) bytes += "Content-Type: application/json\r\n";
+  if (!spec_.body.empty()) bytes += fmt::format("Content-Type: {}\r\n", spec_.content_type);
   if (!spec_.body.empty() || spec_.method == "POST")
     bytes += fmt::format("Content-Length: {}\r\n", spec_.body.size());
   bytes += options.keep_alive ? "\r\n" : "Connection: close\r\n\r\n";

@@ -5,7 +5,8 @@
 namespace mica {
 
 RequestSample fetch(const ClientOptions& options, const std::string& method,
-                    const std::string& path, const std::string& body, double seconds) {
+                    const std::string& path, const std::string& body, double seconds,
+                    const std::string& content_type) {
   ClientOptions once = options;
   once.keep_alive = false;
   Client client(once);
@@ -13,6 +14,7 @@ RequestSample fetch(const ClientOptions& options, const std::string& method,
   spec.method = method;
   spec.path = path;
   spec.body = body;
+  spec.content_type = content_type;
   spec.form = AnswerForm::kPlain;
   spec.deadlines.total = seconds;
   RequestSample out;

@@ -16,12 +16,6 @@ uint16_t port_number(const LaunchPlan& plan) {
   return port;
 }
 
-std::string how_to_free(const PortHolder& holder) {
-  if (holder.container) return "docker stop " + holder.container->name;
-  if (holder.process.pid > 0) return fmt::format("kill {}", holder.process.pid);
-  return "";
-}
-
 bool is_this_machine(const std::string& host) {
   return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
 }

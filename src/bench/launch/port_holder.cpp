@@ -109,6 +109,12 @@ std::optional<PortHolder> port_holder(const std::string& host, uint16_t port,
   return holder;
 }
 
+std::string how_to_free(const PortHolder& holder) {
+  if (holder.container) return "docker stop " + holder.container->name;
+  if (holder.process.pid > 0) return fmt::format("kill {}", holder.process.pid);
+  return "";
+}
+
 uint16_t free_port_near(const std::string& host, uint16_t port) {
   constexpr int kTries = 100;
   for (int next = port + 1; next < port + kTries && next < 65536; ++next)

@@ -19,6 +19,8 @@ struct PortHolder {
 
 // Nothing when the port can be bound on `host`.
 std::optional<PortHolder> port_holder(const std::string& host, uint16_t port, const Docker* docker);
+// The command that ends who holds it; empty: none is known.
+std::string how_to_free(const PortHolder& holder);
 // A port near `port` that can be bound; 0: none found.
 uint16_t free_port_near(const std::string& host, uint16_t port);
 

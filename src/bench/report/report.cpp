@@ -21,11 +21,6 @@ constexpr Format kFormats[] = {
     {"html", ReportFormat::kHtml},   {"json", ReportFormat::kJson},
 };
 
-std::string version_of(const RunRecord& run) {
-  const std::string& reported = run.provenance.engine.version;
-  return reported.empty() ? run.plan.value("backend_version") : reported;
-}
-
 std::string figure(const RunRecord& run, const char* metric, double Distribution::*member) {
   const Distribution* distribution = run.summary.figure(metric);
   return distribution ? milliseconds_text(distribution->*member) : "-";
@@ -162,6 +157,11 @@ ReportFormat parse_report_format(std::string_view text) {
   throw Error(ErrorKind::kUsage, "report: expected table, md, csv, html or json, found '{}'", text);
 }
 
+std::string engine_version(const RunRecord& run) {
+  const std::string& reported = run.provenance.engine.version;
+  return reported.empty() ? run.plan.value("backend_version") : reported;
+}
+
 std::optional<double> tokens_per_user(const RunRecord& run) {
   const Distribution* tpot = run.summary.figure("tpot");
   return tpot && tpot->median > 0 ? std::optional(1 / tpot->median) : std::nullopt;
@@ -200,7 +200,7 @@ Table report_table(const std::vector<RunRecord>& runs) {
   table.columns.push_back({"", false});
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunRecord& run = runs[i];
-    const std::string version = version_of(run);
+    const std::string version = engine_version(run);
     table.rows.push_back(
         {fmt::format("{}", i + 1), run.backend() + (version.empty() ? "" : " " + version),
          run.provenance.model.id, run.workload.arrivals, lengths(run),
@@ -250,7 +250,7 @@ Table csv_table(const std::vector<RunRecord>& runs) {
                                     name(run.state),
                                     run.group,
                                     run.backend(),
-                                    version_of(run),
+                                    engine_version(run),
                                     run.provenance.model.id,
                                     run.provenance.model.revision,
                                     run.gpu_name(),

@@ -31,6 +31,9 @@ Table csv_table(const std::vector<RunRecord>& runs);     // for programs: s, all
 std::string report_data(const std::vector<RunRecord>& runs, const ReportOptions& options);
 std::string report_page(const std::string& data);  // HTML without any other file
 
+// The engine's own, else the plan's; or empty.
+std::string engine_version(const RunRecord& run);
+
 // Output tokens a second that one user sees: 1 / median TPOT; and that one GPU makes: output
 // throughput / GPUs. Nothing where it is not known, the second also on a machine without GPUs.
 std::optional<double> tokens_per_user(const RunRecord& run);

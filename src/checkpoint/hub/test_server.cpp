@@ -17,7 +17,7 @@
 namespace mica::hub {
 namespace {
 
-constexpr size_t kMaxRequest = 64 << 10;
+constexpr size_t kMaxRequest = 64 << 10, kMaxBody = 1 << 20;
 constexpr uint64_t kMaxEndless = uint64_t{1} << 30;
 
 bool send_all(int fd, const char* data, size_t size) {
@@ -50,6 +50,13 @@ std::optional<TestRequest> read_request(int fd) {
     std::transform(line.begin(), line.begin() + static_cast<ptrdiff_t>(colon), line.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     request.headers[line.substr(0, colon)] = line.substr(colon + 2);
+  }
+  request.body = text.substr(line_end + 2);
+  const size_t length = std::strtoull(request.header("content-length").c_str(), nullptr, 10);
+  while (request.body.size() < std::min(length, kMaxBody)) {
+    const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
+    if (n <= 0) return std::nullopt;
+    request.body.append(buffer, static_cast<size_t>(n));
   }
   return request;
 }

@@ -20,6 +20,7 @@ namespace mica::hub {
 struct TestRequest {
   std::string method, target;
   std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;                            // as long as Content-Length says
   std::string header(const std::string& name) const;
 };
 

@@ -36,6 +36,7 @@ struct EvalFlags {
   std::optional<double> temperature, top_p;
   std::vector<std::string> fields;  // NAME=JSON
   int64_t limit = 0;
+  int64_t weight_mib = -1;  // of the model, by its files
   bool retry_failed = false, show_log = false;
   RequestDeadlines deadlines;
 };
@@ -149,7 +150,11 @@ LaunchPlan resolve(EvalFlags& flags) {
   wanted.settings.emplace("concurrency", std::to_string(kDefaultConcurrency));
   const ModelsFile models = models_file(flags.inputs, table);
   const PlanFacts facts = wanted.url.empty() ? plan_facts(flags.inputs) : PlanFacts{};
-  LaunchPlan plan = resolve_plan(plan_request(flags.inputs), table, models, facts).plan;
+  const PlanRequest request = plan_request(flags.inputs);
+  ResolvedPlan resolved = resolve_plan(request, table, models, facts);
+  LaunchPlan& plan = resolved.plan;
+  if (const auto fit = fit_plan(resolved, table.get(plan.backend), facts, request.gpus))
+    flags.weight_mib = static_cast<int64_t>(fit->weights >> 20);
   for (const std::string& warning : plan.warnings) log_warning("[eval] {}", warning);
   return plan;
 }
@@ -261,6 +266,7 @@ LaunchOptions launch_options(const EvalFlags& flags, const LaunchPlan& plan,
   LaunchOptions options = console_launch_options(plan.backend, flags.show_log, interrupts.token());
   options.docker = flags.docker;
   options.key = flags.api_key;
+  options.gpu.weight_mib = flags.weight_mib;
   options.first_token = client_first_token(flags.api_key);
   return options;
 }
@@ -289,6 +295,8 @@ void run(EvalFlags& flags) {
       if (const auto failure = engine.failure()) throw LaunchError(*failure);
     throw;
   }
+  if (const GpuVerdict verdict = engine.verdict(); !verdict.good())
+    log_warning("[eval] {}", describe(verdict));
   stop_engine(engine);
   if (interrupts.requested()) {
     log_warning("[eval] interrupted; the same command goes on");

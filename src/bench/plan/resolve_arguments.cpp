@@ -296,7 +296,8 @@ Layer request_layer(const PlanRequest& request, const BackendDescriptor& backend
     std::string flag = "--" + replaced(name, "_", "-");
     if (!backend.setting(name)) {
       // What a running server calls its model is no setting.
-      if (name == "served_name" && request.mode == LaunchMode::kAttach) continue;
+      const bool attaches = request.mode == LaunchMode::kAttach || !request.url.empty();
+      if (name == "served_name" && attaches) continue;
       warnings.push_back(fmt::format("{} has no setting for {}", backend.name, flag));
       continue;
     }

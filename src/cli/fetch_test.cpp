@@ -2,14 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdlib>
 
-#include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/hub/test_server.h"
 #include "cli/commands.h"
 #include "cli/pull.h"
+#include "run_command.h"
 #include "temp_folder.h"
 
 namespace mica {
@@ -36,22 +35,7 @@ class FetchCommand : public testing::Test {
     add_fetch_command(app);
     add_pull_command(app);
     words.insert(words.end(), {"--models-file", (folder_.path() / "models.yaml").string()});
-    std::reverse(words.begin(), words.end());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    int status = 0;
-    std::string error;
-    try {
-      app.parse(std::move(words));
-    } catch (const Ending& ending) {
-      status = ending.status;
-    } catch (const Error& problem) {
-      error = problem.what();
-      status = exit_status(problem.kind());
-    }
-    std::fflush(stdout);
-    const std::string told = testing::internal::GetCapturedStderr();
-    return testing::internal::GetCapturedStdout() + told + error + fmt::format(" [{}]", status);
+    return run_command(app, std::move(words));
   }
   bool is_there(const std::string& name) const { return fs::exists(folder_.path() / name); }
   static bool has(const std::string& text, const std::string& part) {

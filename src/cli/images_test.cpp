@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdlib>
 
-#include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/hub/test_server.h"
 #include "cli/commands.h"
+#include "run_command.h"
 #include "temp_folder.h"
 
 namespace mica {
@@ -44,20 +43,7 @@ class ImagesCommand : public testing::Test {
     words.insert(words.begin(), "images");
     words.insert(words.end(), {"--docker", (folder_.path() / "docker").string(), "--models-file",
                                (folder_.path() / "models.yaml").string()});
-    std::reverse(words.begin(), words.end());
-    testing::internal::CaptureStdout();
-    int status = 0;
-    std::string error;
-    try {
-      app.parse(std::move(words));
-    } catch (const Ending& ending) {
-      status = ending.status;
-    } catch (const Error& problem) {
-      error = problem.what();
-      status = exit_status(problem.kind());
-    }
-    std::fflush(stdout);
-    return testing::internal::GetCapturedStdout() + error + fmt::format(" [{}]", status);
+    return run_command(app, std::move(words));
   }
   static bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;

@@ -2,14 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
-#include "base/error.h"
 #include "bench/report/export_metrics.h"
 #include "bench/results/store.h"
 #include "bench_runs.h"
 #include "checkpoint/hub/test_server.h"
 #include "cli/commands.h"
+#include "run_command.h"
 #include "temp_folder.h"
 
 namespace mica {
@@ -28,17 +27,7 @@ class ResultsPush : public testing::Test {
     CLI::App app;
     add_results_push_command(app);
     words.insert(words.begin(), {"push", "--results", (folder_.path() / "results").string()});
-    std::reverse(words.begin(), words.end());
-    testing::internal::CaptureStdout();
-    int status = 0;
-    std::string error;
-    try {
-      app.parse(std::move(words));
-    } catch (const Error& problem) {
-      error = problem.what();
-      status = exit_status(problem.kind());
-    }
-    return testing::internal::GetCapturedStdout() + error + fmt::format(" [{}]", status);
+    return run_command(app, std::move(words));
   }
 
   TempFolder folder_;

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -12,19 +11,13 @@
 #include "bench/report/saturation.h"
 #include "bench/results/import_old.h"
 #include "bench_runs.h"
+#include "golden_report.h"
 #include "test_data.h"
 
 namespace mica {
 namespace {
 
 using Json = nlohmann::json;
-
-// With MICA_REGENERATE_GOLDENS set the files are written instead: then read their differences.
-void expect_golden(const std::string& text, const std::string& name) {
-  const auto path = source_path("tests/golden/report/" + name);
-  if (std::getenv("MICA_REGENERATE_GOLDENS")) write_text_file(path, text);
-  EXPECT_EQ(text, read_text_file(path)) << name;
-}
 
 // A sweep of two backends, one run that went wrong, and one of the old scripts.
 std::vector<RunRecord> sample_runs() {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <set>
 #include <thread>
 
 #include "base/error.h"
@@ -95,10 +96,13 @@ void check_points(const std::vector<BenchPoint>& points,
                   "[bench] --depth: expected a number of requests in flight, found {}: when a "
                   "request is sent depends on the one that fills the cache",
                   to_string(point.arrivals));
+    std::set<const TextModel*>
+        texts;  // backends of one model share it, and looking through it costs
     for (const MatrixBackend& backend : backends)
-      (void)Workload(point.workload, backend.text,
-                     point.items ? *point.items : std::vector<DatasetItem>())
-          .conversation(0);
+      if (texts.insert(backend.text).second)
+        (void)Workload(point.workload, backend.text,
+                       point.items ? *point.items : std::vector<DatasetItem>())
+            .conversation(0);
   }
 }
 

@@ -17,8 +17,6 @@
 namespace mica {
 namespace {
 
-constexpr int kFailedStatus = 4;  // as of one download that failed
-
 struct FetchFlags {
   PlanInputs inputs;
   std::vector<std::string> names;
@@ -159,7 +157,7 @@ void run_fetch(const FetchFlags& flags) {
   Fetch fetch(flags, models);
   for (const ModelEntry* entry : entries) fetch.add(*entry);
   fetch.print_summary();
-  if (fetch.failed() > 0) throw Ending{kFailedStatus};
+  if (fetch.failed() > 0) throw Ending{exit_status(ErrorKind::kNetwork)};  // as of one that failed
 }
 
 }  // namespace

@@ -6,14 +6,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
+#include <deque>
+#include <fstream>
 #include <sstream>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
+#include "bench/launch/log_pump.h"
 #include "bench/launch/ownership.h"
 #include "bench/launch/process_table.h"
 #include "cli/commands.h"
@@ -64,18 +68,38 @@ pid_t start(const std::vector<std::string>& words, const fs::path& log) {
   return pid;
 }
 
-std::vector<std::string> lines_of(const fs::path& log) {
-  std::vector<std::string> lines;
-  std::istringstream text(read_proc(log));
-  for (std::string line; std::getline(text, line);) lines.push_back(line);
-  return lines;
-}
+// The lines of a log that grows; each byte is read once.
+class LogLines {
+ public:
+  explicit LogLines(const fs::path& log) : file_(log, std::ios::binary) {}
 
-[[noreturn]] void tell_end(const fs::path& log, int status) {
-  constexpr size_t kTail = 20;
-  const std::vector<std::string> lines = lines_of(log);
-  for (size_t i = lines.size() - std::min(kTail, lines.size()); i < lines.size(); ++i)
-    std::fprintf(stderr, "%s\n", lines[i].c_str());
+  // Those that came since the last call; `ended`: also one without its end.
+  std::vector<std::string> next(bool ended = false) {
+    std::vector<std::string> lines;
+    const auto take = [&](std::string_view line) { lines.emplace_back(line); };
+    for (std::array<char, 4096> buffer;
+         file_.read(buffer.data(), buffer.size()), file_.gcount() > 0;)
+      cutter_.feed({buffer.data(), static_cast<size_t>(file_.gcount())}, take);
+    file_.clear();  // its end is not for ever
+    if (ended) cutter_.finish(take);
+    for (const std::string& line : lines) {
+      last_.push_back(line);
+      if (last_.size() > kTail) last_.pop_front();
+    }
+    return lines;
+  }
+  const std::deque<std::string>& last() const { return last_; }
+
+ private:
+  static constexpr size_t kTail = 20, kLineBytes = 65536;
+  std::ifstream file_;
+  LineCutter cutter_{kLineBytes};
+  std::deque<std::string> last_;
+};
+
+[[noreturn]] void tell_end(LogLines& log, int status) {
+  log.next(/*ended=*/true);
+  for (const std::string& line : log.last()) std::fprintf(stderr, "%s\n", line.c_str());
   throw Ending{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
 }
 
@@ -102,17 +126,18 @@ void serve_detached() {
   const fs::path log = folder / (new_run_id() + ".log");
   const Interrupts interrupts;
   const pid_t pid = start(own_command(), log);
+  LogLines lines(log);
   for (;; std::this_thread::sleep_for(kLook)) {
     int status = 0;
     if (interrupts.requested()) {
       ::kill(pid, SIGINT);
       ::waitpid(pid, &status, 0);
-      tell_end(log, status);
+      tell_end(lines, status);
     }
     const bool ended = ::waitpid(pid, &status, WNOHANG) == pid;
-    if (ended) tell_end(log, status);
+    if (ended) tell_end(lines, status);
     std::string key;
-    for (const std::string& line : lines_of(log)) {
+    for (const std::string& line : lines.next()) {
       if (line.starts_with(kKey)) key = line + "\n";
       if (!line.starts_with(kReady)) continue;
       std::printf(

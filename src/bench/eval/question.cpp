@@ -19,9 +19,7 @@ constexpr size_t kMostChoices = 26;
 constexpr int64_t kMostCount = 1'000'000;
 
 std::string short_hash(std::string_view text) {
-  hub::Digest digest(hub::DigestKind::kSha256, text.size());
-  digest.update(text.data(), text.size());
-  return digest.hex().substr(0, 16);
+  return hub::sha256(text).substr(0, 16);
 }
 
 std::string dump_messages(const std::vector<ChatMessage>& messages) {

@@ -84,14 +84,6 @@ const json& object_at(const json& value, const char* key) {
   return found != value.end() && found->is_object() ? *found : kEmpty;
 }
 
-// "repo" of "repo:tag", "repo@sha256:…" and "host:5000/repo".
-std::string repository(const std::string& image) {
-  const std::string name = image.substr(0, image.find('@'));
-  const size_t slash = name.rfind('/'), colon = name.rfind(':');
-  const bool tag = colon != std::string::npos && (slash == std::string::npos || colon > slash);
-  return tag ? name.substr(0, colon) : name;
-}
-
 // Files of the container device interface, by which a daemon without NVIDIA's runtime gives GPUs.
 bool has_device_files() {
   for (const char* folder : {"/etc/cdi", "/var/run/cdi"}) {
@@ -139,6 +131,13 @@ ContainerFacts container_facts(const json& value) {
 }
 
 }  // namespace
+
+std::string repository(const std::string& image) {
+  const std::string name = image.substr(0, image.find('@'));
+  const size_t slash = name.rfind('/'), colon = name.rfind(':');
+  const bool tag = colon != std::string::npos && (slash == std::string::npos || colon > slash);
+  return tag ? name.substr(0, colon) : name;
+}
 
 Docker::Docker(const std::string& program) : program_(program) {
   if (program.find('/') == std::string::npos) {

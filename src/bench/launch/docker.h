@@ -16,6 +16,9 @@ namespace mica {
 inline constexpr const char* kRunLabel = "mica.run";      // its value is the run's id
 inline constexpr const char* kOwnerLabel = "mica.owner";  // "HOST:PID:START"
 
+// "repo" of "repo:tag", "repo@sha256:…" and "host:5000/repo".
+std::string repository(const std::string& image);
+
 struct DockerFacts {
   std::string version;                // of the daemon
   std::vector<std::string> runtimes;  // "runc", "nvidia"

@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "bench/launch/engine_state.h"
+#include "bench/plan/resolver.h"
 
 namespace mica {
 namespace {
@@ -16,14 +17,11 @@ uint16_t port_number(const LaunchPlan& plan) {
   return port;
 }
 
-bool is_this_machine(const std::string& host) {
-  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
-}
-
 }  // namespace
 
 void EngineState::look_at_attached() {
-  if (!is_this_machine(plan_.host.value)) return;
+  const std::string& host = plan_.host.value;  // of a URL: "[::1]"
+  if (!is_loopback(host.starts_with('[') ? host.substr(1, host.size() - 2) : host)) return;
   const auto holder = port_holder(plan_.host.value, port_number(plan_), nullptr);
   // Docker's proxy holds the port of a container whose processes it does not know.
   if (!holder || holder->process.pid == 0 || holder->text.find("docker-proxy") != std::string::npos)

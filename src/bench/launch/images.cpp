@@ -1,10 +1,10 @@
 #include "bench/launch/images.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "bench/launch/ownership.h"
 
 namespace mica {
 namespace {
@@ -13,16 +13,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr size_t kMaxRecord = 1 << 16;  // bytes
-
-std::string utc_seconds() {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 // "sha256:ab…" as a file's name.
 fs::path file_name(std::string id) {

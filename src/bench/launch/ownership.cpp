@@ -115,6 +115,10 @@ std::string new_run_id() {
   return fmt::format("{}-{:08x}", utc("%Y%m%dT%H%M%SZ"), random());
 }
 
+std::string utc_seconds() {
+  return utc("%Y-%m-%dT%H:%M:%SZ");
+}
+
 Owner this_owner() {
   return {this_process(), boot_id(), host_name(), process_namespace()};
 }
@@ -125,8 +129,7 @@ std::string launch_mark(const std::string& run) {
 
 OwnershipRecord new_ownership(const std::string& backend) {
   const std::string run = new_run_id();
-  return {run, this_owner(), backend, utc("%Y-%m-%dT%H:%M:%SZ"), "", {{}, launch_mark(run), {}},
-          {}};
+  return {run, this_owner(), backend, utc_seconds(), "", {{}, launch_mark(run), {}}, {}};
 }
 
 std::string to_json(const OwnershipRecord& record) {

@@ -18,6 +18,7 @@ std::filesystem::path default_state_folder();
 
 // "20260131T120000Z-1a2b3c4d": unique, sorts by time, good in a container's name.
 std::string new_run_id();
+std::string utc_seconds();  // now: "2026-01-31T12:00:00Z"
 
 struct Owner {
   ProcessId process;

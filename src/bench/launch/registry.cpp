@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "bench/client/fetch.h"
+#include "bench/launch/docker.h"
 
 namespace mica {
 namespace {
@@ -23,9 +24,7 @@ struct Place {
 
 // As Docker reads names: the first part is a host when it looks like one.
 Place place_of(const RegistryQuestion& question) {
-  std::string name = question.image.substr(0, question.image.find('@'));
-  const size_t slash = name.rfind('/'), colon = name.rfind(':');
-  if (colon != name.npos && (slash == name.npos || colon > slash)) name.resize(colon);
+  const std::string name = repository(question.image);
   const size_t first = name.find('/');
   const std::string head = first == name.npos ? "" : name.substr(0, first);
   const bool host = head.find_first_of(".:") != head.npos || head == "localhost";

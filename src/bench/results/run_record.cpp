@@ -130,10 +130,7 @@ bool RunRecord::invalid() const {
 }
 
 std::string plan_hash(const PlanRecord& plan, const WorkloadRecord& workload) {
-  const std::string text = dump(plan_json(plan)) + dump(workload_json(workload));
-  hub::Digest digest(hub::DigestKind::kSha256, text.size());
-  digest.update(text.data(), text.size());
-  return digest.hex().substr(0, 8);
+  return hub::sha256(dump(plan_json(plan)) + dump(workload_json(workload))).substr(0, 8);
 }
 
 std::string utc_now() {

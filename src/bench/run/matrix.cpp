@@ -17,32 +17,36 @@ constexpr double kWorthwhile = 1.05;   // of throughput, to go on with a sweep
 constexpr double kSamePrompt = 0.005;  // of its tokens
 constexpr int kInterruptedStatus = 130;
 
-// What was measured already, oldest first, by point_key().
-using Measured = std::map<std::string, std::vector<std::string>>;
-
-Measured measured_already(ResultStore& store, const std::string& group) {
-  Measured out;
-  for (const RunEntry& run : store.list({.group = group})) {
-    if (run.state != name(RunState::kFinished)) continue;
-    if (const std::string point = store.load(run.id).point; !point.empty())
-      out[point].push_back(run.id);
-  }
-  return out;
-}
-
 std::string label_of(const MatrixBackend& backend) {
   return backend.label.empty() ? backend.plan.backend : backend.label;
 }
 
-// What a sweep goes by, of one run.
+// What the matrix goes by, of one run.
 struct Step {
-  double throughput = 0;  // tokens/s
-  bool met = true;        // its limits
+  std::string id;
+  double throughput = 0;                // tokens/s
+  bool met = true;                      // its limits
+  std::optional<double> prompt_tokens;  // median
 };
 
 Step step_of(const RunRecord& run) {
-  return {run.summary.rate("output_throughput").value_or(0),
-          !run.summary.goodput || run.summary.goodput->met};
+  const Distribution* prompt = run.summary.figure("prompt_tokens");
+  return {run.id, run.summary.rate("output_throughput").value_or(0),
+          !run.summary.goodput || run.summary.goodput->met,
+          prompt ? std::optional(prompt->median) : std::nullopt};
+}
+
+// What was measured already, oldest first, by point_key().
+using Measured = std::map<std::string, std::vector<Step>>;
+
+Measured measured_already(ResultStore& store, const std::string& group) {
+  Measured out;
+  for (const RunEntry& entry : store.list({.group = group})) {
+    if (entry.state != name(RunState::kFinished)) continue;
+    const RunRecord run = store.load(entry.id);
+    if (!run.point.empty()) out[run.point].push_back(step_of(run));
+  }
+  return out;
 }
 
 class Matrix {
@@ -146,13 +150,13 @@ class Matrix {
     const MatrixBackend& backend = visit.backend;
     const std::string key = point_key(backend.plan, backend.model, point);
     if (const auto done = visit.done.find(key); done != visit.done.end()) return done->second;
-    if (std::vector<std::string>& there = measured_[key]; !there.empty()) {
-      report_.runs.push_back(there.front());
-      ++report_.reused;
-      const RunRecord run = store_.load(there.front());
+    if (std::vector<Step>& there = measured_[key]; !there.empty()) {
+      const Step step = there.front();
       there.erase(there.begin());
-      note_prompts(backend, point, run);
-      return visit.done[key] = step_of(run);
+      report_.runs.push_back(step.id);
+      ++report_.reused;
+      note_prompts(backend, point, step);
+      return visit.done[key] = step;
     }
     visit.over = interrupted();
     if (visit.over || out_of_time()) return std::nullopt;
@@ -163,14 +167,15 @@ class Matrix {
       if (visit.over) return std::nullopt;
     }
     const RunRecord run = measure_one(visit, point, key);
-    note_prompts(backend, point, run);
+    const Step step = step_of(run);
+    note_prompts(backend, point, step);
     visit.over = run.state != RunState::kFinished;
-    return visit.done[key] = step_of(run);
+    return visit.done[key] = step;
   }
 
-  void note_prompts(const MatrixBackend& backend, const BenchPoint& point, const RunRecord& run) {
-    if (const Distribution* tokens = run.summary.figure("prompt_tokens"))
-      counted_[{backend.asked, point.name()}][label_of(backend)] = tokens->median;
+  void note_prompts(const MatrixBackend& backend, const BenchPoint& point, const Step& step) {
+    if (step.prompt_tokens)
+      counted_[{backend.asked, point.name()}][label_of(backend)] = *step.prompt_tokens;
   }
 
   RunningEngine launch(const MatrixBackend& backend) {

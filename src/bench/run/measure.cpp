@@ -54,12 +54,6 @@ class Watch {
   std::jthread thread_;  // last: it uses the rest
 };
 
-// Random words have no answers, and an answer of a forced length may be a loop.
-bool judges_answers(const BenchPoint& point, const PlanDialect& dialect) {
-  const bool forced = !point.workload.natural && (dialect.ignore_eos || dialect.min_tokens);
-  return has_texts(point) && !forced;
-}
-
 class Measuring {
  public:
   Measuring(const MeasureTarget& target, const BenchPoint& point, const Workload& workload,
@@ -75,7 +69,8 @@ class Measuring {
         client_({.url = target.url, .api_key = target.key}),
         engine_(dialect_, target.url, target.key),
         rule_(options.precision),
-        answers_(judges_answers(point, target.plan->dialect), !options.private_texts) {}
+        // Random words have no answers, and an answer of a forced length may be a loop.
+        answers_(has_texts(point) && !writer.run().workload.exact_output, !options.private_texts) {}
 
   RunRecord run() {
     Watch watch(client_, target_, options_.interrupt);
@@ -232,8 +227,6 @@ class Measuring {
         {.name = "client.worst_lag", .unit = "s", .source = "mica", .values = {cost.worst_lag}});
   }
 
-  // After the load, which it would slow down. Calls of tools are text of the template's, not of the
-  // answer alone.
   // Engines keep encoded pictures apart from the prefix cache, which words of its own defeat.
   void note_pictures() {
     if (point_.workload.warm_cache) return;
@@ -252,11 +245,13 @@ class Measuring {
                                    pictures.size(), shown)});
   }
 
+  // After the load, which it would slow down.
   void count_all_tokens() {
     if (target_.text && !options_.private_texts)
       writer_.change([this](RequestSample& record) { count_tokens(record); });
   }
 
+  // Calls of tools are text of the template's, not of the answer alone.
   void count_tokens(RequestSample& record) const {
     if (!target_.text || !record.ok() || !record.tool_calls.empty()) return;
     if (record.answer.empty() && record.reasoning.empty()) return;

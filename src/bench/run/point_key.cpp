@@ -10,10 +10,7 @@ namespace {
 using nlohmann::json;
 
 std::string hex_of(const json& value) {
-  const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  hub::Digest digest(hub::DigestKind::kSha256, text.size());
-  digest.update(text.data(), text.size());
-  return digest.hex().substr(0, 16);
+  return hub::sha256(value.dump(-1, ' ', false, json::error_handler_t::replace)).substr(0, 16);
 }
 
 json variables(const std::vector<PlanVariable>& list) {
